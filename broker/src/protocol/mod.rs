@@ -1,0 +1,3 @@
+//! Kafka's wire protocol as this broker serves it.
+
+pub mod interbroker;

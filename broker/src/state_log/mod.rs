@@ -1,0 +1,55 @@
+//! What the group (later also transaction) coordinators need of their log.
+//!
+//! Flow: decide -> append a batch to a partition of an internal topic -> wait
+//! until it is committed -> replay it into the state -> answer.
+//!
+//! **Invariant:** this module knows nothing about groups.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+/// Why an append to the internal topic failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    #[error("the partition does not exist here")]
+    UnknownPartition,
+    #[error("the record batch is larger than the topic allows")]
+    TooLarge,
+    #[error("not enough in-sync replicas")]
+    NotEnoughReplicas,
+    #[error("the batch was not committed in time")]
+    Timeout,
+    #[error("the log cannot be read or written")]
+    Storage,
+}
+
+/// A stretch of the log, as whole batches.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Whole v2 batches, in order; empty at the end of the log.
+    pub batches: Bytes,
+    /// High watermark when the chunk was read.
+    pub high_watermark: i64,
+}
+
+/// One internal topic as its coordinator sees it.
+pub trait StateLog: Send + Sync + 'static {
+    /// Number of partitions of the internal topic, 0 while it does not exist.
+    fn partition_count(&self) -> i32;
+    /// Appends one v2 batch (base offset 0, the log assigns offsets) and
+    /// resolves with its base offset when it is committed (`acks=all`).
+    /// The append itself happens before this function returns, so calls keep
+    /// their order; dropping the future does not undo it.
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>>;
+    /// First offset of the partition.
+    fn log_start_offset(&self, partition: i32) -> Result<i64, Error>;
+    /// Reads whole batches from `offset`; the first may begin before it.
+    fn read(
+        &self,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Chunk, Error>>;
+}

@@ -1,0 +1,1 @@
+//! Only what both daemons need.
