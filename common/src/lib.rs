@@ -1,1 +1,4 @@
 //! Only what both daemons need.
+
+pub mod jute;
+pub mod zk;
