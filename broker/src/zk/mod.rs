@@ -32,6 +32,7 @@ pub use client::{Client, CommitError, Config, DEFAULT_SESSION_TIMEOUT, State, St
 pub use common::zk::{Acl, CreateMode, ErrorCode, EventType, Stat};
 pub use connect_string::{ConnectString, ConnectStringError};
 pub use error::Error;
+pub(crate) use error::optional;
 pub use session::SessionToken;
 pub use transaction::{OpResult, Transaction};
 pub use watcher::{WatchEvent, Watcher};
