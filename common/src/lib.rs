@@ -16,3 +16,4 @@ pub mod persist;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;
+pub mod wire;
