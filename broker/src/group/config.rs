@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use common::config::{Key, Kind, Values};
+use common::config::Values;
+
+use crate::record::Compression;
 
 /// How groups behave and how their topic is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,91 +34,9 @@ pub struct Config {
     pub topic_replication_factor: i32,
     /// `offsets.topic.segment.bytes` (104857600).
     pub topic_segment_bytes: i32,
-    /// `offsets.topic.compression.codec` (0, none): Kafka's codec id, 0 to 4.
-    pub topic_compression_codec: i32,
+    /// Codec of the batches in the topic (Kafka's `offsets.topic.compression.codec`).
+    pub topic_compression: Compression,
 }
-
-/// The keys that [`Config::from_values`] reads.
-pub const KEYS: [Key; 13] = [
-    Key {
-        name: "group.min.session.timeout.ms",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("6000"),
-        doc: "The shortest session timeout that a group member may ask for.",
-    },
-    Key {
-        name: "group.max.session.timeout.ms",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("1800000"),
-        doc: "The longest session timeout that a group member may ask for.",
-    },
-    Key {
-        name: "group.initial.rebalance.delay.ms",
-        kind: Kind::Int { min: 0, max: i32::MAX },
-        default: Some("3000"),
-        doc: "How long the first rebalance of an empty group waits for more members.",
-    },
-    Key {
-        name: "group.max.size",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("2147483647"),
-        doc: "The number of members that one group may have.",
-    },
-    Key {
-        name: "offset.metadata.max.bytes",
-        kind: Kind::Int { min: 0, max: i32::MAX },
-        default: Some("4096"),
-        doc: "The longest metadata that may be committed beside an offset.",
-    },
-    Key {
-        name: "offsets.load.buffer.size",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("5242880"),
-        doc: "Bytes read at a time while the offsets topic is loaded.",
-    },
-    Key {
-        name: "offsets.commit.timeout.ms",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("5000"),
-        doc: "How long an offset commit may wait for the replicas.",
-    },
-    Key {
-        name: "offsets.retention.minutes",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("10080"),
-        doc: "How long the committed offsets of an empty group, or of a topic that the group left, are kept.",
-    },
-    Key {
-        name: "offsets.retention.check.interval.ms",
-        kind: Kind::Long { min: 1, max: i64::MAX },
-        default: Some("600000"),
-        doc: "How often stale offsets are looked for.",
-    },
-    Key {
-        name: "offsets.topic.num.partitions",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("50"),
-        doc: "The number of partitions of the offsets topic; must not change later.",
-    },
-    Key {
-        name: "offsets.topic.replication.factor",
-        kind: Kind::Int { min: 1, max: i16::MAX as i32 },
-        default: Some("3"),
-        doc: "The replication factor of the offsets topic when it is created.",
-    },
-    Key {
-        name: "offsets.topic.segment.bytes",
-        kind: Kind::Int { min: 1, max: i32::MAX },
-        default: Some("104857600"),
-        doc: "The segment size of the offsets topic; small segments compact and load faster.",
-    },
-    Key {
-        name: "offsets.topic.compression.codec",
-        kind: Kind::Int { min: 0, max: 4 },
-        default: Some("0"),
-        doc: "Codec of the batches in the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
-    },
-];
 
 impl Default for Config {
     fn default() -> Self {
@@ -133,13 +53,13 @@ impl Default for Config {
             topic_partition_count: 50,
             topic_replication_factor: 3,
             topic_segment_bytes: 104_857_600,
-            topic_compression_codec: 0,
+            topic_compression: Compression::None,
         }
     }
 }
 
 impl Config {
-    /// Takes the settings out of a table that contains [`KEYS`].
+    /// Takes the settings out of the broker's table of keys.
     #[must_use]
     pub fn from_values(values: &Values) -> Self {
         let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
@@ -157,7 +77,7 @@ impl Config {
             topic_partition_count: values.i32("offsets.topic.num.partitions"),
             topic_replication_factor: values.i32("offsets.topic.replication.factor"),
             topic_segment_bytes: values.i32("offsets.topic.segment.bytes"),
-            topic_compression_codec: values.i32("offsets.topic.compression.codec"),
+            topic_compression: Compression::None,
         }
     }
 }
@@ -165,13 +85,13 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::config::{Properties, Table};
+    use common::config::Properties;
 
     #[test]
     fn the_table_and_the_struct_agree_on_the_defaults() {
-        static TABLE: [Key; 13] = KEYS;
-        let (values, warnings) = Table::new(&TABLE).resolve(&Properties::default()).unwrap();
-        assert!(warnings.is_empty());
+        let (values, _) = crate::config::TABLE
+            .resolve(&Properties::default())
+            .unwrap();
         assert_eq!(Config::from_values(&values), Config::default());
     }
 }

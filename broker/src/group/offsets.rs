@@ -107,7 +107,9 @@ impl Offsets {
         log_offset: i64,
     ) {
         match commit {
-            Some(commit) => insert_newer(&mut self.committed, partition, Entry { commit, log_offset }),
+            Some(commit) => {
+                insert_newer(&mut self.committed, partition, Entry { commit, log_offset })
+            }
             None => {
                 self.committed.remove(&partition);
             }
@@ -155,13 +157,15 @@ impl Offsets {
         let is_expired = |partition: &TopicPartition, commit: &Commit| {
             let base_ms = match expiry {
                 Expiry::Never => return false,
-                Expiry::OutsideSubscription(topics) if topics.contains(partition.topic.as_str()) => {
+                Expiry::OutsideSubscription(topics)
+                    if topics.contains(partition.topic.as_str()) =>
+                {
                     return false;
                 }
                 Expiry::SinceEmpty(Some(since_ms)) => since_ms,
-                Expiry::SinceEmpty(None)
-                | Expiry::OutsideSubscription(_)
-                | Expiry::SinceCommit => commit.commit_timestamp_ms,
+                Expiry::SinceEmpty(None) | Expiry::OutsideSubscription(_) | Expiry::SinceCommit => {
+                    commit.commit_timestamp_ms
+                }
             };
             match commit.expire_timestamp_ms {
                 Some(expire_ms) => now_ms >= expire_ms,

@@ -58,7 +58,10 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(rest: &'a [u8]) -> Self {
-        Self { rest, flexible: false }
+        Self {
+            rest,
+            flexible: false,
+        }
     }
 
     /// Strings, bytes and arrays have variable lengths from here on.

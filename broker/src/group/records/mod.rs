@@ -38,6 +38,8 @@ pub(super) enum Error {
     UnknownValueVersion(i16),
     #[error("a string is too long for the record")]
     StringTooLong,
+    #[error("the records are too large for one batch")]
+    BatchTooLarge,
     #[error("the batch that holds the record is damaged")]
     DamagedBatch,
 }
@@ -60,7 +62,11 @@ impl Record {
     pub(super) fn encode(&self) -> Result<(Bytes, Option<Bytes>), Error> {
         let mut key = Writer::default();
         let value = match self {
-            Self::Offset { group_id, partition, commit } => {
+            Self::Offset {
+                group_id,
+                partition,
+                commit,
+            } => {
                 key.i16(OFFSET_KEY_VERSION);
                 key.string(group_id)?;
                 key.string(partition.topic.as_str())?;
@@ -86,7 +92,11 @@ impl Record {
                 let topic = key.topic()?;
                 let partition = TopicPartition::new(topic, key.i32()?);
                 let commit = value.map(offset::decode).transpose()?;
-                Ok(Some(Self::Offset { group_id, partition, commit }))
+                Ok(Some(Self::Offset {
+                    group_id,
+                    partition,
+                    commit,
+                }))
             }
             GROUP_KEY_VERSION => {
                 let group_id = key.string()?;

@@ -59,7 +59,11 @@ pub(super) fn decode(value: &[u8]) -> Result<Commit, Error> {
     };
     value.tagged_fields()?;
     Ok(Commit {
-        committed: CommittedOffset { offset, leader_epoch, metadata },
+        committed: CommittedOffset {
+            offset,
+            leader_epoch,
+            metadata,
+        },
         commit_timestamp_ms,
         expire_timestamp_ms,
     })

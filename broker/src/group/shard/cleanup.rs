@@ -45,7 +45,10 @@ impl Cleanup {
 
 impl Shard {
     pub(super) fn delete(&mut self, group_id: &str, reply: Reply<Result<(), Error>>) {
-        let phase = self.groups.get(group_id).map(|group| (group.phase(), group));
+        let phase = self
+            .groups
+            .get(group_id)
+            .map(|group| (group.phase(), group));
         let refused = match phase {
             None | Some((Phase::Dead, _)) => Error::GroupIdNotFound,
             Some((Phase::Empty, group)) => {
@@ -65,7 +68,11 @@ impl Shard {
         partitions: Vec<TopicPartition>,
         reply: Reply<Result<PartitionOutcomes, Error>>,
     ) {
-        let Some(group) = self.groups.get(group_id).filter(|g| g.phase() != Phase::Dead) else {
+        let Some(group) = self
+            .groups
+            .get(group_id)
+            .filter(|g| g.phase() != Phase::Dead)
+        else {
             let _ = reply.send(Err(Error::GroupIdNotFound));
             return;
         };
@@ -74,17 +81,24 @@ impl Shard {
             let _ = reply.send(Err(Error::NonEmptyGroup));
             return;
         }
-        let is_in_use =
-            |partition: &TopicPartition| !is_empty && group.is_subscribed_to(partition.topic.as_str());
+        let is_in_use = |partition: &TopicPartition| {
+            !is_empty && group.is_subscribed_to(partition.topic.as_str())
+        };
         let outcome = |partition: TopicPartition| match is_in_use(&partition) {
             true => (partition, Err(Error::GroupSubscribedToTopic)),
             false => (partition, Ok(())),
         };
         let outcomes: PartitionOutcomes = partitions.into_iter().map(outcome).collect();
-        let known: HashSet<_> = group.offsets.partitions_with_pending().into_iter().collect();
+        let known: HashSet<_> = group
+            .offsets
+            .partitions_with_pending()
+            .into_iter()
+            .collect();
         let free = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
         let removed = free.map(|(partition, _)| partition.clone());
-        let removed = removed.filter(|partition| known.contains(partition)).collect();
+        let removed = removed
+            .filter(|partition| known.contains(partition))
+            .collect();
         self.clean(group_id, removed, Answer::OffsetsDeleted(outcomes, reply));
     }
 
@@ -116,7 +130,11 @@ impl Shard {
             }
         }
         if removed_count > 0 {
-            tracing::info!(partition = self.partition, count = removed_count, "offsets expire");
+            tracing::info!(
+                partition = self.partition,
+                count = removed_count,
+                "offsets expire"
+            );
         }
     }
 
@@ -133,8 +151,8 @@ impl Shard {
             all.iter().all(|partition| removed.contains(partition))
         };
         let is_delete = matches!(answer, Answer::Deleted(_));
-        let is_whole_group =
-            (group.is_removable() || is_delete && group.phase() == Phase::Empty) && leaves_nothing();
+        let is_whole_group = (group.is_removable() || is_delete && group.phase() == Phase::Empty)
+            && leaves_nothing();
         let has_metadata = group.generation() > 0;
         if is_whole_group {
             group.become_dead();
@@ -146,9 +164,15 @@ impl Shard {
         };
         let mut records: Vec<Record> = partitions.into_iter().map(tombstone).collect();
         if is_whole_group && has_metadata {
-            records.push(Record::Group { group_id: group_id.to_owned(), value: None });
+            records.push(Record::Group {
+                group_id: group_id.to_owned(),
+                value: None,
+            });
         }
-        let cleanup = Cleanup { is_whole_group, answer };
+        let cleanup = Cleanup {
+            is_whole_group,
+            answer,
+        };
         if records.is_empty() {
             self.finish_cleanup(group_id, cleanup, Ok(()));
         } else {

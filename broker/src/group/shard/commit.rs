@@ -39,7 +39,10 @@ impl Shard {
     pub(super) fn commit(&mut self, request: CommitRequest, reply: Reply<PartitionOutcomes>) {
         let group_id = request.member.group_id.clone();
         if let Err(error) = self.check_commit(&request) {
-            let refused = request.offsets.into_iter().map(|offset| (offset.partition, Err(error)));
+            let refused = request
+                .offsets
+                .into_iter()
+                .map(|offset| (offset.partition, Err(error)));
             let _ = reply.send(refused.collect());
             return self.reschedule(&group_id);
         }
@@ -57,7 +60,10 @@ impl Shard {
             outcomes.push((offset.partition.clone(), Ok(())));
             records.push(record(&group_id, offset, now_ms, expire_timestamp_ms));
         }
-        let mut commit = PendingCommit { outcomes, reply: Some(reply) };
+        let mut commit = PendingCommit {
+            outcomes,
+            reply: Some(reply),
+        };
         if records.is_empty() {
             commit.answer(Ok(()));
             return self.reschedule(&group_id);

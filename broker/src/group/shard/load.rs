@@ -40,23 +40,40 @@ impl Shard {
         for group_id in &ids {
             self.step(group_id, |group, step| group.on_loaded(step));
         }
-        tracing::info!(partition = self.partition, groups = self.groups.len(), end = offset,
-            "groups loaded");
+        tracing::info!(
+            partition = self.partition,
+            groups = self.groups.len(),
+            end = offset,
+            "groups loaded"
+        );
         Ok(())
     }
 
     fn replay_entry(&mut self, entry: Entry, open: &mut OpenTransactions) {
         match entry {
             Entry::Record { offset, record } => self.replay(record, offset),
-            Entry::Transactional { offset, producer_id, record } => match record {
-                Record::Offset { group_id, partition, commit } => {
+            Entry::Transactional {
+                offset,
+                producer_id,
+                record,
+            } => match record {
+                Record::Offset {
+                    group_id,
+                    partition,
+                    commit,
+                } => {
                     let group = self.group_of_record(&group_id);
-                    group.offsets.replay_transactional(producer_id, partition, commit, offset);
+                    group
+                        .offsets
+                        .replay_transactional(producer_id, partition, commit, offset);
                     open.entry(producer_id).or_default().insert(group_id);
                 }
                 metadata @ Record::Group { .. } => self.replay(metadata, offset),
             },
-            Entry::Marker { producer_id, committed } => {
+            Entry::Marker {
+                producer_id,
+                committed,
+            } => {
                 for group_id in open.remove(&producer_id).unwrap_or_default() {
                     let group = self.group_of_record(&group_id);
                     group.offsets.replay_marker(producer_id, committed);

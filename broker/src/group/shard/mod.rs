@@ -142,7 +142,10 @@ impl Deadlines {
     }
 
     fn due(&self, now: Duration) -> Vec<String> {
-        let due = self.ordered.iter().take_while(|(deadline, _)| *deadline <= now);
+        let due = self
+            .ordered
+            .iter()
+            .take_while(|(deadline, _)| *deadline <= now);
         due.map(|(_, group_id)| group_id.clone()).collect()
     }
 }
@@ -176,7 +179,11 @@ impl Shard {
     /// Decides one command. A reply that nobody waits for any more is dropped.
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Join { request, fresh_member_id, reply } => {
+            Command::Join {
+                request,
+                fresh_member_id,
+                reply,
+            } => {
                 self.join(*request, fresh_member_id, reply);
             }
             Command::Sync { request, reply } => self.sync(&request, reply),
@@ -186,7 +193,11 @@ impl Shard {
                 });
                 let _ = reply.send(outcome.unwrap_or(Err(Error::UnknownMemberId)));
             }
-            Command::Leave { group_id, members, reply } => {
+            Command::Leave {
+                group_id,
+                members,
+                reply,
+            } => {
                 let outcome = self.step(&group_id, |group, step| group.leave(step, &members));
                 let nobody = || Ok(vec![Err(Error::UnknownMemberId); members.len()]);
                 let _ = reply.send(outcome.unwrap_or_else(nobody));
@@ -202,7 +213,11 @@ impl Shard {
                 let _ = reply.send(self.groups.values().map(Group::overview).collect());
             }
             Command::Delete { group_id, reply } => self.delete(&group_id, reply),
-            Command::DeleteOffsets { group_id, partitions, reply } => {
+            Command::DeleteOffsets {
+                group_id,
+                partitions,
+                reply,
+            } => {
                 self.delete_offsets(&group_id, partitions, reply);
             }
             Command::ForgetPartitions { partitions } => self.forget_partitions(&partitions),
@@ -222,21 +237,29 @@ impl Shard {
         }
         let token = self.waiting.next_token();
         self.waiting.joins.insert(token, reply);
-        let join = Join { request, fresh_member_id, token };
+        let join = Join {
+            request,
+            fresh_member_id,
+            token,
+        };
         let decided = self.step(&group_id, |group, step| group.join(step, &join));
         if decided.is_none()
             && let Some(reply) = self.waiting.joins.remove(&token)
         {
             let member_id = join.request.member_id;
-            let _ = reply.send(Err(JoinFailure { error: Error::UnknownMemberId, member_id }));
+            let _ = reply.send(Err(JoinFailure {
+                error: Error::UnknownMemberId,
+                member_id,
+            }));
         }
     }
 
     fn sync(&mut self, request: &SyncRequest, reply: Reply<Result<Synced, Error>>) {
         let token = self.waiting.next_token();
         self.waiting.syncs.insert(token, reply);
-        let decided =
-            self.step(&request.group_id, |group, step| group.sync(step, request, token));
+        let decided = self.step(&request.group_id, |group, step| {
+            group.sync(step, request, token)
+        });
         if decided.is_none()
             && let Some(reply) = self.waiting.syncs.remove(&token)
         {
@@ -306,7 +329,11 @@ impl Shard {
 
     /// The next moment at which something is due.
     fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.first().into_iter().chain(self.writes.next_deadline()).min()
+        self.deadlines
+            .first()
+            .into_iter()
+            .chain(self.writes.next_deadline())
+            .min()
     }
 
     fn on_deadline(&mut self) {

@@ -73,7 +73,9 @@ impl Shard {
                 return self.follow(group_id, then, Err(state_log::Error::TooLarge));
             }
         };
-        self.writes.appends.push_back(self.log.append(self.partition, batch));
+        self.writes
+            .appends
+            .push_back(self.log.append(self.partition, batch));
         self.writes.queue.push_back(Write {
             group_id: group_id.to_owned(),
             records,
@@ -100,7 +102,9 @@ impl Shard {
         match then {
             Then::Stored(stored) => {
                 let result = result.map_err(Error::from_group_store);
-                self.step(group_id, |group, step| group.on_stored(step, stored, result));
+                self.step(group_id, |group, step| {
+                    group.on_stored(step, stored, result)
+                });
             }
             Then::Committed(commit) => self.finish_commit(group_id, commit, result),
             Then::Cleaned(cleanup) => self.finish_cleanup(group_id, cleanup, result),
@@ -118,13 +122,19 @@ impl Shard {
                 continue;
             }
             write.is_late = true;
-            tracing::warn!(group = write.group_id, "records of a group are not committed in time");
+            tracing::warn!(
+                group = write.group_id,
+                "records of a group are not committed in time"
+            );
             match &mut write.then {
                 Then::Committed(commit) => commit.answer(Err(Error::RequestTimedOut)),
                 Then::Cleaned(cleanup) => cleanup.answer(Err(Error::RequestTimedOut)),
                 Then::Nothing => {}
                 then @ Then::Stored(_) => {
-                    failed.push((write.group_id.clone(), std::mem::replace(then, Then::Nothing)));
+                    failed.push((
+                        write.group_id.clone(),
+                        std::mem::replace(then, Then::Nothing),
+                    ));
                 }
             }
         }
@@ -137,13 +147,25 @@ impl Shard {
     pub(super) fn replay(&mut self, record: Record, offset: i64) {
         let now = self.now();
         match record {
-            Record::Offset { group_id, partition, commit } => {
-                self.group_of_record(&group_id).offsets.replay(partition, commit, offset);
+            Record::Offset {
+                group_id,
+                partition,
+                commit,
+            } => {
+                self.group_of_record(&group_id)
+                    .offsets
+                    .replay(partition, commit, offset);
             }
-            Record::Group { group_id, value: Some(value) } => {
+            Record::Group {
+                group_id,
+                value: Some(value),
+            } => {
                 self.group_of_record(&group_id).replay(value, now);
             }
-            Record::Group { group_id, value: None } => {
+            Record::Group {
+                group_id,
+                value: None,
+            } => {
                 self.group_of_record(&group_id).replay_tombstone(now);
             }
         }

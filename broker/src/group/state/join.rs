@@ -40,7 +40,11 @@ impl Group {
         match self.phase {
             Phase::Empty | Phase::Dead => true,
             Phase::PreparingRebalance => {
-                let waits = |id| self.members.get(id).is_some_and(|m| m.awaiting_join.is_some());
+                let waits = |id| {
+                    self.members
+                        .get(id)
+                        .is_some_and(|m| m.awaiting_join.is_some())
+                };
                 waits(member_id) || self.awaiting_join_count() < size_max
             }
             Phase::CompletingRebalance | Phase::Stable => {
@@ -106,7 +110,8 @@ impl Group {
         };
         if knows_the_answer {
             let joined = self.joined(member_id);
-            step.actions.push(Action::AnswerJoin(join.token, Ok(joined)));
+            step.actions
+                .push(Action::AnswerJoin(join.token, Ok(joined)));
         } else {
             self.update_member(step, member_id, Terms::of(&join.request), join.token);
             self.maybe_prepare_rebalance(step);
@@ -147,8 +152,13 @@ impl Group {
         old_id: String,
     ) {
         let new_id = join.fresh_member_id.clone();
-        tracing::info!(group = self.id, instance = instance_id, from = old_id, to = new_id,
-            "a static member is back");
+        tracing::info!(
+            group = self.id,
+            instance = instance_id,
+            from = old_id,
+            to = new_id,
+            "a static member is back"
+        );
         let leader_before = self.leader.clone();
         let Some(old_terms) = self.members.get(&old_id).map(|member| member.terms.clone()) else {
             return step.refuse_join(join.token, "", Error::UnknownMemberId);
@@ -204,7 +214,8 @@ impl Group {
         if self.pending_sync.remove(old_id) {
             self.pending_sync.insert(new_id.to_owned());
         }
-        self.static_members.insert(instance_id.to_owned(), new_id.to_owned());
+        self.static_members
+            .insert(instance_id.to_owned(), new_id.to_owned());
     }
 
     /// Answers a static member's return once its new id is committed, or takes
@@ -215,7 +226,14 @@ impl Group {
         rejoin: StaticRejoin,
         result: Result<(), Error>,
     ) {
-        let StaticRejoin { instance_id, old_id, new_id, old_terms, leader_before, .. } = rejoin;
+        let StaticRejoin {
+            instance_id,
+            old_id,
+            new_id,
+            old_terms,
+            leader_before,
+            ..
+        } = rejoin;
         let is_current = self.static_members.get(&instance_id) == Some(&new_id);
         let Some(member) = self.members.get_mut(&new_id).filter(|_| is_current) else {
             return;

@@ -106,8 +106,14 @@ impl Member {
 
     /// The metadata for a protocol; empty when the member does not know it.
     pub(super) fn metadata(&self, protocol: &str) -> Bytes {
-        let found = self.terms.protocols.iter().find(|(name, _)| name == protocol);
-        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+        let found = self
+            .terms
+            .protocols
+            .iter()
+            .find(|(name, _)| name == protocol);
+        found
+            .map(|(_, metadata)| metadata.clone())
+            .unwrap_or_default()
     }
 
     /// The moment at which the session ends; a member that waits for the
@@ -126,7 +132,9 @@ impl Member {
             client_id: self.client_id.clone(),
             client_host: self.client_host.clone(),
             metadata: protocol.map(|name| self.metadata(name)).unwrap_or_default(),
-            assignment: protocol.map(|_| self.assignment.clone()).unwrap_or_default(),
+            assignment: protocol
+                .map(|_| self.assignment.clone())
+                .unwrap_or_default(),
         }
     }
 }

@@ -33,6 +33,7 @@ use super::offsets::{Expiry, Offsets};
 use super::records::GroupValue;
 use super::subscription::{self, CONSUMER_PROTOCOL_TYPE};
 use super::{Config, Error};
+pub(super) use join::Join;
 use member::{Member, Terms};
 
 /// Names a request that waits for its answer.
@@ -87,7 +88,11 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(super) fn new(now: Now, config: &'a Config) -> Self {
-        Self { now, config, actions: Vec::new() }
+        Self {
+            now,
+            config,
+            actions: Vec::new(),
+        }
     }
 
     fn after(&self, timeout: Duration) -> Duration {
@@ -95,7 +100,10 @@ impl<'a> Step<'a> {
     }
 
     fn refuse_join(&mut self, token: Token, member_id: &str, error: Error) {
-        let failure = JoinFailure { error, member_id: member_id.to_owned() };
+        let failure = JoinFailure {
+            error,
+            member_id: member_id.to_owned(),
+        };
         self.actions.push(Action::AnswerJoin(token, Err(failure)));
     }
 
@@ -170,7 +178,10 @@ impl Group {
 
     /// A group that a record of the log speaks of for the first time.
     pub(super) fn loading(id: String, now: Now) -> Self {
-        Self { loading: true, ..Self::new(id, now) }
+        Self {
+            loading: true,
+            ..Self::new(id, now)
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -198,7 +209,11 @@ impl Group {
             phase: self.phase,
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
             protocol: protocol.unwrap_or_default().to_owned(),
-            members: self.members.values().map(|member| member.describe(protocol)).collect(),
+            members: self
+                .members
+                .values()
+                .map(|member| member.describe(protocol))
+                .collect(),
         }
     }
 
@@ -216,7 +231,9 @@ impl Group {
 
     /// Says whether offsets of `topic` may not be deleted; true when unknown.
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.subscribed_topics.as_ref().is_none_or(|topics| topics.contains(topic))
+        self.subscribed_topics
+            .as_ref()
+            .is_none_or(|topics| topics.contains(topic))
     }
 
     pub(super) fn is_consumer_group(&self) -> bool {
@@ -291,12 +308,14 @@ impl Group {
         let from: &[Phase] = match phase {
             Phase::Empty | Phase::CompletingRebalance => &[Phase::PreparingRebalance],
             Phase::Stable => &[Phase::CompletingRebalance],
-            Phase::PreparingRebalance => {
-                &[Phase::Stable, Phase::CompletingRebalance, Phase::Empty]
-            }
+            Phase::PreparingRebalance => &[Phase::Stable, Phase::CompletingRebalance, Phase::Empty],
             Phase::Dead => &[Phase::Empty],
         };
-        debug_assert!(from.contains(&self.phase), "{:?} cannot become {phase:?}", self.phase);
+        debug_assert!(
+            from.contains(&self.phase),
+            "{:?} cannot become {phase:?}",
+            self.phase
+        );
         self.phase = phase;
         self.phase_since_ms = Some(now.wall_ms);
     }
@@ -304,15 +323,19 @@ impl Group {
     /// Moves the member's session deadline.
     fn keep_session(&mut self, member_id: &str, now: Now) {
         if let Some(member) = self.members.get_mut(member_id) {
-            member.session_deadline =
-                now.monotonic.saturating_add(member.terms.session_timeout());
+            member.session_deadline = now.monotonic.saturating_add(member.terms.session_timeout());
         }
     }
 
     fn insert_member(&mut self, member: Member, protocol_type: &str) {
         if let Some(instance_id) = &member.instance_id {
-            let previous = self.static_members.insert(instance_id.clone(), member.id.clone());
-            debug_assert!(previous.is_none(), "a static member is replaced, not added twice");
+            let previous = self
+                .static_members
+                .insert(instance_id.clone(), member.id.clone());
+            debug_assert!(
+                previous.is_none(),
+                "a static member is replaced, not added twice"
+            );
         }
         if self.members.is_empty() {
             self.protocol_type = Some(protocol_type.to_owned());
@@ -353,7 +376,9 @@ impl Group {
     }
 
     fn all_support(&self, protocol: &str) -> bool {
-        self.members.values().all(|member| member.terms.supports(protocol))
+        self.members
+            .values()
+            .all(|member| member.terms.supports(protocol))
     }
 
     /// The protocol that most members prefer among those that all know; of
@@ -377,7 +402,10 @@ impl Group {
     }
 
     fn rebalance_timeout(&self) -> Duration {
-        let timeouts = self.members.values().map(|member| member.terms.rebalance_timeout());
+        let timeouts = self
+            .members
+            .values()
+            .map(|member| member.terms.rebalance_timeout());
         timeouts.max().unwrap_or(Duration::ZERO)
     }
 

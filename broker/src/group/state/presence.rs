@@ -38,22 +38,31 @@ impl Group {
         if self.phase == Phase::Dead {
             return Err(Error::CoordinatorNotAvailable);
         }
-        Ok(leaving.iter().map(|member| self.leave_one(step, member)).collect())
+        Ok(leaving
+            .iter()
+            .map(|member| self.leave_one(step, member))
+            .collect())
     }
 
     fn leave_one(&mut self, step: &mut Step<'_>, leaving: &LeavingMember) -> Result<(), Error> {
         let instance_id = leaving.instance_id.as_deref();
         if leaving.member_id.is_empty() {
             // An administrator removes a static member by its instance id.
-            let current = instance_id.and_then(|id| self.static_members.get(id)).cloned();
+            let current = instance_id
+                .and_then(|id| self.static_members.get(id))
+                .cloned();
             let current = current.ok_or(Error::UnknownMemberId)?;
             self.put_out(step, &current);
         } else if self.pending_members.remove(&leaving.member_id).is_some() {
             self.maybe_complete_join(step);
         } else {
             self.check_member(&leaving.member_id, instance_id)?;
-            tracing::info!(group = self.id, member = leaving.member_id,
-                reason = leaving.reason, "a member leaves");
+            tracing::info!(
+                group = self.id,
+                member = leaving.member_id,
+                reason = leaving.reason,
+                "a member leaves"
+            );
             self.put_out(step, &leaving.member_id);
         }
         Ok(())
@@ -77,7 +86,11 @@ impl Group {
         let sessions = self.members.values().filter_map(super::Member::expires_at);
         let pending = self.pending_members.values().copied();
         let join = self.join_timer.as_ref().map(|timer| timer.deadline);
-        sessions.chain(pending).chain(join).chain(self.sync_deadline).min()
+        sessions
+            .chain(pending)
+            .chain(join)
+            .chain(self.sync_deadline)
+            .min()
     }
 
     /// Does what is due.
@@ -89,8 +102,12 @@ impl Group {
             self.maybe_complete_join(step);
         }
         let is_silent = |member: &&super::Member| member.expires_at().is_some_and(|at| at <= now);
-        let silent: Vec<String> =
-            self.members.values().filter(is_silent).map(|member| member.id.clone()).collect();
+        let silent: Vec<String> = self
+            .members
+            .values()
+            .filter(is_silent)
+            .map(|member| member.id.clone())
+            .collect();
         for member_id in silent {
             // An earlier one of them may have ended a wait and so renewed this one.
             if self.members.get(&member_id).as_ref().is_some_and(is_silent) {
@@ -101,7 +118,11 @@ impl Group {
         if self.sync_deadline.is_some_and(|at| at <= now) {
             self.on_sync_deadline(step);
         }
-        if self.join_timer.as_ref().is_some_and(|timer| timer.deadline <= now) {
+        if self
+            .join_timer
+            .as_ref()
+            .is_some_and(|timer| timer.deadline <= now)
+        {
             self.on_join_deadline(step);
         }
     }
@@ -114,7 +135,11 @@ impl Group {
             return;
         }
         for member_id in late {
-            tracing::info!(group = self.id, member = member_id, "a member did not sync in time");
+            tracing::info!(
+                group = self.id,
+                member = member_id,
+                "a member did not sync in time"
+            );
             self.remove_member(step, &member_id, Error::UnknownMemberId);
         }
         self.maybe_prepare_rebalance(step);

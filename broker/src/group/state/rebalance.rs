@@ -12,7 +12,9 @@ impl Group {
     /// Begins a rebalance unless one has begun or the group is gone.
     pub(super) fn maybe_prepare_rebalance(&mut self, step: &mut Step<'_>) {
         match self.phase {
-            Phase::Empty | Phase::CompletingRebalance | Phase::Stable => self.prepare_rebalance(step),
+            Phase::Empty | Phase::CompletingRebalance | Phase::Stable => {
+                self.prepare_rebalance(step)
+            }
             Phase::PreparingRebalance | Phase::Dead => {}
         }
     }
@@ -25,17 +27,27 @@ impl Group {
         self.sync_deadline = None;
         let initial = (self.phase == Phase::Empty).then(|| self.initial_delay(step));
         let timeout = initial.map_or_else(|| self.rebalance_timeout(), |initial| initial.delay);
-        self.join_timer = Some(JoinTimer { deadline: step.after(timeout), initial });
+        self.join_timer = Some(JoinTimer {
+            deadline: step.after(timeout),
+            initial,
+        });
         self.new_member_added = false;
         self.transition(Phase::PreparingRebalance, step.now);
-        tracing::info!(group = self.id, generation = self.generation, "preparing to rebalance");
+        tracing::info!(
+            group = self.id,
+            generation = self.generation,
+            "preparing to rebalance"
+        );
         self.maybe_complete_join(step);
     }
 
     /// Ends the waiting early when everybody is there.
     pub(super) fn maybe_complete_join(&mut self, step: &mut Step<'_>) {
         let may_end_early = self.phase == Phase::PreparingRebalance
-            && self.join_timer.as_ref().is_some_and(|timer| timer.initial.is_none());
+            && self
+                .join_timer
+                .as_ref()
+                .is_some_and(|timer| timer.initial.is_none());
         let all_joined =
             self.pending_members.is_empty() && self.awaiting_join_count() == self.members.len();
         if may_end_early && all_joined {
@@ -69,15 +81,26 @@ impl Group {
         let is_late = |member: &&super::Member| {
             member.awaiting_join.is_none() && member.instance_id.is_none()
         };
-        let late: Vec<String> =
-            self.members.values().filter(is_late).map(|member| member.id.clone()).collect();
+        let late: Vec<String> = self
+            .members
+            .values()
+            .filter(is_late)
+            .map(|member| member.id.clone())
+            .collect();
         for member_id in late {
-            tracing::info!(group = self.id, member = member_id, "a member did not rejoin in time");
+            tracing::info!(
+                group = self.id,
+                member = member_id,
+                "a member did not rejoin in time"
+            );
             self.remove_member(step, &member_id, Error::UnknownMemberId);
         }
         if !self.members.is_empty() && !self.elect_joined_leader() {
             let deadline = step.after(self.rebalance_timeout());
-            self.join_timer = Some(JoinTimer { deadline, initial: None });
+            self.join_timer = Some(JoinTimer {
+                deadline,
+                initial: None,
+            });
             return;
         }
         self.begin_generation(step);
@@ -89,7 +112,10 @@ impl Group {
         if leader.is_some_and(|member| member.awaiting_join.is_some()) {
             return true;
         }
-        let joined = self.members.values().find(|member| member.awaiting_join.is_some());
+        let joined = self
+            .members
+            .values()
+            .find(|member| member.awaiting_join.is_some());
         let Some(joined) = joined.map(|member| member.id.clone()) else {
             return false;
         };
@@ -102,8 +128,12 @@ impl Group {
         self.pending_sync.clear();
         self.protocol_name = self.select_protocol();
         self.subscribed_topics = self.compute_subscribed_topics();
-        tracing::info!(group = self.id, generation = self.generation,
-            members = self.members.len(), "generation begins");
+        tracing::info!(
+            group = self.id,
+            generation = self.generation,
+            members = self.members.len(),
+            "generation begins"
+        );
         if self.members.is_empty() {
             self.transition(Phase::Empty, step.now);
             let value = self.to_value(|_| bytes::Bytes::new());

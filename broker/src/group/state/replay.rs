@@ -27,7 +27,12 @@ impl Group {
         if self.loading {
             self.restore(value);
         } else if self.phase == Phase::CompletingRebalance && value.generation == self.generation {
-            for MemberValue { member_id, assignment, .. } in value.members {
+            for MemberValue {
+                member_id,
+                assignment,
+                ..
+            } in value.members
+            {
                 if let Some(member) = self.members.get_mut(&member_id) {
                     member.assignment = assignment;
                 }
@@ -57,7 +62,11 @@ impl Group {
         for member in value.members {
             self.insert_member(Member::from_value(member, &protocol), &value.protocol_type);
         }
-        self.phase = if self.members.is_empty() { Phase::Empty } else { Phase::Stable };
+        self.phase = if self.members.is_empty() {
+            Phase::Empty
+        } else {
+            Phase::Stable
+        };
         let leads = |id: &String| self.members.contains_key(id);
         if let Some(leader) = value.leader.filter(leads) {
             self.leader = Some(leader);
@@ -78,12 +87,16 @@ impl Group {
         }
     }
 
+    /// Says whether the group may be removed once its offsets are gone.
+    pub(in crate::group) fn is_removable(&self) -> bool {
+        self.phase == Phase::Empty && self.pending_members.is_empty()
+    }
+
     /// Says whether the group holds nothing that is worth a place in memory.
     pub(in crate::group) fn is_void(&self) -> bool {
-        self.phase == Phase::Empty
+        self.is_removable()
             && self.generation == 0
             && self.protocol_type.is_none()
-            && self.pending_members.is_empty()
             && self.offsets.is_empty()
     }
 }

@@ -36,7 +36,8 @@ impl Group {
         }
         self.check_member(&request.member_id, request.instance_id.as_deref())?;
         self.check_generation(request.generation)?;
-        let differs = |asked: &Option<String>, ours: &Option<String>| asked.is_some() && asked != ours;
+        let differs =
+            |asked: &Option<String>, ours: &Option<String>| asked.is_some() && asked != ours;
         if differs(&request.protocol_type, &self.protocol_type)
             || differs(&request.protocol_name, &self.protocol_name)
         {
@@ -57,11 +58,16 @@ impl Group {
             step.refuse_sync(abandoned, Error::RebalanceInProgress);
         }
         if self.is_leader(&request.member_id) {
-            let brought: HashMap<&str, &Bytes> =
-                request.assignments.iter().map(|(id, bytes)| (id.as_str(), bytes)).collect();
+            let brought: HashMap<&str, &Bytes> = request
+                .assignments
+                .iter()
+                .map(|(id, bytes)| (id.as_str(), bytes))
+                .collect();
             let assignment_of = |id: &str| brought.get(id).copied().cloned().unwrap_or_default();
             let value = self.to_value(|member| assignment_of(&member.id));
-            let stored = Stored::Assignment { generation: self.generation };
+            let stored = Stored::Assignment {
+                generation: self.generation,
+            };
             step.actions.push(Action::Store(value, stored));
         }
     }
@@ -71,7 +77,9 @@ impl Group {
         Synced {
             protocol_type: self.protocol_type.clone(),
             protocol_name: self.protocol_name.clone(),
-            assignment: member.map(|member| member.assignment.clone()).unwrap_or_default(),
+            assignment: member
+                .map(|member| member.assignment.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -128,6 +136,8 @@ impl Group {
 
     fn take_waiting_syncs(&mut self) -> Vec<(String, Token)> {
         let members = self.members.values_mut();
-        members.filter_map(|member| Some((member.id.clone(), member.awaiting_sync.take()?))).collect()
+        members
+            .filter_map(|member| Some((member.id.clone(), member.awaiting_sync.take()?)))
+            .collect()
     }
 }
