@@ -64,11 +64,12 @@ async fn serve(task: &mut Task) {
         tokio::select! {
             biased;
             Some(result) = shard.writes.appends.next() => shard.on_written(result),
+            // Before commands, so that a sign of life after the deadline is late.
+            () = until(deadline, now) => {}
             command = task.commands.recv(), if accepts => match command {
                 Some(command) => shard.handle(command),
                 None => is_open = false,
             },
-            () = until(deadline, now) => {}
         }
     }
 }
