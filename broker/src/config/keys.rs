@@ -89,6 +89,7 @@ const KEYS: &[Key] = &[
     key("offsets.load.buffer.size", Int { min: 1, max: i32::MAX }, Some("5242880"), "Bytes that are read at a time when groups are loaded."),
     key("offsets.topic.num.partitions", Int { min: 1, max: i32::MAX }, Some("50"), "Partitions of __consumer_offsets."),
     key("offsets.topic.replication.factor", Int { min: 1, max: 32767 }, Some("3"), "Replicas of __consumer_offsets."),
+    key("offsets.topic.compression.codec", Int { min: 0, max: 4 }, Some("0"), "Codec of the batches in __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
     key("offsets.topic.segment.bytes", Int { min: 1, max: i32::MAX }, Some("104857600"), "Segment size of __consumer_offsets."),
     // Admin
     key("admin.enableServer", Bool, Some("true"), "Whether the admin pages are served over HTTP."),

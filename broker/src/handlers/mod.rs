@@ -21,8 +21,9 @@ mod describe_groups;
 mod error;
 mod fetch;
 mod find_coordinator;
-mod group_context;
 mod group_error;
+mod group_wire;
+mod groups;
 mod heartbeat;
 mod init_producer_id;
 mod join_group;
@@ -164,7 +165,7 @@ impl Handlers {
             ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
                 self.administrate(&ctx, &frame).await
             }
-            _ => self.group(&ctx, &frame),
+            _ => groups::dispatch(&self.groups, &self.cluster, &ctx, &frame),
         }
     }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::error::Error;
 use super::partition::Partition;
-use crate::log::{self, LogConfig};
+use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicId, TopicName,
     TopicPartition,
@@ -196,15 +196,7 @@ impl Manager {
         if let Ok(partition) = self.partition(id) {
             return Ok(partition);
         }
-        let topic_id = Some(topic_id).filter(|id| !id.is_nil());
-        let opened = self.logs.get_or_create(id, topic_id, config.cloned());
-        let log = opened.map_err(|error| {
-            tracing::error!(partition = %id, %error, "the log cannot be opened");
-            match error {
-                log::Error::InconsistentTopicId { .. } => code::INCONSISTENT_TOPIC_ID,
-                _ => code::STORAGE_ERROR,
-            }
-        })?;
+        let log = self.open_log(id, topic_id, config)?;
         let high_watermark = self.checkpointed.get(id).copied().unwrap_or(0);
         let clock = self.clock.clone();
         let partition =
@@ -212,6 +204,40 @@ impl Manager {
         let partition = Arc::new(partition);
         self.partitions.insert(id.clone(), partition.clone());
         Ok(partition)
+    }
+
+    fn open_log(
+        &self,
+        id: &TopicPartition,
+        topic_id: TopicId,
+        config: Option<&LogConfig>,
+    ) -> Result<LogHandle, i16> {
+        let wanted = Some(topic_id).filter(|id| !id.is_nil());
+        let config = config.unwrap_or_else(|| self.logs.defaults()).clone();
+        let now_ms = self.clock.wall_ms();
+        let failed = |error: log::Error| {
+            tracing::error!(partition = %id, %error, "the log cannot be opened");
+            code::STORAGE_ERROR
+        };
+        let handle = self
+            .logs
+            .get_or_create(id, wanted, config.clone(), now_ms)
+            .map_err(failed)?;
+        let mut log = handle.write();
+        match (log.topic_id(), wanted) {
+            (Some(stored), Some(wanted)) if stored != wanted => {
+                tracing::error!(
+                    partition = %id, %stored, %wanted,
+                    "the log on disk belongs to another topic of the same name"
+                );
+                return Err(code::INCONSISTENT_TOPIC_ID);
+            }
+            (None, Some(wanted)) => log.assign_topic_id(wanted).map_err(failed)?,
+            _ => {}
+        }
+        log.reconfigure(config);
+        drop(log);
+        Ok(handle)
     }
 
     /// Gives replicas up, with or without their data.
@@ -241,7 +267,7 @@ impl Manager {
                 }));
             }
             if stop.delete
-                && let Err(error) = self.logs.delete_async(id)
+                && let Err(error) = self.logs.delete_async(id, self.clock.wall_ms())
             {
                 tracing::error!(partition = %id, %error, "the log cannot be deleted");
                 response.partition_errors.push((id.clone(), code::STORAGE_ERROR));

@@ -12,8 +12,8 @@ use super::isolation::{Acks, Isolation};
 use super::leader::LeaderState;
 use super::wait::{Registration, Waiter, Waiters};
 use crate::log::{
-    AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig, MAX_TIMESTAMP, ReadBounds,
-    SegmentFile, SharedLog,
+    AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig, LogHandle, MAX_TIMESTAMP,
+    ReadBounds, SegmentFile,
 };
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
@@ -77,7 +77,7 @@ pub struct Partition {
     id: TopicPartition,
     own_id: BrokerId,
     clock: SharedClock,
-    log: SharedLog,
+    log: LogHandle,
     state: Mutex<State>,
     waiters: Waiters,
 }
@@ -99,11 +99,11 @@ impl Partition {
         id: TopicPartition,
         own_id: BrokerId,
         clock: SharedClock,
-        log: SharedLog,
+        log: LogHandle,
         high_watermark: Offset,
     ) -> Self {
         let (start, end) = {
-            let log = log.lock();
+            let log = log.read();
             (log.log_start_offset(), log.log_end_offset())
         };
         let state = State {
@@ -151,12 +151,12 @@ impl Partition {
     /// First and next offset of the log, and its size in bytes.
     #[must_use]
     pub fn extent(&self) -> (Offset, Offset, u64) {
-        let log = self.log.lock();
+        let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
     }
 
     pub(super) fn set_config(&self, config: LogConfig) {
-        self.log.lock().set_config(config);
+        self.log.write().reconfigure(config);
     }
 
     /// Takes the role that the controller decided.
@@ -178,9 +178,10 @@ impl Partition {
             ),
         };
         let log_end = {
-            let mut log = self.log.lock();
-            log.assign_epoch(decided.leader_epoch)?;
-            log.log_end_offset()
+            let mut log = self.log.write();
+            let log_end = log.log_end_offset();
+            log.assign_epoch_start(decided.leader_epoch, log_end)?;
+            log_end
         };
         state.advance(&leader, log_end);
         state.role = Role::Leader(leader);
@@ -228,7 +229,7 @@ impl Partition {
         };
         let leader = leader.clone();
         let (info, log_end, in_sync_min) = {
-            let mut log = self.log.lock();
+            let mut log = self.log.write();
             let in_sync_min = usize::try_from(log.config().min_insync_replicas).unwrap_or(1);
             if acks == Acks::All && leader.isr.len() < in_sync_min {
                 return Err(AppendError::NotEnoughReplicas);
@@ -259,7 +260,7 @@ impl Partition {
     /// Finds records from an offset on.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
         let high_watermark = self.checked_high_watermark(request.current_epoch)?;
-        let log = self.log.lock();
+        let log = self.log.read();
         let mut result = ReadResult {
             high_watermark,
             last_stable_offset: high_watermark,
@@ -302,7 +303,7 @@ impl Partition {
         current_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<OffsetAtTime>, Error> {
         let high_watermark = self.checked_high_watermark(current_epoch)?;
-        let log = self.log.lock();
+        let log = self.log.read();
         let end = match isolation {
             Isolation::LogEnd => log.log_end_offset(),
             Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
@@ -333,7 +334,7 @@ impl Partition {
         current_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<(LeaderEpoch, Offset)>, Error> {
         self.checked_high_watermark(current_epoch)?;
-        Ok(self.log.lock().end_offset_for_epoch(epoch))
+        Ok(self.log.read().end_offset_for(epoch).map(|end| (end.epoch, end.end_offset)))
     }
 
     /// The high watermark, if this replica leads in the epoch that is meant.
@@ -362,8 +363,9 @@ impl State {
 /// Where a reader whose last record is of `epoch` and lies before `offset` left
 /// this log (KIP-595).
 fn diverging(log: &Log, epoch: LeaderEpoch, offset: Offset) -> Option<(LeaderEpoch, Offset)> {
-    let (known, end) = log.end_offset_for_epoch(epoch)?;
-    (known < epoch || end < offset).then_some((known, end))
+    let known = log.end_offset_for(epoch)?;
+    let diverges = known.epoch < epoch || known.end_offset < offset;
+    diverges.then_some((known.epoch, known.end_offset))
 }
 
 /// An append that waits for its in-sync replicas.
