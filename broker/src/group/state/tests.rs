@@ -1,5 +1,7 @@
 //! The pure rules, event by event.
 
+mod random;
+
 use bytes::Bytes;
 
 use super::*;
