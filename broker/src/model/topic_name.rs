@@ -84,7 +84,17 @@ mod tests {
         for good in ["a", "__consumer_offsets", "a.b-c_D9", &"x".repeat(249)] {
             assert!(TopicName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "../x", "a b", "ä", "a\0", &"x".repeat(250)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "a b",
+            "ä",
+            "a\0",
+            &"x".repeat(250),
+        ] {
             assert!(TopicName::new(bad).is_err(), "{bad}");
         }
     }
