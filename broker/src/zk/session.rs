@@ -267,7 +267,9 @@ impl Tracker {
 
     pub(super) fn add_watch(&mut self, kind: WatchKind, watch: WatchRequest) {
         let id = watch.mailbox.id;
-        self.mailboxes.entry(id).or_insert_with(|| Arc::downgrade(&watch.mailbox));
+        self.mailboxes
+            .entry(id)
+            .or_insert_with(|| Arc::downgrade(&watch.mailbox));
         self.watches.add(kind, watch.path, id);
     }
 
@@ -278,7 +280,11 @@ impl Tracker {
         for id in watchers {
             match self.mailboxes.get(&id).and_then(Weak::upgrade) {
                 Some(mailbox) => {
-                    mailbox.put(WatchEvent { kind, path: path.clone(), generation });
+                    mailbox.put(WatchEvent {
+                        kind,
+                        path: path.clone(),
+                        generation,
+                    });
                 }
                 None => {
                     self.mailboxes.remove(&id);
