@@ -166,8 +166,10 @@ impl Client {
 
     /// Starts a new session after the old one expired; otherwise does nothing.
     pub async fn renew(&self) -> Result<(), Error> {
-        let sent = self.shared.control.send(Control::Renew).await;
-        sent.map_err(|_| Error::Closed)
+        let (done, renewed) = oneshot::channel();
+        let sent = self.shared.control.send(Control::Renew(done)).await;
+        sent.map_err(|_| Error::Closed)?;
+        renewed.await.map_err(|_| Error::Closed)
     }
 
     /// Ends the session on the server, which removes its ephemeral nodes.

@@ -232,7 +232,9 @@ impl<'a> Connection<'a> {
                     None => self.close(None),
                 },
                 control = control.recv(), if self.closing.is_none() => match control {
-                    Some(Control::Renew) => {}
+                    Some(Control::Renew(done)) => {
+                        let _ = done.send(());
+                    }
                     Some(Control::Close(done)) => self.close(Some(done)),
                     None => self.close(None),
                 },

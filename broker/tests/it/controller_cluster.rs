@@ -190,14 +190,19 @@ async fn leaders_move_when_brokers_die_and_return() {
         })
     })
     .await;
-    let topic = manual("t", &[&[2, 1], &[1, 2], &[2]]);
+    let topic = manual("t", &[&[2, 1], &[1, 2]]);
+    let solo = manual("solo", &[&[2]]);
     one.registry
         .create_topic(&topic, &[], Mode::Apply)
         .await
         .unwrap();
+    one.registry
+        .create_topic(&solo, &[], Mode::Apply)
+        .await
+        .unwrap();
     channel
         .wait_for("broker 2 leads", |log| {
-            leader(log, 2, "t-2") == Some((2, vec![2]))
+            leader(log, 2, "solo-0") == Some((2, vec![2]))
         })
         .await;
 
@@ -213,7 +218,7 @@ async fn leaders_move_when_brokers_die_and_return() {
             leader(log, 1, "t-1") == Some((1, vec![1]))
         })
         .await;
-    let orphan = TopicPartition::new(name("t"), 2);
+    let orphan = TopicPartition::new(name("solo"), 0);
     let states = one
         .registry
         .partition_states(std::slice::from_ref(&orphan))
@@ -230,7 +235,7 @@ async fn leaders_move_when_brokers_die_and_return() {
     let two = Node::start(&space, 2, &channel).await;
     channel
         .wait_for("the orphan is led", |log| {
-            leader(log, 2, "t-2") == Some((2, vec![2]))
+            leader(log, 2, "solo-0") == Some((2, vec![2]))
         })
         .await;
     let log = channel
@@ -266,9 +271,14 @@ async fn a_broker_that_shuts_down_hands_its_leaders_over() {
             log.iter().any(|(to, _)| *to == 2)
         })
         .await;
-    let topic = manual("t", &[&[2, 1], &[1, 2], &[2]]);
+    let topic = manual("t", &[&[2, 1], &[1, 2]]);
+    let solo = manual("solo", &[&[2]]);
     one.registry
         .create_topic(&topic, &[], Mode::Apply)
+        .await
+        .unwrap();
+    one.registry
+        .create_topic(&solo, &[], Mode::Apply)
         .await
         .unwrap();
     channel

@@ -120,13 +120,18 @@ async fn pipelined_requests_keep_their_order() {
         .create("/n", None, CreateMode::Persistent)
         .await
         .unwrap();
-    let writes = (0..500).map(|i| client.set_data("/n", Bytes::from(format!("{i}")), i));
-    for (i, written) in futures::future::join_all(writes)
-        .await
-        .into_iter()
-        .enumerate()
-    {
-        assert_eq!(usize::try_from(written.unwrap().version).unwrap(), i + 1);
+    let write = |i| Box::pin(client.set_data("/n", Bytes::from(format!("{i}")), i));
+    let mut writes: Vec<_> = (0..100).map(write).collect();
+    // Submitted in this order: each is polled once before any is awaited.
+    std::future::poll_fn(|context| {
+        for write in &mut writes {
+            assert!(write.as_mut().poll(context).is_pending());
+        }
+        std::task::Poll::Ready(())
+    })
+    .await;
+    for (i, write) in (1..).zip(writes) {
+        assert_eq!(write.await.unwrap().version, i);
     }
 }
 
@@ -270,12 +275,15 @@ async fn an_expired_session_waits_for_its_owner() {
 #[tokio::test]
 async fn another_process_can_take_a_session_over() {
     let space = Space::new().await;
-    let first = space.client().await;
+    let proxy = Proxy::start(&space.servers).await;
+    let config = space.config_at(&proxy.address.to_string());
+    let first = connected(Client::connect(config)).await;
     first
         .create("/e", None, CreateMode::Ephemeral)
         .await
         .unwrap();
     let token = first.session();
+    proxy.cut();
     let second = connected(Client::connect_with(space.config(), token.clone())).await;
     assert_eq!(second.session(), token);
     assert!(second.exists("/e", None).await.unwrap().is_some());
