@@ -43,7 +43,11 @@ impl Start {
     #[must_use]
     pub fn random(brokers: usize) -> Self {
         let random = || getrandom::u32().unwrap_or(0) as usize % brokers.max(1);
-        Self { index: random(), shift: random(), partition: 0 }
+        Self {
+            index: random(),
+            shift: random(),
+            partition: 0,
+        }
     }
 }
 
@@ -63,12 +67,19 @@ pub fn assign(
         Ok(replicas) => replicas,
     };
     if replicas > brokers.len() {
-        return Err(Error::TooFewBrokers { factor, brokers: brokers.len() });
+        return Err(Error::TooFewBrokers {
+            factor,
+            brokers: brokers.len(),
+        });
     }
     let layout = if brokers.iter().all(|broker| broker.rack.is_none()) {
         let ids: Vec<_> = brokers.iter().map(|broker| broker.id).collect();
         let racks = ids.iter().map(|_| None).collect();
-        Layout { ids, racks, rack_count: 0 }
+        Layout {
+            ids,
+            racks,
+            rack_count: 0,
+        }
     } else {
         alternate_racks(brokers)?
     };
@@ -98,13 +109,16 @@ impl Layout<'_> {
         let mut racks: BTreeSet<Option<&str>> = BTreeSet::from([self.racks[first]]);
         let mut step = 0;
         while replicas.len() < count {
-            let shift = if self.rack_count > 0 { shift * self.rack_count } else { shift };
+            let shift = if self.rack_count > 0 {
+                shift * self.rack_count
+            } else {
+                shift
+            };
             let index = self.follower(first, shift + step);
             step += 1;
             let (id, rack) = (self.ids[index], self.racks[index]);
-            let rack_is_full = self.rack_count > 0
-                && racks.contains(&rack)
-                && racks.len() < self.rack_count;
+            let rack_is_full =
+                self.rack_count > 0 && racks.contains(&rack) && racks.len() < self.rack_count;
             if rack_is_full || replicas.contains(&id) {
                 continue;
             }
@@ -131,7 +145,11 @@ fn alternate_racks(brokers: &[Candidate]) -> Result<Layout<'_>, Error> {
         ids.sort_unstable();
     }
     let longest = by_rack.values().map(Vec::len).max().unwrap_or(0);
-    let mut layout = Layout { ids: Vec::new(), racks: Vec::new(), rack_count: by_rack.len() };
+    let mut layout = Layout {
+        ids: Vec::new(),
+        racks: Vec::new(),
+        rack_count: by_rack.len(),
+    };
     for turn in 0..longest {
         for (rack, ids) in &by_rack {
             if let Some(id) = ids.get(turn) {
@@ -148,10 +166,16 @@ mod tests {
     use super::*;
 
     fn plain(ids: impl IntoIterator<Item = BrokerId>) -> Vec<Candidate> {
-        ids.into_iter().map(|id| Candidate { id, rack: None }).collect()
+        ids.into_iter()
+            .map(|id| Candidate { id, rack: None })
+            .collect()
     }
 
-    const ZERO: Start = Start { index: 0, shift: 0, partition: 0 };
+    const ZERO: Start = Start {
+        index: 0,
+        shift: 0,
+        partition: 0,
+    };
 
     #[test]
     fn the_documented_example_comes_out() {
@@ -173,18 +197,29 @@ mod tests {
 
     #[test]
     fn added_partitions_go_on_where_the_old_ended() {
-        let start = Start { index: 1, shift: 1, partition: 3 };
+        let start = Start {
+            index: 1,
+            shift: 1,
+            partition: 3,
+        };
         let assigned = assign(&plain([1, 2, 3]), 2, 2, start).unwrap();
         assert_eq!(assigned, BTreeMap::from([(3, vec![2, 3]), (4, vec![3, 1])]));
     }
 
     #[test]
     fn each_rack_gets_a_replica_before_any_gets_two() {
-        let rack = |id: i32| Candidate { id, rack: Some(format!("rack{}", id % 3)) };
+        let rack = |id: i32| Candidate {
+            id,
+            rack: Some(format!("rack{}", id % 3)),
+        };
         let brokers: Vec<_> = (0..6).map(rack).collect();
         for index in 0..6 {
             for shift in 0..6 {
-                let start = Start { index, shift, partition: 0 };
+                let start = Start {
+                    index,
+                    shift,
+                    partition: 0,
+                };
                 for replicas in assign(&brokers, 12, 3, start).unwrap().values() {
                     let racks: BTreeSet<_> = replicas.iter().map(|id| id % 3).collect();
                     assert_eq!(racks.len(), 3, "{replicas:?}");
@@ -199,20 +234,37 @@ mod tests {
     #[test]
     fn impossible_wishes_are_refused_in_kafkas_words() {
         let refuse = |brokers: &[Candidate], partitions, factor| {
-            assign(brokers, partitions, factor, ZERO).unwrap_err().to_string()
+            assign(brokers, partitions, factor, ZERO)
+                .unwrap_err()
+                .to_string()
         };
         let one = plain([1]);
-        assert_eq!(refuse(&one, 0, 1), "Number of partitions must be larger than 0.");
-        assert_eq!(refuse(&one, 1, 0), "Replication factor must be larger than 0.");
+        assert_eq!(
+            refuse(&one, 0, 1),
+            "Number of partitions must be larger than 0."
+        );
+        assert_eq!(
+            refuse(&one, 1, 0),
+            "Replication factor must be larger than 0."
+        );
         assert_eq!(
             refuse(&one, 1, 2),
             "Replication factor: 2 larger than available brokers: 1."
         );
-        let mixed = [Candidate { id: 1, rack: Some("a".into()) }, Candidate { id: 2, rack: None }];
+        let mixed = [
+            Candidate {
+                id: 1,
+                rack: Some("a".into()),
+            },
+            Candidate { id: 2, rack: None },
+        ];
         assert_eq!(
             refuse(&mixed, 1, 1),
             "Not all brokers have rack information for replica rack aware assignment."
         );
-        assert_eq!(assign(&one, 2, 1, ZERO).unwrap(), BTreeMap::from([(0, vec![1]), (1, vec![1])]));
+        assert_eq!(
+            assign(&one, 2, 1, ZERO).unwrap(),
+            BTreeMap::from([(0, vec![1]), (1, vec![1])])
+        );
     }
 }

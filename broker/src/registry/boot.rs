@@ -37,7 +37,13 @@ impl Registry {
         let proposed = Bytes::from(encode_cluster_id(&encode_topic_id(new_uuid())));
         let created = self
             .client
-            .retry(|| self.client.create(path::CLUSTER_ID, Some(proposed.clone()), CreateMode::Persistent))
+            .retry(|| {
+                self.client.create(
+                    path::CLUSTER_ID,
+                    Some(proposed.clone()),
+                    CreateMode::Persistent,
+                )
+            })
             .await;
         match created {
             Ok(_) => {}
@@ -45,7 +51,10 @@ impl Registry {
             Err(error) if error.is(ErrorCode::NodeExists) => {}
             Err(error) => return Err(error.into()),
         }
-        let (data, _) = self.client.retry(|| self.client.get_data(path::CLUSTER_ID, None)).await?;
+        let (data, _) = self
+            .client
+            .retry(|| self.client.get_data(path::CLUSTER_ID, None))
+            .await?;
         at(path::CLUSTER_ID, decode_cluster_id(&data))
     }
 

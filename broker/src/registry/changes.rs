@@ -94,7 +94,13 @@ impl ConfigFeed {
     #[must_use]
     pub fn new(registry: Registry) -> Self {
         let watcher = registry.client().watcher();
-        Self { registry, watcher, armed_in: None, last_seen: -1, found: VecDeque::new() }
+        Self {
+            registry,
+            watcher,
+            armed_in: None,
+            last_seen: -1,
+            found: VecDeque::new(),
+        }
     }
 
     /// Waits for the next change; cancel safe. Errors of an expired session
@@ -121,7 +127,10 @@ impl ConfigFeed {
     }
 
     async fn scan(&mut self) -> Result<(), Error> {
-        let names = self.registry.children(path::CONFIG_CHANGES, Some(&self.watcher)).await?;
+        let names = self
+            .registry
+            .children(path::CONFIG_CHANGES, Some(&self.watcher))
+            .await?;
         let prefix = path::CONFIG_CHANGE_PREFIX;
         let mut notes: Vec<(i64, String)> = names
             .into_iter()
@@ -177,14 +186,21 @@ mod tests {
         ];
         for (path, change) in table {
             let kind = EventType::NodeDataChanged;
-            let event = WatchEvent { kind, path: path.into(), generation: 1 };
+            let event = WatchEvent {
+                kind,
+                path: path.into(),
+                generation: 1,
+            };
             assert_eq!(Change::of(&event), change, "{path}");
         }
     }
 
     #[test]
     fn sequence_numbers_are_read() {
-        assert_eq!(sequence_number("isr_change_0000000012", "isr_change_"), Some(12));
+        assert_eq!(
+            sequence_number("isr_change_0000000012", "isr_change_"),
+            Some(12)
+        );
         assert_eq!(sequence_number("isr_change_x", "isr_change_"), None);
         assert_eq!(sequence_number("other_1", "isr_change_"), None);
     }

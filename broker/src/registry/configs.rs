@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::znode::{ConfigEntity, EntityType, decode_config, encode_change_note, encode_config, path};
+use super::znode::{
+    ConfigEntity, EntityType, decode_config, encode_change_note, encode_config, path,
+};
 use super::{Error, Registry, at};
 use crate::model::TopicName;
 use crate::zk::{self, CreateMode, ErrorCode};
@@ -34,7 +36,9 @@ impl Registry {
         let note = Some(Bytes::from(encode_change_note(entity)));
         let mode = CreateMode::PersistentSequential;
         // Told twice after a lost reply: readers only read once more.
-        self.client.retry(|| self.client.create(&prefix, note.clone(), mode)).await?;
+        self.client
+            .retry(|| self.client.create(&prefix, note.clone(), mode))
+            .await?;
         Ok(())
     }
 
@@ -54,7 +58,10 @@ impl Registry {
             if let Some(parent) = common::zk::path::parent(&path) {
                 self.client.create_recursive(parent).await?;
             }
-            let create = || self.client.create(&path, Some(data.clone()), CreateMode::Persistent);
+            let create = || {
+                self.client
+                    .create(&path, Some(data.clone()), CreateMode::Persistent)
+            };
             match self.client.retry(create).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is(ErrorCode::NodeExists) => {}
@@ -65,5 +72,8 @@ impl Registry {
 }
 
 pub(super) fn topic_entity(topic: &TopicName) -> ConfigEntity {
-    ConfigEntity { entity_type: EntityType::Topics, name: topic.as_str().to_owned() }
+    ConfigEntity {
+        entity_type: EntityType::Topics,
+        name: topic.as_str().to_owned(),
+    }
 }

@@ -7,7 +7,9 @@ use super::znode::{
 };
 use super::{Error, Fence, FencedWrite, Registry, at};
 use crate::model::{BrokerId, ControllerEpoch};
-use crate::zk::{CommitError, CreateMode, ErrorCode, Error as ZkError, OpResult, Transaction, Watcher};
+use crate::zk::{
+    self, CommitError, CreateMode, Error as ZkError, ErrorCode, OpResult, Transaction, Watcher,
+};
 
 /// The outcome of one attempt to become the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +26,15 @@ impl Registry {
         watcher: Option<&Watcher>,
     ) -> Result<Option<ControllerRegistration>, Error> {
         if watcher.is_some() {
-            self.client.retry(|| self.client.exists(path::CONTROLLER, watcher)).await?;
+            self.client
+                .retry(|| self.client.exists(path::CONTROLLER, watcher))
+                .await?;
         }
         match self.read(path::CONTROLLER).await? {
             None => Ok(None),
-            Some((data, _)) => at(path::CONTROLLER, ControllerRegistration::decode(&data)).map(Some),
+            Some((data, _)) => {
+                at(path::CONTROLLER, ControllerRegistration::decode(&data)).map(Some)
+            }
         }
     }
 
@@ -61,13 +67,17 @@ impl Registry {
             match self.client.commit(transaction).await {
                 Ok(results) => {
                     return match results.last() {
-                        Some(OpResult::Set(stat)) => {
-                            Ok(Election::Won(Fence { epoch: won, version: stat.version }))
-                        }
+                        Some(OpResult::Set(stat)) => Ok(Election::Won(Fence {
+                            epoch: won,
+                            version: stat.version,
+                        })),
                         _ => Err(ZkError::UnexpectedReply.into()),
                     };
                 }
-                Err(CommitError { error: ZkError::ConnectionLoss, .. }) => {
+                Err(CommitError {
+                    error: ZkError::ConnectionLoss,
+                    ..
+                }) => {
                     self.client.retry(|| async { Ok(()) }).await?;
                 }
                 Err(CommitError { error, .. })
@@ -88,9 +98,7 @@ impl Registry {
             return Ok(Election::Lost);
         }
         Ok(match self.controller_epoch().await? {
-            Some((current, version)) if current == epoch => {
-                Election::Won(Fence { epoch, version })
-            }
+            Some((current, version)) if current == epoch => Election::Won(Fence { epoch, version }),
             _ => Election::Lost,
         })
     }
@@ -102,7 +110,10 @@ impl Registry {
             }
             let zero = Some(Bytes::from(encode_controller_epoch(0)));
             let mode = CreateMode::Persistent;
-            let create = || self.client.create(path::CONTROLLER_EPOCH, zero.clone(), mode);
+            let create = || {
+                self.client
+                    .create(path::CONTROLLER_EPOCH, zero.clone(), mode)
+            };
             match self.client.retry(create).await {
                 Ok(_) => {}
                 Err(error) if error.is(ErrorCode::NodeExists) => {}
@@ -111,9 +122,28 @@ impl Registry {
         }
     }
 
+    /// Removes a `/controller` that an earlier run left in this very session,
+    /// which a re-attached session keeps alive although nobody fills the role.
+    /// Returns whether there was one.
+    pub async fn remove_own_controller(&self) -> Result<bool, Error> {
+        let stat = self
+            .client
+            .retry(|| self.client.exists(path::CONTROLLER, None))
+            .await?;
+        let own = self.client.session().map(|session| session.id);
+        if stat.is_none() || stat.map(|stat| stat.ephemeral_owner) != own {
+            return Ok(false);
+        }
+        let delete = || self.client.delete(path::CONTROLLER, zk::ANY_VERSION);
+        zk::optional(self.client.retry(delete).await)?;
+        Ok(true)
+    }
+
     /// Gives the role up, unless another broker has it already.
     pub async fn resign(&self, fence: Fence) -> Result<(), Error> {
-        let delete = FencedWrite::Delete { path: path::CONTROLLER.to_owned() };
+        let delete = FencedWrite::Delete {
+            path: path::CONTROLLER.to_owned(),
+        };
         match self.write_fenced(fence, &delete).await {
             Ok(_) | Err(Error::ControllerMoved) => Ok(()),
             Err(Error::Zk(error)) if error.is(ErrorCode::NoNode) => Ok(()),

@@ -18,9 +18,18 @@ pub struct Fence {
 /// One change of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FencedWrite {
-    Create { path: String, data: Option<Bytes> },
-    Set { path: String, data: Bytes, version: i32 },
-    Delete { path: String },
+    Create {
+        path: String,
+        data: Option<Bytes>,
+    },
+    Set {
+        path: String,
+        data: Bytes,
+        version: i32,
+    },
+    Delete {
+        path: String,
+    },
 }
 
 impl Registry {
@@ -28,16 +37,22 @@ impl Registry {
     /// losses. Returns the stat of a `Set`. A repeated write whose first reply
     /// was lost fails with the code that the second meets (NodeExists,
     /// BadVersion, NoNode): callers read back and decide.
-    pub async fn write_fenced(&self, fence: Fence, write: &FencedWrite) -> Result<Option<Stat>, Error> {
+    pub async fn write_fenced(
+        &self,
+        fence: Fence,
+        write: &FencedWrite,
+    ) -> Result<Option<Stat>, Error> {
         loop {
             let guard = Transaction::new().check(path::CONTROLLER_EPOCH, fence.version);
             let transaction = match write {
                 FencedWrite::Create { path, data } => {
                     guard.create(path, data.clone(), CreateMode::Persistent)
                 }
-                FencedWrite::Set { path, data, version } => {
-                    guard.set_data(path, data.clone(), *version)
-                }
+                FencedWrite::Set {
+                    path,
+                    data,
+                    version,
+                } => guard.set_data(path, data.clone(), *version),
                 FencedWrite::Delete { path } => guard.delete(path, zk::ANY_VERSION),
             };
             match self.client.commit(transaction).await {
@@ -47,12 +62,16 @@ impl Registry {
                         OpResult::Created(_) | OpResult::Deleted | OpResult::Checked => None,
                     }));
                 }
-                Err(CommitError { error: zk::Error::ConnectionLoss, .. }) => {
+                Err(CommitError {
+                    error: zk::Error::ConnectionLoss,
+                    ..
+                }) => {
                     self.client.retry(|| async { Ok(()) }).await?;
                 }
-                Err(CommitError { culprit: Some(0), error })
-                    if error.is(ErrorCode::BadVersion) || error.is(ErrorCode::NoNode) =>
-                {
+                Err(CommitError {
+                    culprit: Some(0),
+                    error,
+                }) if error.is(ErrorCode::BadVersion) || error.is(ErrorCode::NoNode) => {
                     return Err(Error::ControllerMoved);
                 }
                 Err(CommitError { error, .. }) => return Err(error.into()),
@@ -62,13 +81,17 @@ impl Registry {
 
     /// Creates a node unless it exists.
     pub async fn ensure_fenced(&self, fence: Fence, path: String) -> Result<(), Error> {
-        let result = self.write_fenced(fence, &FencedWrite::Create { path, data: None }).await;
+        let result = self
+            .write_fenced(fence, &FencedWrite::Create { path, data: None })
+            .await;
         ignore(result, ErrorCode::NodeExists)
     }
 
     /// Deletes a node if it exists.
     pub async fn delete_fenced(&self, fence: Fence, path: String) -> Result<(), Error> {
-        let result = self.write_fenced(fence, &FencedWrite::Delete { path }).await;
+        let result = self
+            .write_fenced(fence, &FencedWrite::Delete { path })
+            .await;
         ignore(result, ErrorCode::NoNode)
     }
 

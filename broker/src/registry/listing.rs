@@ -19,7 +19,10 @@ impl Registry {
         path: &str,
         watcher: Option<&Watcher>,
     ) -> Result<Option<(Bytes, Stat)>, Error> {
-        let data = self.client.retry(|| self.client.get_data(path, watcher)).await;
+        let data = self
+            .client
+            .retry(|| self.client.get_data(path, watcher))
+            .await;
         Ok(zk::optional(data)?)
     }
 
@@ -29,8 +32,13 @@ impl Registry {
         path: &str,
         watcher: Option<&Watcher>,
     ) -> Result<Vec<String>, Error> {
-        let children = self.client.retry(|| self.client.get_children(path, watcher)).await;
-        let mut names = zk::optional(children)?.map(|(names, _)| names).unwrap_or_default();
+        let children = self
+            .client
+            .retry(|| self.client.get_children(path, watcher))
+            .await;
+        let mut names = zk::optional(children)?
+            .map(|(names, _)| names)
+            .unwrap_or_default();
         names.sort_unstable();
         Ok(names)
     }
@@ -42,7 +50,9 @@ impl Registry {
         watcher: Option<&Watcher>,
     ) -> Result<Vec<(BrokerRegistration, BrokerEpoch)>, Error> {
         let names = self.children(path::BROKER_IDS, watcher).await?;
-        let ids = names.iter().filter_map(|name| name.parse::<BrokerId>().ok());
+        let ids = names
+            .iter()
+            .filter_map(|name| name.parse::<BrokerId>().ok());
         let found = join_all(ids.map(|id| self.broker(id, watcher))).await;
         let mut brokers = Vec::with_capacity(found.len());
         for broker in found {
@@ -73,7 +83,10 @@ impl Registry {
     }
 
     /// The topics that somebody asked to delete.
-    pub async fn topics_to_delete(&self, watcher: Option<&Watcher>) -> Result<Vec<TopicName>, Error> {
+    pub async fn topics_to_delete(
+        &self,
+        watcher: Option<&Watcher>,
+    ) -> Result<Vec<TopicName>, Error> {
         let names = self.children(path::DELETE_TOPICS, watcher).await?;
         Ok(valid_topics(&names, path::DELETE_TOPICS))
     }

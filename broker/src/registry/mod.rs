@@ -52,7 +52,9 @@ pub use changes::{Change, ConfigChange, ConfigFeed};
 pub use election::Election;
 pub use fence::{Fence, FencedWrite};
 pub use registration::RegisterError;
-pub use topics::{AddPartitionsError, CreateTopicError, DeleteTopicError, Mode, NewTopic, Placement};
+pub use topics::{
+    AddPartitionsError, CreateTopicError, DeleteTopicError, Mode, NewTopic, Placement,
+};
 pub use znode::{
     BrokerRegistration, ConfigEntity, EntityType, LeaderAndIsr, LeaderRecoveryState, Malformed,
     PartitionLeadership, ProducerIdBlock, ReplicaAssignment, TopicAssignment,
@@ -95,5 +97,8 @@ impl Registry {
 
 /// Adds the path to a decoding error.
 fn at<T>(path: &str, result: Result<T, Malformed>) -> Result<T, Error> {
-    result.map_err(|source| Error::Malformed { path: path.to_owned(), source })
+    result.map_err(|source| Error::Malformed {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -21,9 +21,13 @@ impl Registry {
                 true => None,
                 false => Some(at(path, ProducerIdBlock::decode(&data))?),
             };
-            let block = ProducerIdBlock::after(last.as_ref(), broker)
-                .ok_or(Error::ProducerIdsExhausted)?;
-            match self.client.set_data(path, Bytes::from(block.encode()), stat.version).await {
+            let block =
+                ProducerIdBlock::after(last.as_ref(), broker).ok_or(Error::ProducerIdsExhausted)?;
+            match self
+                .client
+                .set_data(path, Bytes::from(block.encode()), stat.version)
+                .await
+            {
                 Ok(_) => return Ok(block),
                 Err(zk::Error::ConnectionLoss) => {}
                 Err(error) if error.is(ErrorCode::BadVersion) => {}

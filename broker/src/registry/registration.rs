@@ -17,7 +17,12 @@ pub enum RegisterError {
          '0x{owner:x}' does not match current session '0x{own:x}': another broker with \
          id {id} is running, or the session of a killed one has not expired yet"
     )]
-    Occupied { path: String, id: BrokerId, owner: i64, own: i64 },
+    Occupied {
+        path: String,
+        id: BrokerId,
+        owner: i64,
+        own: i64,
+    },
     #[error(transparent)]
     Registry(#[from] Error),
 }
@@ -32,8 +37,10 @@ impl Registry {
     /// Registers this broker and returns its epoch.
     ///
     /// A registration of another session is waited for up to `wait_max`: after
-    /// a kill -9 it vanishes with that session. A node left by
-    /// `previous_session`, an older session of this very process, is replaced.
+    /// a kill -9 it vanishes with that session. A node left by an earlier run
+    /// in this very session (after a re-attach), or by `previous_session` (an
+    /// expired one of this process), is replaced. The data tells runs apart, so
+    /// `broker.timestamp_ms` must be the time of this start.
     pub async fn register_broker(
         &self,
         broker: &BrokerRegistration,
@@ -52,13 +59,17 @@ impl Registry {
                     Some(OpResult::Set(stat)) => Some(stat.czxid),
                     _ => return Err(zk::Error::UnexpectedReply.into()),
                 },
-                Err(CommitError { error: zk::Error::ConnectionLoss, .. }) => {
+                Err(CommitError {
+                    error: zk::Error::ConnectionLoss,
+                    ..
+                }) => {
                     self.client.retry(|| async { Ok(()) }).await?;
                     None
                 }
                 Err(CommitError { error, .. }) if error.is(ErrorCode::NodeExists) => {
                     let left = deadline.saturating_sub(self.clock.monotonic());
-                    self.on_occupied(broker.id, &data, previous_session, left).await?
+                    self.on_occupied(broker.id, &data, previous_session, left)
+                        .await?
                 }
                 Err(CommitError { error, .. }) => return Err(error.into()),
             };
@@ -90,20 +101,30 @@ impl Registry {
         };
         let owner = stat.ephemeral_owner;
         let own = self.client.session().map_or(0, |session| session.id);
-        if owner == own {
-            // A re-attached session: the node may tell of older listeners.
-            let set = || self.client.set_data(&path, data.clone(), zk::ANY_VERSION);
-            let stat = self.client.retry(set).await?;
+        if owner == own
+            && self
+                .read(&path)
+                .await?
+                .is_some_and(|(found, _)| found == *data)
+        {
+            // The reply to an earlier attempt was lost.
             return Ok(Some(stat.czxid));
         }
-        if previous_session == Some(owner) {
-            tracing::info!(id, "replacing the registration of this broker's expired session");
+        if owner == own || previous_session == Some(owner) {
+            // A new epoch is what tells the controller that this broker
+            // started again, so a node from before is not kept.
+            tracing::info!(id, "replacing the registration of an earlier run");
             let delete = || self.client.delete(&path, zk::ANY_VERSION);
             zk::optional(self.client.retry(delete).await)?;
             return Ok(None);
         }
         if left.is_zero() {
-            return Err(RegisterError::Occupied { path, id, owner, own });
+            return Err(RegisterError::Occupied {
+                path,
+                id,
+                owner,
+                own,
+            });
         }
         tracing::warn!(
             id,
@@ -119,7 +140,10 @@ impl Registry {
     /// Takes this broker's registration away before an orderly stop.
     pub async fn deregister(&self, id: BrokerId) -> Result<(), Error> {
         let path = path::broker(id);
-        let exists = self.client.retry(|| self.client.exists(&path, None)).await?;
+        let exists = self
+            .client
+            .retry(|| self.client.exists(&path, None))
+            .await?;
         let own = self.client.session().map(|session| session.id);
         if exists.map(|stat| stat.ephemeral_owner) != own {
             return Ok(());

@@ -25,7 +25,10 @@ pub enum Mode {
 /// Where the replicas go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
-    Automatic { partitions: i32, replication_factor: i32 },
+    Automatic {
+        partitions: i32,
+        replication_factor: i32,
+    },
     Manual(BTreeMap<i32, Vec<BrokerId>>),
 }
 
@@ -65,10 +68,12 @@ pub enum AddPartitionsError {
         "The number of partitions for a topic can only be increased. Topic {topic} currently has \
          {current} partitions, {wanted} would not be an increase."
     )]
-    NoIncrease { topic: TopicName, current: usize, wanted: i32 },
-    #[error(
-        "Unexpected existing replica assignment for topic '{0}', partition id 0 is missing."
-    )]
+    NoIncrease {
+        topic: TopicName,
+        current: usize,
+        wanted: i32,
+    },
+    #[error("Unexpected existing replica assignment for topic '{0}', partition id 0 is missing.")]
     NoFirstPartition(TopicName),
     #[error("Cannot have replication factor of 0 for partition id {0}.")]
     NoReplicas(i32),
@@ -80,12 +85,20 @@ pub enum AddPartitionsError {
         "Some brokers specified for partition id {partition} are not available. Specified \
          brokers: {replicas}, available brokers: {available}."
     )]
-    UnknownBrokers { partition: i32, replicas: String, available: String },
+    UnknownBrokers {
+        partition: i32,
+        replicas: String,
+        available: String,
+    },
     #[error(
         "Inconsistent replication factor between partitions, partition 0 has {expected} while \
          partitions [{partitions}] have replication factors [{factors}], respectively."
     )]
-    UnevenReplicas { expected: usize, partitions: String, factors: String },
+    UnevenReplicas {
+        expected: usize,
+        partitions: String,
+        factors: String,
+    },
     #[error(transparent)]
     Assignment(#[from] assignment::Error),
     #[error(transparent)]
@@ -116,13 +129,19 @@ impl Registry {
         self.check_name_is_free(name).await?;
         let replicas = place(&topic.placement, brokers)?;
         check_replicas(&replicas)?;
-        let partitions =
-            replicas.into_iter().map(|(p, replicas)| (p, ReplicaAssignment::of(replicas))).collect();
-        let assignment = TopicAssignment { topic_id: Some(new_uuid()), partitions };
+        let partitions = replicas
+            .into_iter()
+            .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)))
+            .collect();
+        let assignment = TopicAssignment {
+            topic_id: Some(new_uuid()),
+            partitions,
+        };
         if mode == Mode::ValidateOnly {
             return Ok(assignment);
         }
-        self.write_config(&topic_entity(name), &topic.config).await?;
+        self.write_config(&topic_entity(name), &topic.config)
+            .await?;
         self.write_new_topic(name, &assignment).await?;
         tracing::info!(topic = %name, partitions = assignment.partitions.len(), "created the topic");
         Ok(assignment)
@@ -142,12 +161,18 @@ impl Registry {
         if all.contains(name) {
             return Err(CreateTopicError::Exists(name.clone()));
         }
-        let existing: Vec<&str> =
-            all.iter().filter(|other| name.collides_with(other)).map(TopicName::as_str).collect();
+        let existing: Vec<&str> = all
+            .iter()
+            .filter(|other| name.collides_with(other))
+            .map(TopicName::as_str)
+            .collect();
         if existing.is_empty() {
             return Ok(());
         }
-        Err(CreateTopicError::Collides { topic: name.clone(), existing: existing.join(", ") })
+        Err(CreateTopicError::Collides {
+            topic: name.clone(),
+            existing: existing.join(", "),
+        })
     }
 
     async fn write_new_topic(
@@ -157,7 +182,10 @@ impl Registry {
     ) -> Result<(), CreateTopicError> {
         let path = path::topic(name);
         let data = Bytes::from(assignment.encode());
-        let create = || self.client.create(&path, Some(data.clone()), CreateMode::Persistent);
+        let create = || {
+            self.client
+                .create(&path, Some(data.clone()), CreateMode::Persistent)
+        };
         match self.client.retry(create).await {
             Ok(_) => Ok(()),
             Err(error) if error.is(ErrorCode::NodeExists) => {
@@ -188,7 +216,9 @@ impl Registry {
             };
             let mut assignment = at(&path, TopicAssignment::decode(&data))?;
             let added = extend(name, &assignment, total, new, brokers)?;
-            let added = added.into_iter().map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
+            let added = added
+                .into_iter()
+                .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
             assignment.partitions.extend(added);
             if mode == Mode::ValidateOnly {
                 return Ok(assignment);
@@ -215,7 +245,11 @@ impl Registry {
             return Err(DeleteTopicError::UnknownTopic(name.clone()));
         }
         let path = path::delete_topic(name);
-        match self.client.create(&path, None, CreateMode::Persistent).await {
+        match self
+            .client
+            .create(&path, None, CreateMode::Persistent)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(zk::Error::ConnectionLoss) => {
                 let create = || self.client.create(&path, None, CreateMode::Persistent);
@@ -239,17 +273,28 @@ impl Registry {
     }
 
     pub async fn topic_id(&self, name: &TopicName) -> Result<Option<TopicId>, Error> {
-        Ok(self.topic(name).await?.and_then(|assignment| assignment.topic_id))
+        Ok(self
+            .topic(name)
+            .await?
+            .and_then(|assignment| assignment.topic_id))
     }
 
     pub async fn topic_exists(&self, name: &TopicName) -> Result<bool, Error> {
         let path = path::topic(name);
-        Ok(self.client.retry(|| self.client.exists(&path, None)).await?.is_some())
+        Ok(self
+            .client
+            .retry(|| self.client.exists(&path, None))
+            .await?
+            .is_some())
     }
 
     pub async fn is_marked_for_deletion(&self, name: &TopicName) -> Result<bool, Error> {
         let path = path::delete_topic(name);
-        Ok(self.client.retry(|| self.client.exists(&path, None)).await?.is_some())
+        Ok(self
+            .client
+            .retry(|| self.client.exists(&path, None))
+            .await?
+            .is_some())
     }
 }
 
@@ -259,9 +304,17 @@ fn place(
 ) -> Result<BTreeMap<i32, Vec<BrokerId>>, assignment::Error> {
     match placement {
         Placement::Manual(replicas) => Ok(replicas.clone()),
-        Placement::Automatic { partitions, replication_factor } => {
+        Placement::Automatic {
+            partitions,
+            replication_factor,
+        } => {
             let start = Start::random(brokers.len());
-            assignment::assign(&usable_racks(brokers), *partitions, *replication_factor, start)
+            assignment::assign(
+                &usable_racks(brokers),
+                *partitions,
+                *replication_factor,
+                start,
+            )
         }
     }
 }
@@ -285,7 +338,7 @@ fn check_replicas(partitions: &BTreeMap<i32, Vec<BrokerId>>) -> Result<(), Creat
     if sizes.contains(&0) {
         return Err(assignment::Error::NoReplicas.into());
     }
-    if partitions.values().any(has_duplicates) {
+    if partitions.values().any(|replicas| has_duplicates(replicas)) {
         return Err(CreateTopicError::DuplicateReplicas(partitions.clone()));
     }
     if !partitions.keys().copied().eq((0..).take(partitions.len())) {
@@ -294,7 +347,7 @@ fn check_replicas(partitions: &BTreeMap<i32, Vec<BrokerId>>) -> Result<(), Creat
     Ok(())
 }
 
-fn has_duplicates(replicas: &Vec<BrokerId>) -> bool {
+fn has_duplicates(replicas: &[BrokerId]) -> bool {
     replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len()
 }
 
@@ -315,7 +368,11 @@ fn extend(
     let added = total.saturating_sub(first_new);
     if added <= 0 {
         let topic = name.clone();
-        return Err(AddPartitionsError::NoIncrease { topic, current, wanted: total });
+        return Err(AddPartitionsError::NoIncrease {
+            topic,
+            current,
+            wanted: total,
+        });
     }
     let factor = first.replicas.len();
     if let Some(new) = new {
@@ -325,8 +382,15 @@ fn extend(
     }
     let brokers = usable_racks(brokers);
     let head = first.replicas.first().copied().unwrap_or(0);
-    let index = brokers.iter().position(|broker| broker.id >= head).unwrap_or(0);
-    let start = Start { index, shift: index, partition: first_new };
+    let index = brokers
+        .iter()
+        .position(|broker| broker.id >= head)
+        .unwrap_or(0);
+    let start = Start {
+        index,
+        shift: index,
+        partition: first_new,
+    };
     let factor = i32::try_from(factor).unwrap_or(i32::MAX);
     Ok(assignment::assign(&brokers, added, factor, start)?)
 }
@@ -343,7 +407,10 @@ fn check_added(
         }
         if has_duplicates(replicas) {
             let replicas = join(replicas);
-            return Err(AddPartitionsError::DuplicateReplicas { partition, replicas });
+            return Err(AddPartitionsError::DuplicateReplicas {
+                partition,
+                replicas,
+            });
         }
         if !replicas.iter().all(|id| available.contains(id)) {
             return Err(AddPartitionsError::UnknownBrokers {
@@ -353,9 +420,12 @@ fn check_added(
             });
         }
     }
-    let uneven = proposed.iter().filter(|(_, replicas)| replicas.len() != expected);
-    let (partitions, factors): (Vec<i32>, Vec<usize>) =
-        uneven.map(|(partition, replicas)| (*partition, replicas.len())).unzip();
+    let uneven = proposed
+        .iter()
+        .filter(|(_, replicas)| replicas.len() != expected);
+    let (partitions, factors): (Vec<i32>, Vec<usize>) = uneven
+        .map(|(partition, replicas)| (*partition, replicas.len()))
+        .unzip();
     if partitions.is_empty() {
         return Ok(());
     }
@@ -375,25 +445,50 @@ fn join<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 mod tests {
     use super::*;
 
-    fn manual(partitions: &[(i32, &[i32])]) -> BTreeMap<i32, Vec<i32>> {
-        partitions.iter().map(|(p, replicas)| (*p, replicas.to_vec())).collect()
+    type Partitions<'a> = &'a [(i32, &'a [i32])];
+
+    fn manual(partitions: Partitions<'_>) -> BTreeMap<i32, Vec<i32>> {
+        partitions
+            .iter()
+            .map(|(p, replicas)| (*p, replicas.to_vec()))
+            .collect()
     }
 
     fn candidates(ids: &[i32]) -> Vec<Candidate> {
-        ids.iter().map(|id| Candidate { id: *id, rack: None }).collect()
+        ids.iter()
+            .map(|id| Candidate {
+                id: *id,
+                rack: None,
+            })
+            .collect()
     }
 
     #[test]
     fn manual_assignments_are_judged_as_in_kafka() {
-        let table: [(&[(i32, &[i32])], &str); 5] = [
-            (&[], "All partitions should have the same number of replicas"),
-            (&[(0, &[1]), (1, &[1, 2])], "All partitions should have the same number of replicas"),
-            (&[(0, &[1, 1])], "Duplicate replica assignment found: {0: [1, 1]}"),
-            (&[(1, &[1])], "partitions should be a consecutive 0-based integer sequence"),
+        let table: [(Partitions<'_>, &str); 5] = [
+            (
+                &[],
+                "All partitions should have the same number of replicas",
+            ),
+            (
+                &[(0, &[1]), (1, &[1, 2])],
+                "All partitions should have the same number of replicas",
+            ),
+            (
+                &[(0, &[1, 1])],
+                "Duplicate replica assignment found: {0: [1, 1]}",
+            ),
+            (
+                &[(1, &[1])],
+                "partitions should be a consecutive 0-based integer sequence",
+            ),
             (&[(0, &[])], "Replication factor must be larger than 0."),
         ];
         for (partitions, text) in table {
-            assert_eq!(check_replicas(&manual(partitions)).unwrap_err().to_string(), text);
+            assert_eq!(
+                check_replicas(&manual(partitions)).unwrap_err().to_string(),
+                text
+            );
         }
         assert!(check_replicas(&manual(&[(0, &[1, 2]), (1, &[2, 1])])).is_ok());
     }
@@ -407,7 +502,9 @@ mod tests {
         };
         let brokers = candidates(&[1, 2, 3]);
         let refuse = |total, new: Option<&[Vec<i32>]>| {
-            extend(&name, &existing, total, new, &brokers).unwrap_err().to_string()
+            extend(&name, &existing, total, new, &brokers)
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             refuse(1, None),
@@ -428,7 +525,10 @@ mod tests {
             refuse(2, Some(&[vec![1, 1]])),
             "Duplicate brokers not allowed in replica assignment: 1, 1 for partition id 1."
         );
-        assert_eq!(refuse(2, Some(&[vec![]])), "Cannot have replication factor of 0 for partition id 1.");
+        assert_eq!(
+            refuse(2, Some(&[vec![]])),
+            "Cannot have replication factor of 0 for partition id 1."
+        );
         let added = extend(&name, &existing, 3, None, &brokers).unwrap();
         assert_eq!(added, manual(&[(1, &[3]), (2, &[1])]));
     }

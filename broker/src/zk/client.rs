@@ -107,8 +107,15 @@ impl Client {
         let (control, control_rx) = mpsc::channel(1);
         let chroot = config.connect.chroot.clone();
         let status = session::start(config, previous, requests_rx, control_rx);
-        let shared = Shared { requests, control, status, chroot };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            requests,
+            control,
+            status,
+            chroot,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Waits for the first connection (or the next one).
@@ -159,8 +166,10 @@ impl Client {
 
     /// Starts a new session after the old one expired; otherwise does nothing.
     pub async fn renew(&self) -> Result<(), Error> {
-        let sent = self.shared.control.send(Control::Renew).await;
-        sent.map_err(|_| Error::Closed)
+        let (done, renewed) = oneshot::channel();
+        let sent = self.shared.control.send(Control::Renew(done)).await;
+        sent.map_err(|_| Error::Closed)?;
+        renewed.await.map_err(|_| Error::Closed)
     }
 
     /// Ends the session on the server, which removes its ephemeral nodes.
@@ -213,7 +222,12 @@ impl Client {
         mode: CreateMode,
         acl: Vec<Acl>,
     ) -> Result<String, Error> {
-        let body = CreateRequest { path: self.full(path), data, acl, flags: mode.flags() };
+        let body = CreateRequest {
+            path: self.full(path),
+            data,
+            acl,
+            flags: mode.flags(),
+        };
         let reply: PathResponse = self.call(OpCode::Create, &body).await?;
         Ok(transaction::strip(reply.path, &self.shared.chroot))
     }
@@ -229,8 +243,13 @@ impl Client {
     }
 
     pub async fn delete(&self, path: &str, version: i32) -> Result<(), Error> {
-        let body = DeleteRequest { path: self.full(path), version };
-        self.submit(OpCode::Delete, body.to_bytes(), None).await.map(|_| ())
+        let body = DeleteRequest {
+            path: self.full(path),
+            version,
+        };
+        self.submit(OpCode::Delete, body.to_bytes(), None)
+            .await
+            .map(|_| ())
     }
 
     /// The node's stat; `None` when it does not exist.
@@ -254,7 +273,11 @@ impl Client {
     }
 
     pub async fn set_data(&self, path: &str, data: Bytes, version: i32) -> Result<Stat, Error> {
-        let body = SetDataRequest { path: self.full(path), data: Some(data), version };
+        let body = SetDataRequest {
+            path: self.full(path),
+            data: Some(data),
+            version,
+        };
         let reply: StatResponse = self.call(OpCode::SetData, &body).await?;
         Ok(reply.stat)
     }
@@ -271,13 +294,19 @@ impl Client {
     }
 
     pub async fn get_acl(&self, path: &str) -> Result<(Vec<Acl>, Stat), Error> {
-        let body = PathRequest { path: self.full(path) };
+        let body = PathRequest {
+            path: self.full(path),
+        };
         let reply: GetAclResponse = self.call(OpCode::GetAcl, &body).await?;
         Ok((reply.acl, reply.stat))
     }
 
     pub async fn set_acl(&self, path: &str, acl: Vec<Acl>, version: i32) -> Result<Stat, Error> {
-        let body = SetAclRequest { path: self.full(path), acl, version };
+        let body = SetAclRequest {
+            path: self.full(path),
+            acl,
+            version,
+        };
         let reply: StatResponse = self.call(OpCode::SetAcl, &body).await?;
         Ok(reply.stat)
     }
@@ -285,17 +314,28 @@ impl Client {
     /// Makes the next read on this session see everything that was committed
     /// before.
     pub async fn sync(&self, path: &str) -> Result<(), Error> {
-        let body = PathRequest { path: self.full(path) };
-        self.call::<PathResponse>(OpCode::Sync, &body).await.map(|_| ())
+        let body = PathRequest {
+            path: self.full(path),
+        };
+        self.call::<PathResponse>(OpCode::Sync, &body)
+            .await
+            .map(|_| ())
     }
 
     /// Commits all operations or none; on failure says which one was refused.
     pub async fn commit(&self, transaction: Transaction) -> Result<Vec<OpResult>, CommitError> {
         let body = transaction.into_request(&self.shared.chroot);
         let reply: MultiResponse =
-            self.call(OpCode::Multi, &body).await.map_err(|error| CommitError { culprit: None, error })?;
-        transaction::outcome(reply, &self.shared.chroot)
-            .map_err(|(index, error)| CommitError { culprit: Some(index), error })
+            self.call(OpCode::Multi, &body)
+                .await
+                .map_err(|error| CommitError {
+                    culprit: None,
+                    error,
+                })?;
+        transaction::outcome(reply, &self.shared.chroot).map_err(|(index, error)| CommitError {
+            culprit: Some(index),
+            error,
+        })
     }
 
     fn full(&self, path: &str) -> String {
@@ -315,7 +355,10 @@ impl Client {
             path: path.clone(),
             mailbox: watcher.mailbox.clone(),
         });
-        let body = PathWatchRequest { path, watch: watch.is_some() };
+        let body = PathWatchRequest {
+            path,
+            watch: watch.is_some(),
+        };
         let reply = self.submit(op, body.to_bytes(), watch).await?;
         Ok(T::from_bytes(reply)?)
     }
@@ -332,7 +375,12 @@ impl Client {
         watch: Option<WatchRequest>,
     ) -> Result<Bytes, Error> {
         let (reply, answered) = oneshot::channel();
-        let request = Request { op, body, watch, reply };
+        let request = Request {
+            op,
+            body,
+            watch,
+            reply,
+        };
         let sent = self.shared.requests.send(request).await;
         sent.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
@@ -366,7 +414,9 @@ async fn create_all(client: &Client, chroot: &str, path: &str) -> Result<(), Err
             acl: Acl::open(),
             flags: CreateMode::Persistent.flags(),
         };
-        let result = client.retry(|| client.call::<PathResponse>(OpCode::Create, &body)).await;
+        let result = client
+            .retry(|| client.call::<PathResponse>(OpCode::Create, &body))
+            .await;
         match result {
             Ok(_) => {}
             Err(error) if error.is(common::zk::ErrorCode::NodeExists) => {}

@@ -38,14 +38,16 @@ impl std::str::FromStr for ConnectString {
             .map(str::trim)
             .filter(|server| !server.is_empty())
             .map(|server| {
-                parse_server(server)
-                    .ok_or_else(|| ConnectStringError::BadServer(server.to_owned()))
+                parse_server(server).ok_or_else(|| ConnectStringError::BadServer(server.to_owned()))
             })
             .collect::<Result<Vec<_>, _>>()?;
         if hosts.is_empty() {
             return Err(ConnectStringError::NoServer);
         }
-        Ok(Self { hosts, chroot: chroot.to_owned() })
+        Ok(Self {
+            hosts,
+            chroot: chroot.to_owned(),
+        })
     }
 }
 
@@ -53,7 +55,14 @@ fn parse_server(server: &str) -> Option<(String, u16)> {
     let (host, port) = match server.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
-            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            (
+                host,
+                if port.is_empty() {
+                    None
+                } else {
+                    Some(port.strip_prefix(':')?)
+                },
+            )
         }
         None => match server.rsplit_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -87,7 +96,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["", ",", "/x", "a:b", "a:0", ":2181", "a:99999", "a:1//x", "a:1/x/../y", "[::1"] {
+        for bad in [
+            "",
+            ",",
+            "/x",
+            "a:b",
+            "a:0",
+            ":2181",
+            "a:99999",
+            "a:1//x",
+            "a:1/x/../y",
+            "[::1",
+        ] {
             assert!(bad.parse::<ConnectString>().is_err(), "{bad}");
         }
     }

@@ -102,7 +102,9 @@ impl<'a> Connection<'a> {
     }
 
     async fn shake_hands(&mut self) -> Result<(), Ended> {
-        const LOST: Ended = Ended::Lost { was_connected: false };
+        const LOST: Ended = Ended::Lost {
+            was_connected: false,
+        };
         let (session_id, password) = match &self.tracker.token {
             Some(token) => (token.id, Bytes::copy_from_slice(&token.password)),
             None => (0, Bytes::from_static(&[0; PASSWORD_LEN])),
@@ -143,7 +145,10 @@ impl<'a> Connection<'a> {
         };
         self.timeout = Duration::from_millis(timeout_ms);
         self.restore_context();
-        let token = SessionToken { id: welcome.session_id, password };
+        let token = SessionToken {
+            id: welcome.session_id,
+            password,
+        };
         tracing::info!(
             session = format_args!("0x{:x}", token.id),
             timeout_ms,
@@ -158,12 +163,22 @@ impl<'a> Connection<'a> {
     /// Queues credentials and watches, which go before every request.
     fn restore_context(&mut self) {
         for (scheme, auth) in &self.config.auth {
-            let header = RequestHeader { xid: xid::AUTH, op: OpCode::Auth.code() };
-            let body = AuthPacket { auth_type: 0, scheme: scheme.clone(), auth: Some(auth.clone()) };
+            let header = RequestHeader {
+                xid: xid::AUTH,
+                op: OpCode::Auth.code(),
+            };
+            let body = AuthPacket {
+                auth_type: 0,
+                scheme: scheme.clone(),
+                auth: Some(auth.clone()),
+            };
             put_frame(&mut self.out, &[&header.to_bytes(), &body.to_bytes()]);
         }
         for body in self.tracker.watches.rearm(self.tracker.last_zxid) {
-            let header = RequestHeader { xid: xid::SET_WATCHES, op: OpCode::SetWatches.code() };
+            let header = RequestHeader {
+                xid: xid::SET_WATCHES,
+                op: OpCode::SetWatches.code(),
+            };
             put_frame(&mut self.out, &[&header.to_bytes(), &body.to_bytes()]);
         }
     }
@@ -173,7 +188,9 @@ impl<'a> Connection<'a> {
         requests: &mut mpsc::Receiver<Request>,
         control: &mut mpsc::Receiver<Control>,
     ) -> Ended {
-        const LOST: Ended = Ended::Lost { was_connected: true };
+        const LOST: Ended = Ended::Lost {
+            was_connected: true,
+        };
         loop {
             let now = self.config.clock.monotonic();
             let ping_in = (self.last_sent + self.timeout / 3).saturating_sub(now);
@@ -187,7 +204,8 @@ impl<'a> Connection<'a> {
                 continue;
             }
             let wait = ping_in.min(silence_ends.saturating_sub(now));
-            let has_room = self.in_flight.len() < self.config.max_in_flight && self.closing.is_none();
+            let has_room =
+                self.in_flight.len() < self.config.max_in_flight && self.closing.is_none();
             let has_output = !self.out.is_empty();
             tokio::select! {
                 frame = self.frames.next() => match frame {
@@ -214,7 +232,9 @@ impl<'a> Connection<'a> {
                     None => self.close(None),
                 },
                 control = control.recv(), if self.closing.is_none() => match control {
-                    Some(Control::Renew) => {}
+                    Some(Control::Renew(done)) => {
+                        let _ = done.send(());
+                    }
                     Some(Control::Close(done)) => self.close(Some(done)),
                     None => self.close(None),
                 },
@@ -227,8 +247,15 @@ impl<'a> Connection<'a> {
         let xid = self.next_xid;
         self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
         self.send(xid, request.op, &request.body);
-        let Request { op, watch, reply, .. } = request;
-        self.in_flight.push_back(InFlight { xid, op, watch, reply });
+        let Request {
+            op, watch, reply, ..
+        } = request;
+        self.in_flight.push_back(InFlight {
+            xid,
+            op,
+            watch,
+            reply,
+        });
     }
 
     fn close(&mut self, done: Option<oneshot::Sender<()>>) {
@@ -247,7 +274,9 @@ impl<'a> Connection<'a> {
     }
 
     fn on_frame(&mut self, frame: Bytes) -> Result<(), Ended> {
-        const LOST: Ended = Ended::Lost { was_connected: true };
+        const LOST: Ended = Ended::Lost {
+            was_connected: true,
+        };
         let mut reader = Reader::new(frame);
         let Ok(header) = reader.read::<ReplyHeader>() else {
             tracing::error!("a reply of the coordinator cannot be decoded");
@@ -291,7 +320,12 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn answer(&mut self, pending: InFlight, header: ReplyHeader, body: Reader) -> Result<(), Ended> {
+    fn answer(
+        &mut self,
+        pending: InFlight,
+        header: ReplyHeader,
+        body: Reader,
+    ) -> Result<(), Ended> {
         let error = Error::from_reply(header.err);
         if let Some(watch) = pending.watch {
             let kind = match (&error, pending.op) {
@@ -313,7 +347,11 @@ impl<'a> Connection<'a> {
         };
         // The caller may have gone away; its watch stays, as on the server.
         let _ = pending.reply.send(result);
-        if is_expired { Err(Ended::Expired) } else { Ok(()) }
+        if is_expired {
+            Err(Ended::Expired)
+        } else {
+            Ok(())
+        }
     }
 
     fn on_event(&mut self, event: WatcherEvent) {

@@ -48,7 +48,8 @@ pub(super) struct WatchRequest {
 }
 
 pub(super) enum Control {
-    Renew,
+    /// Answered once the old session is forgotten.
+    Renew(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -168,7 +169,9 @@ impl Session {
                         let _ = request?.reply.send(Err(Error::ConnectionLoss));
                     }
                     control = self.control.recv() => match control? {
-                        Control::Renew => {}
+                        Control::Renew(done) => {
+                            let _ = done.send(());
+                        }
                         Control::Close(done) => {
                             let _ = done.send(());
                             return None;
@@ -220,8 +223,9 @@ impl Session {
                     }
                 },
                 control = self.control.recv() => match control {
-                    Some(Control::Renew) => {
+                    Some(Control::Renew(done)) => {
                         self.tracker.set_state(State::Disconnected);
+                        let _ = done.send(());
                         return Next::Continue;
                     }
                     Some(Control::Close(done)) => {
@@ -267,7 +271,9 @@ impl Tracker {
 
     pub(super) fn add_watch(&mut self, kind: WatchKind, watch: WatchRequest) {
         let id = watch.mailbox.id;
-        self.mailboxes.entry(id).or_insert_with(|| Arc::downgrade(&watch.mailbox));
+        self.mailboxes
+            .entry(id)
+            .or_insert_with(|| Arc::downgrade(&watch.mailbox));
         self.watches.add(kind, watch.path, id);
     }
 
@@ -278,7 +284,11 @@ impl Tracker {
         for id in watchers {
             match self.mailboxes.get(&id).and_then(Weak::upgrade) {
                 Some(mailbox) => {
-                    mailbox.put(WatchEvent { kind, path: path.clone(), generation });
+                    mailbox.put(WatchEvent {
+                        kind,
+                        path: path.clone(),
+                        generation,
+                    });
                 }
                 None => {
                     self.mailboxes.remove(&id);

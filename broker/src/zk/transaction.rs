@@ -33,28 +33,39 @@ impl Transaction {
     #[must_use]
     pub fn check(mut self, path: &str, version: i32) -> Self {
         let path = path.to_owned();
-        self.ops.push(MultiOp::Check(CheckVersionRequest { path, version }));
+        self.ops
+            .push(MultiOp::Check(CheckVersionRequest { path, version }));
         self
     }
 
     #[must_use]
     pub fn create(mut self, path: &str, data: Option<Bytes>, mode: CreateMode) -> Self {
         let (path, acl, flags) = (path.to_owned(), Acl::open(), mode.flags());
-        self.ops.push(MultiOp::Create(CreateRequest { path, data, acl, flags }));
+        self.ops.push(MultiOp::Create(CreateRequest {
+            path,
+            data,
+            acl,
+            flags,
+        }));
         self
     }
 
     #[must_use]
     pub fn set_data(mut self, path: &str, data: Bytes, version: i32) -> Self {
         let (path, data) = (path.to_owned(), Some(data));
-        self.ops.push(MultiOp::SetData(SetDataRequest { path, data, version }));
+        self.ops.push(MultiOp::SetData(SetDataRequest {
+            path,
+            data,
+            version,
+        }));
         self
     }
 
     #[must_use]
     pub fn delete(mut self, path: &str, version: i32) -> Self {
         let path = path.to_owned();
-        self.ops.push(MultiOp::Delete(DeleteRequest { path, version }));
+        self.ops
+            .push(MultiOp::Delete(DeleteRequest { path, version }));
         self
     }
 
@@ -81,10 +92,14 @@ pub(super) fn outcome(
     response: MultiResponse,
     chroot: &str,
 ) -> Result<Vec<OpResult>, (usize, Error)> {
-    let failed = response.results.iter().enumerate().find_map(|(index, result)| match result {
-        MultiResult::Error(code) => Error::from_reply(*code).map(|error| (index, error)),
-        _ => None,
-    });
+    let failed = response
+        .results
+        .iter()
+        .enumerate()
+        .find_map(|(index, result)| match result {
+            MultiResult::Error(code) => Error::from_reply(*code).map(|error| (index, error)),
+            _ => None,
+        });
     if let Some(failed) = failed {
         return Err(failed);
     }
@@ -121,7 +136,11 @@ mod tests {
     #[test]
     fn the_first_real_error_names_the_culprit() {
         let failed = MultiResponse {
-            results: vec![MultiResult::Error(0), MultiResult::Error(-103), MultiResult::Error(-2)],
+            results: vec![
+                MultiResult::Error(0),
+                MultiResult::Error(-103),
+                MultiResult::Error(-2),
+            ],
         };
         let expected = (1, Error::Server(ErrorCode::BadVersion));
         assert_eq!(outcome(failed, ""), Err(expected));

@@ -78,7 +78,11 @@ mod tests {
     use super::*;
 
     fn event(path: &str) -> WatchEvent {
-        WatchEvent { kind: EventType::NodeCreated, path: path.into(), generation: 1 }
+        WatchEvent {
+            kind: EventType::NodeCreated,
+            path: path.into(),
+            generation: 1,
+        }
     }
 
     #[tokio::test]

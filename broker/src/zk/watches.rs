@@ -72,13 +72,22 @@ impl Watches {
     /// The requests that set all watches again on a new connection.
     pub(super) fn rearm(&self, relative_zxid: i64) -> Vec<SetWatches> {
         let mut frames = Vec::new();
-        let mut frame = SetWatches { relative_zxid, ..SetWatches::default() };
+        let mut frame = SetWatches {
+            relative_zxid,
+            ..SetWatches::default()
+        };
         let mut size = 0;
         let kinds = [WatchKind::Data, WatchKind::Exist, WatchKind::Child];
-        for (kind, table) in kinds.into_iter().zip([&self.data, &self.exist, &self.child]) {
+        for (kind, table) in kinds
+            .into_iter()
+            .zip([&self.data, &self.exist, &self.child])
+        {
             for path in table.keys() {
                 if size + path.len() > REARM_BYTES_MAX {
-                    let next = SetWatches { relative_zxid, ..SetWatches::default() };
+                    let next = SetWatches {
+                        relative_zxid,
+                        ..SetWatches::default()
+                    };
                     frames.push(std::mem::replace(&mut frame, next));
                     size = 0;
                 }
@@ -146,9 +155,16 @@ mod tests {
         let frames = watches.rearm(5);
         assert!(frames.len() > 1);
         let count = |f: &SetWatches| {
-            (f.data_watches.len(), f.exist_watches.len(), f.child_watches.len())
+            (
+                f.data_watches.len(),
+                f.exist_watches.len(),
+                f.child_watches.len(),
+            )
         };
-        let sum = frames.iter().map(count).fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        let sum = frames
+            .iter()
+            .map(count)
+            .fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
         assert_eq!(sum, (2000, 1, 2000));
         assert!(frames.iter().all(|f| f.relative_zxid == 5));
         watches.remove_watcher(1);

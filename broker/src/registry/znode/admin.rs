@@ -10,11 +10,16 @@ use crate::model::{BrokerId, TopicName, TopicPartition};
 pub fn decode_preferred_election(bytes: &[u8]) -> Result<Vec<TopicPartition>, Malformed> {
     const WHAT: &str = "/admin/preferred_replica_election";
     let raw: RawPartitions<RawPartition> = decode(WHAT, bytes)?;
-    raw.partitions.into_iter().map(|p| p.into_partition(WHAT)).collect()
+    raw.partitions
+        .into_iter()
+        .map(|p| p.into_partition(WHAT))
+        .collect()
 }
 
 /// `/admin/reassign_partitions`: partition -> wanted replicas.
-pub fn decode_reassignment(bytes: &[u8]) -> Result<Vec<(TopicPartition, Vec<BrokerId>)>, Malformed> {
+pub fn decode_reassignment(
+    bytes: &[u8],
+) -> Result<Vec<(TopicPartition, Vec<BrokerId>)>, Malformed> {
     const WHAT: &str = "/admin/reassign_partitions";
     #[derive(Deserialize)]
     struct Raw {
@@ -26,8 +31,10 @@ pub fn decode_reassignment(bytes: &[u8]) -> Result<Vec<(TopicPartition, Vec<Brok
     raw.partitions
         .into_iter()
         .map(|p| {
-            let topic = TopicName::new(&p.topic)
-                .map_err(|_| Malformed::Field { what: WHAT, field: "topic" })?;
+            let topic = TopicName::new(&p.topic).map_err(|_| Malformed::Field {
+                what: WHAT,
+                field: "topic",
+            })?;
             Ok((TopicPartition::new(topic, p.partition), p.replicas))
         })
         .collect()

@@ -49,7 +49,12 @@ impl BrokerRegistration {
         let features: Map<String, Value> = self
             .features
             .iter()
-            .map(|(name, (min, max))| (name.clone(), json!({"min_version": min, "max_version": max})))
+            .map(|(name, (min, max))| {
+                (
+                    name.clone(),
+                    json!({"min_version": min, "max_version": max}),
+                )
+            })
             .collect();
         let listeners: Map<String, Value> = self
             .endpoints
@@ -58,17 +63,26 @@ impl BrokerRegistration {
             .collect();
         let endpoints: Vec<String> = self.endpoints.iter().map(connection_string).collect();
         // Old clients know only one plain listener.
-        let plain = self.endpoints.iter().find(|e| e.security_protocol == "PLAINTEXT");
+        let plain = self
+            .endpoints
+            .iter()
+            .find(|e| e.security_protocol == "PLAINTEXT");
 
         let mut map = Map::new();
         map.insert("features".into(), Value::Object(features));
-        map.insert("listener_security_protocol_map".into(), Value::Object(listeners));
+        map.insert(
+            "listener_security_protocol_map".into(),
+            Value::Object(listeners),
+        );
         map.insert("endpoints".into(), json!(endpoints));
         if let Some(rack) = &self.rack {
             map.insert("rack".into(), json!(rack));
         }
         map.insert("jmx_port".into(), json!(self.jmx_port));
-        map.insert("port".into(), json!(plain.map_or(-1, |e| i32::from(e.port))));
+        map.insert(
+            "port".into(),
+            json!(plain.map_or(-1, |e| i32::from(e.port))),
+        );
         map.insert("host".into(), json!(plain.map(|e| &e.host)));
         map.insert("version".into(), json!(5));
         map.insert("timestamp".into(), json!(self.timestamp_ms.to_string()));
@@ -78,12 +92,18 @@ impl BrokerRegistration {
     pub fn decode(id: BrokerId, bytes: &[u8]) -> Result<Self, Malformed> {
         let raw: Raw = decode(WHAT, bytes)?;
         if raw.version < 1 {
-            return Err(Malformed::Version { what: WHAT, version: raw.version });
+            return Err(Malformed::Version {
+                what: WHAT,
+                version: raw.version,
+            });
         }
         let endpoints = if raw.version == 1 {
             vec![first_version_endpoint(&raw)?]
         } else {
-            let missing = Malformed::Field { what: WHAT, field: "endpoints" };
+            let missing = Malformed::Field {
+                what: WHAT,
+                field: "endpoints",
+            };
             let listed = raw.endpoints.as_ref().ok_or(missing)?;
             let protocols = raw.listener_security_protocol_map.as_ref();
             listed
@@ -97,7 +117,11 @@ impl BrokerRegistration {
             endpoints,
             rack: raw.rack,
             jmx_port: raw.jmx_port,
-            timestamp_ms: raw.timestamp.as_str().and_then(|t| t.parse().ok()).unwrap_or(-1),
+            timestamp_ms: raw
+                .timestamp
+                .as_str()
+                .and_then(|t| t.parse().ok())
+                .unwrap_or(-1),
             features: features
                 .map(|(name, range)| {
                     let bound = |key| range.get(key).copied().unwrap_or(0);
@@ -113,13 +137,21 @@ fn first_version_endpoint(raw: &Raw) -> Result<Endpoint, Malformed> {
     Ok(Endpoint {
         listener: "PLAINTEXT".to_owned(),
         security_protocol: "PLAINTEXT".to_owned(),
-        host: raw.host.clone().ok_or(field("host"))?,
-        port: raw.port.and_then(|port| u16::try_from(port).ok()).ok_or(field("port"))?,
+        host: raw.host.clone().ok_or_else(|| field("host"))?,
+        port: raw
+            .port
+            .and_then(|port| u16::try_from(port).ok())
+            .ok_or_else(|| field("port"))?,
     })
 }
 
 fn connection_string(endpoint: &Endpoint) -> String {
-    let Endpoint { listener, host, port, .. } = endpoint;
+    let Endpoint {
+        listener,
+        host,
+        port,
+        ..
+    } = endpoint;
     if host.contains(':') {
         format!("{listener}://[{host}]:{port}")
     } else {
@@ -131,10 +163,16 @@ fn parse_endpoint(
     text: &str,
     protocols: Option<&IndexMap<String, String>>,
 ) -> Result<Endpoint, Malformed> {
-    let wrong = || Malformed::Field { what: WHAT, field: "endpoints" };
+    let wrong = || Malformed::Field {
+        what: WHAT,
+        field: "endpoints",
+    };
     let (listener, address) = text.split_once("://").ok_or_else(wrong)?;
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
     let listener = listener.to_ascii_uppercase();
     let security_protocol = match protocols {
         // Before version 4 a listener is named by its protocol.
@@ -143,7 +181,10 @@ fn parse_endpoint(
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(&listener))
             .map(|(_, protocol)| protocol.clone())
-            .ok_or(Malformed::Field { what: WHAT, field: "listener_security_protocol_map" })?,
+            .ok_or(Malformed::Field {
+                what: WHAT,
+                field: "listener_security_protocol_map",
+            })?,
     };
     Ok(Endpoint {
         listener,
@@ -196,13 +237,20 @@ mod tests {
         };
         let text = String::from_utf8(node.encode()).unwrap();
         assert!(text.contains(r#""port":-1,"host":null"#), "{text}");
-        assert!(text.contains(r#""endpoints":["EXTERNAL://[::1]:9093"]"#), "{text}");
-        assert_eq!(BrokerRegistration::decode(1, text.as_bytes()).unwrap(), node);
+        assert!(
+            text.contains(r#""endpoints":["EXTERNAL://[::1]:9093"]"#),
+            "{text}"
+        );
+        assert_eq!(
+            BrokerRegistration::decode(1, text.as_bytes()).unwrap(),
+            node
+        );
     }
 
     #[test]
     fn every_older_version_is_read() {
-        let v1 = br#"{"version":1,"host":"h","port":9092,"jmx_port":9999,"timestamp":"2233345666"}"#;
+        let v1 =
+            br#"{"version":1,"host":"h","port":9092,"jmx_port":9999,"timestamp":"2233345666"}"#;
         let v2 = br#"{"version":2,"host":"h","port":9092,"jmx_port":9999,"timestamp":"2233345666","endpoints":["PLAINTEXT://h:9092","SSL://h:9093"]}"#;
         let v4 = br#"{"version":4,"host":"h","port":9092,"jmx_port":9999,"timestamp":"2233345666","endpoints":["CLIENT://h:9092"],"listener_security_protocol_map":{"CLIENT":"SASL_SSL"},"rack":"dc1"}"#;
         let plain = endpoint("PLAINTEXT", "PLAINTEXT", "h", 9092);

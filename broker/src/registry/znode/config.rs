@@ -29,9 +29,15 @@ impl EntityType {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Topics, Self::Clients, Self::Users, Self::Brokers, Self::Ips]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [
+            Self::Topics,
+            Self::Clients,
+            Self::Users,
+            Self::Brokers,
+            Self::Ips,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -60,9 +66,14 @@ impl ConfigEntity {
 pub fn encode_config(config: &IndexMap<String, String>) -> Vec<u8> {
     let mut entries: Vec<(&String, &String)> = config.iter().collect();
     sort_as_properties(&mut entries, |(key, _)| (*key).clone());
-    let config: Map<String, Value> =
-        entries.into_iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-    to_bytes(object([("version", json!(1)), ("config", Value::Object(config))]))
+    let config: Map<String, Value> = entries
+        .into_iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
+    to_bytes(object([
+        ("version", json!(1)),
+        ("config", Value::Object(config)),
+    ]))
 }
 
 /// Empty data, and data without `config`, mean "no configuration", as in Kafka.
@@ -80,7 +91,10 @@ pub fn decode_config(bytes: &[u8]) -> Result<IndexMap<String, String>, Malformed
 
 #[must_use]
 pub fn encode_change_note(entity: &ConfigEntity) -> Vec<u8> {
-    to_bytes(object([("version", json!(2)), ("entity_path", json!(entity.relative_path()))]))
+    to_bytes(object([
+        ("version", json!(2)),
+        ("entity_path", json!(entity.relative_path())),
+    ]))
 }
 
 /// Reads a change note of version 1 (type and name) or 2 (path).
@@ -98,17 +112,26 @@ pub fn decode_change_note(bytes: &[u8]) -> Result<ConfigEntity, Malformed> {
         1 => (raw.entity_type, raw.entity_name),
         2 => {
             let path = raw.entity_path.unwrap_or_default();
-            let parts = path.split_once('/').map(|(t, n)| (t.to_owned(), n.to_owned()));
+            let parts = path
+                .split_once('/')
+                .map(|(t, n)| (t.to_owned(), n.to_owned()));
             parts.unzip()
         }
-        version => return Err(Malformed::Version { what: WHAT, version }),
+        version => {
+            return Err(Malformed::Version {
+                what: WHAT,
+                version,
+            });
+        }
     };
     let wrong = |field| Malformed::Field { what: WHAT, field };
     let entity_type = kind
         .as_deref()
         .and_then(EntityType::parse)
-        .ok_or(wrong("entity_path"))?;
-    let name = name.filter(|name| !name.is_empty()).ok_or(wrong("entity_path"))?;
+        .ok_or_else(|| wrong("entity_path"))?;
+    let name = name
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| wrong("entity_path"))?;
     Ok(ConfigEntity { entity_type, name })
 }
 
@@ -117,7 +140,10 @@ mod tests {
     use super::*;
 
     fn topic(name: &str) -> ConfigEntity {
-        ConfigEntity { entity_type: EntityType::Topics, name: name.into() }
+        ConfigEntity {
+            entity_type: EntityType::Topics,
+            name: name.into(),
+        }
     }
 
     #[test]
@@ -125,10 +151,14 @@ mod tests {
         let mut config = IndexMap::new();
         config.insert("retention.ms".to_owned(), "1000".to_owned());
         config.insert("cleanup.policy".to_owned(), "compact".to_owned());
-        let golden = br#"{"version":1,"config":{"cleanup.policy":"compact","retention.ms":"1000"}}"#;
+        let golden =
+            br#"{"version":1,"config":{"cleanup.policy":"compact","retention.ms":"1000"}}"#;
         assert_eq!(encode_config(&config), golden);
         assert_eq!(decode_config(golden).unwrap(), config);
-        assert_eq!(encode_config(&IndexMap::new()), br#"{"version":1,"config":{}}"#);
+        assert_eq!(
+            encode_config(&IndexMap::new()),
+            br#"{"version":1,"config":{}}"#
+        );
         assert!(decode_config(b"").unwrap().is_empty());
         assert!(decode_config(br#"{"version":1}"#).unwrap().is_empty());
         assert!(decode_config(b"!").is_err());

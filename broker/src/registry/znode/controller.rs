@@ -31,7 +31,10 @@ impl ControllerRegistration {
             ("version", json!(2)),
             ("brokerid", json!(self.broker)),
             ("timestamp", json!(self.timestamp_ms.to_string())),
-            ("kraftControllerEpoch", json!(self.kraft_controller_epoch.unwrap_or(-1))),
+            (
+                "kraftControllerEpoch",
+                json!(self.kraft_controller_epoch.unwrap_or(-1)),
+            ),
         ]))
     }
 
@@ -99,14 +102,21 @@ mod tests {
     #[test]
     fn version_one_of_the_controller_is_read() {
         let node =
-            ControllerRegistration::decode(br#"{"version":1,"brokerid":7,"timestamp":"12"}"#).unwrap();
-        assert_eq!((node.broker, node.timestamp_ms, node.kraft_controller_epoch), (7, 12, None));
+            ControllerRegistration::decode(br#"{"version":1,"brokerid":7,"timestamp":"12"}"#)
+                .unwrap();
+        assert_eq!(
+            (node.broker, node.timestamp_ms, node.kraft_controller_epoch),
+            (7, 12, None)
+        );
         assert!(ControllerRegistration::decode(b"7").is_err());
     }
 
     #[test]
     fn epoch_and_cluster_id_round_trip() {
-        assert_eq!(decode_controller_epoch(&encode_controller_epoch(42)).unwrap(), 42);
+        assert_eq!(
+            decode_controller_epoch(&encode_controller_epoch(42)).unwrap(),
+            42
+        );
         assert!(decode_controller_epoch(b"\xff").is_err());
         let bytes = encode_cluster_id("_UZz8VPsTTK69-N02P6T8g");
         assert_eq!(bytes, br#"{"version":"1","id":"_UZz8VPsTTK69-N02P6T8g"}"#);

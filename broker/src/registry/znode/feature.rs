@@ -42,9 +42,15 @@ impl FeatureNode {
         }
         let raw: Raw = decode(WHAT, bytes)?;
         if !(1..=2).contains(&raw.version) {
-            return Err(Malformed::Version { what: WHAT, version: raw.version });
+            return Err(Malformed::Version {
+                what: WHAT,
+                version: raw.version,
+            });
         }
-        let missing = Malformed::Field { what: WHAT, field: "max_version_level" };
+        let missing = Malformed::Field {
+            what: WHAT,
+            field: "max_version_level",
+        };
         let mut features = BTreeMap::new();
         for (name, levels) in raw.features {
             let Some(level) = levels.get("max_version_level") else {
@@ -52,7 +58,10 @@ impl FeatureNode {
             };
             features.insert(name, *level);
         }
-        Ok(Self { enabled: raw.status == 1, features })
+        Ok(Self {
+            enabled: raw.status == 1,
+            features,
+        })
     }
 }
 
@@ -62,7 +71,10 @@ mod tests {
 
     #[test]
     fn written_as_kafka_writes_it() {
-        let node = FeatureNode { enabled: true, features: BTreeMap::new() };
+        let node = FeatureNode {
+            enabled: true,
+            features: BTreeMap::new(),
+        };
         assert_eq!(node.encode(), br#"{"features":{},"version":2,"status":1}"#);
         assert_eq!(FeatureNode::decode(&node.encode()).unwrap(), node);
         let old = br#"{"version":1,"status":0,"features":{"f":{"max_version_level":3,"min_version_level":1}}}"#;

@@ -22,7 +22,10 @@ pub enum Malformed {
 }
 
 /// Decodes a whole znode.
-pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Malformed> {
+pub(super) fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, Malformed> {
     serde_json::from_slice(bytes).map_err(|source| Malformed::Json { what, source })
 }
 

@@ -15,7 +15,10 @@ pub(super) struct RawPartition {
 impl RawPartition {
     pub(super) fn into_partition(self, what: &'static str) -> Result<TopicPartition, Malformed> {
         let topic = TopicName::new(&self.topic);
-        let topic = topic.map_err(|_| Malformed::Field { what, field: "topic" })?;
+        let topic = topic.map_err(|_| Malformed::Field {
+            what,
+            field: "topic",
+        })?;
         Ok(TopicPartition::new(topic, self.partition))
     }
 }
@@ -32,19 +35,29 @@ pub fn encode_isr_change(partitions: &[TopicPartition]) -> Vec<u8> {
         .iter()
         .map(|tp| json!({"topic": tp.topic.as_str(), "partition": tp.partition}))
         .collect();
-    to_bytes(object([("version", json!(1)), ("partitions", json!(listed))]))
+    to_bytes(object([
+        ("version", json!(1)),
+        ("partitions", json!(listed)),
+    ]))
 }
 
 pub fn decode_isr_change(bytes: &[u8]) -> Result<Vec<TopicPartition>, Malformed> {
     const WHAT: &str = "an ISR change note";
     let raw: RawPartitions<RawPartition> = decode(WHAT, bytes)?;
-    raw.partitions.into_iter().map(|p| p.into_partition(WHAT)).collect()
+    raw.partitions
+        .into_iter()
+        .map(|p| p.into_partition(WHAT))
+        .collect()
 }
 
 /// `/log_dir_event_notification/log_dir_event_<n>`: a broker lost a log directory.
 #[must_use]
 pub fn encode_log_dir_event(broker: BrokerId) -> Vec<u8> {
-    to_bytes(object([("version", json!(1)), ("broker", json!(broker)), ("event", json!(1))]))
+    to_bytes(object([
+        ("version", json!(1)),
+        ("broker", json!(broker)),
+        ("event", json!(1)),
+    ]))
 }
 
 pub fn decode_log_dir_event(bytes: &[u8]) -> Result<BrokerId, Malformed> {
@@ -63,7 +76,10 @@ mod tests {
     fn notes_are_written_as_kafka_writes_them() {
         let partitions = [TopicPartition::new(TopicName::new("t").unwrap(), 3)];
         let bytes = encode_isr_change(&partitions);
-        assert_eq!(bytes, br#"{"version":1,"partitions":[{"topic":"t","partition":3}]}"#);
+        assert_eq!(
+            bytes,
+            br#"{"version":1,"partitions":[{"topic":"t","partition":3}]}"#
+        );
         assert_eq!(decode_isr_change(&bytes).unwrap(), partitions);
         let bytes = encode_log_dir_event(4);
         assert_eq!(bytes, br#"{"version":1,"broker":4,"event":1}"#);

@@ -88,7 +88,10 @@ impl PartitionLeadership {
         map.insert("leader".into(), json!(self.state.leader));
         map.insert("version".into(), json!(1));
         if self.state.recovery != LeaderRecoveryState::Recovered {
-            map.insert("leader_recovery_state".into(), json!(self.state.recovery.code()));
+            map.insert(
+                "leader_recovery_state".into(),
+                json!(self.state.recovery.code()),
+            );
         }
         map.insert("leader_epoch".into(), json!(self.state.leader_epoch));
         map.insert("isr".into(), json!(self.state.isr));
@@ -139,7 +142,10 @@ mod tests {
     fn recovery_is_written_only_while_it_lasts() {
         let mut state = LeaderAndIsr::initial(1, vec![1]).next(2, vec![2]);
         state.recovery = LeaderRecoveryState::Recovering;
-        let node = PartitionLeadership { state, controller_epoch: 3 };
+        let node = PartitionLeadership {
+            state,
+            controller_epoch: 3,
+        };
         let golden = br#"{"controller_epoch":3,"leader":2,"version":1,"leader_recovery_state":1,"leader_epoch":1,"isr":[2]}"#;
         assert_eq!(node.encode(), golden);
         assert_eq!(PartitionLeadership::decode(golden, 0).unwrap(), node);

@@ -57,7 +57,10 @@ pub fn topic_partitions(topic: &TopicName) -> String {
 
 #[must_use]
 pub fn partition(partition: &TopicPartition) -> String {
-    format!("{TOPICS}/{}/partitions/{}", partition.topic, partition.partition)
+    format!(
+        "{TOPICS}/{}/partitions/{}",
+        partition.topic, partition.partition
+    )
 }
 
 #[must_use]

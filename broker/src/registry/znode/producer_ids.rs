@@ -74,13 +74,21 @@ mod tests {
         let second = ProducerIdBlock::after(Some(&first), 2).unwrap();
         assert_eq!((second.start, second.end), (1000, 1999));
         assert_eq!(ProducerIdBlock::decode(&second.encode()).unwrap(), second);
-        let last = ProducerIdBlock { broker: 1, start: 0, end: i64::MAX - 5 };
+        let last = ProducerIdBlock {
+            broker: 1,
+            start: 0,
+            end: i64::MAX - 5,
+        };
         assert_eq!(ProducerIdBlock::after(Some(&last), 1), None);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(ProducerIdBlock::decode(br#"{"broker":1,"block_start":"x","block_end":"9"}"#).is_err());
-        assert!(ProducerIdBlock::decode(br#"{"broker":1,"block_start":"0","block_end":"-9"}"#).is_err());
+        assert!(
+            ProducerIdBlock::decode(br#"{"broker":1,"block_start":"x","block_end":"9"}"#).is_err()
+        );
+        assert!(
+            ProducerIdBlock::decode(br#"{"broker":1,"block_start":"0","block_end":"-9"}"#).is_err()
+        );
     }
 }

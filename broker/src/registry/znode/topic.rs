@@ -24,7 +24,10 @@ pub struct ReplicaAssignment {
 impl ReplicaAssignment {
     #[must_use]
     pub fn of(replicas: Vec<BrokerId>) -> Self {
-        Self { replicas, ..Self::default() }
+        Self {
+            replicas,
+            ..Self::default()
+        }
     }
 
     #[must_use]
@@ -62,17 +65,30 @@ impl TopicAssignment {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut map = Map::new();
-        map.insert("partitions".into(), self.replica_map(|a| &a.replicas, Empty::Kept));
+        map.insert(
+            "partitions".into(),
+            self.replica_map(|a| &a.replicas, Empty::Kept),
+        );
         if let Some(id) = self.topic_id {
             map.insert("topic_id".into(), json!(encode_topic_id(id)));
         }
-        map.insert("adding_replicas".into(), self.replica_map(|a| &a.adding, Empty::Omitted));
-        map.insert("removing_replicas".into(), self.replica_map(|a| &a.removing, Empty::Omitted));
+        map.insert(
+            "adding_replicas".into(),
+            self.replica_map(|a| &a.adding, Empty::Omitted),
+        );
+        map.insert(
+            "removing_replicas".into(),
+            self.replica_map(|a| &a.removing, Empty::Omitted),
+        );
         map.insert("version".into(), json!(3));
         to_bytes(map)
     }
 
-    fn replica_map(&self, of: impl Fn(&ReplicaAssignment) -> &Vec<BrokerId>, empty: Empty) -> Value {
+    fn replica_map(
+        &self,
+        of: impl Fn(&ReplicaAssignment) -> &Vec<BrokerId>,
+        empty: Empty,
+    ) -> Value {
         let mut entries: Vec<(i32, &Vec<BrokerId>)> = self
             .partitions
             .iter()
@@ -92,11 +108,14 @@ impl TopicAssignment {
         let topic_id = raw.topic_id.as_deref().map(decode_topic_id).transpose()?;
         let mut partitions = BTreeMap::new();
         for (key, replicas) in raw.partitions {
-            let partition: i32 = key
-                .parse()
-                .ok()
-                .filter(|partition| *partition >= 0)
-                .ok_or(Malformed::Field { what: WHAT, field: "partitions" })?;
+            let partition: i32 =
+                key.parse()
+                    .ok()
+                    .filter(|partition| *partition >= 0)
+                    .ok_or(Malformed::Field {
+                        what: WHAT,
+                        field: "partitions",
+                    })?;
             let assignment = ReplicaAssignment {
                 replicas,
                 adding: raw.adding_replicas.remove(&key).unwrap_or_default(),
@@ -104,7 +123,10 @@ impl TopicAssignment {
             };
             partitions.insert(partition, assignment);
         }
-        Ok(Self { topic_id, partitions })
+        Ok(Self {
+            topic_id,
+            partitions,
+        })
     }
 }
 
@@ -125,7 +147,10 @@ pub fn decode_topic_id(text: &str) -> Result<TopicId, Malformed> {
         .decode(text)
         .ok()
         .and_then(|bytes| TopicId::from_slice(&bytes).ok())
-        .ok_or(Malformed::Field { what: WHAT, field: "topic_id" })
+        .ok_or(Malformed::Field {
+            what: WHAT,
+            field: "topic_id",
+        })
 }
 
 #[cfg(test)]
@@ -137,7 +162,9 @@ mod tests {
         let golden = r#"{"partitions":{"11":[1],"12":[1],"13":[1],"0":[1],"1":[1],"2":[1],"3":[1],"4":[1],"5":[1],"6":[1],"7":[1],"8":[1],"9":[1],"10":[1]},"topic_id":"UDcrsTgkT7Wg_X9g3SX-dw","adding_replicas":{},"removing_replicas":{},"version":3}"#;
         let node = TopicAssignment {
             topic_id: Some(decode_topic_id("UDcrsTgkT7Wg_X9g3SX-dw").unwrap()),
-            partitions: (0..14).map(|p| (p, ReplicaAssignment::of(vec![1]))).collect(),
+            partitions: (0..14)
+                .map(|p| (p, ReplicaAssignment::of(vec![1])))
+                .collect(),
         };
         assert_eq!(String::from_utf8(node.encode()).unwrap(), golden);
         assert_eq!(TopicAssignment::decode(golden.as_bytes()).unwrap(), node);
@@ -147,7 +174,11 @@ mod tests {
     fn reassignment_round_trips() {
         let mut node = TopicAssignment::default();
         node.partitions.insert(0, ReplicaAssignment::of(vec![1, 2]));
-        let moving = ReplicaAssignment { replicas: vec![1, 2, 3], adding: vec![3], removing: vec![1] };
+        let moving = ReplicaAssignment {
+            replicas: vec![1, 2, 3],
+            adding: vec![3],
+            removing: vec![1],
+        };
         assert_eq!(moving.target_replicas(), [2, 3]);
         assert!(moving.is_being_reassigned());
         node.partitions.insert(1, moving);
