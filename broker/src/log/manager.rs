@@ -278,7 +278,7 @@ impl Manager {
         let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
         for (partition, log) in self.all() {
             let log = log.read();
-            let parent = log.dir().parent().unwrap_or(log.dir());
+            let parent = log.dir().parent().unwrap_or_else(|| log.dir());
             if let Some(offset) = offset_of(&log) {
                 let offsets = by_dir.entry(parent.to_owned()).or_default();
                 offsets.insert(partition, offset);

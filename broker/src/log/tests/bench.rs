@@ -68,3 +68,79 @@ fn leave_a_log_for_other_tools() {
         }
     }
 }
+
+/// Appends to a directory that Kafka closed, and closes it for Kafka.
+#[test]
+#[ignore = "needs LOG_TEST_DIR, the log directory of broker 1 of a real Kafka"]
+fn continue_the_directory_of_a_real_kafka() {
+    let dir = std::path::PathBuf::from(std::env::var("LOG_TEST_DIR").unwrap());
+    let text = std::fs::read_to_string(dir.join("meta.properties")).unwrap();
+    let cluster_id = text.lines().find_map(|l| l.strip_prefix("cluster.id="));
+    let config = ManagerConfig {
+        log_dirs: vec![dir],
+        identity: Identity {
+            cluster_id: cluster_id.unwrap().to_owned(),
+            broker_id: 1,
+        },
+        recovery_threads_per_dir: 1,
+        producer_expiration_ms: 86_400_000,
+        defaults: LogConfig::default(),
+    };
+    let manager = Manager::open(config, Arc::new(Disk), NOW, &|_| LogConfig {
+        segment_bytes: 100_000,
+        ..LogConfig::default()
+    });
+    let manager = manager.unwrap();
+    let log = manager.get(&partition()).unwrap();
+    assert_eq!(log.read().recovery().damage, None);
+    println!("{:?}", log.read().recovery());
+    let now = common::clock::system().wall_ms();
+    let epoch = log.read().latest_epoch().unwrap_or(0);
+    for index in 0..500 {
+        let bytes = batch(2, 300, now + index);
+        let mut log = log.write();
+        log.append_as_leader(bytes, epoch, AppendOrigin::Client, now)
+            .unwrap();
+    }
+    let end = log.read().log_end_offset();
+    manager
+        .checkpoint_high_watermarks(&[(partition(), end)].into())
+        .unwrap();
+    manager.shutdown_cleanly(-1, now).unwrap();
+}
+
+/// Fills a small file system until appends fail, frees it, goes on.
+#[test]
+#[ignore = "needs LOG_TEST_DIR on a file system of a few MB"]
+fn a_full_disk_is_an_error_and_passes() {
+    let root = std::path::PathBuf::from(std::env::var("LOG_TEST_DIR").unwrap());
+    let ballast = root.join("ballast");
+    std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        index_interval_bytes: 0,
+        ..LogConfig::default()
+    };
+    let mut log = open(&root.join("orders-0"), &config);
+    let mut appended = 0;
+    let mut failures = 0;
+    while failures < 100 {
+        let bytes = batch(1, 300, NOW);
+        match log.append_as_leader(bytes, 0, AppendOrigin::Client, NOW) {
+            Ok(_) => appended += 1,
+            Err(AppendError::Storage(_)) => failures += 1,
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(log.log_end_offset(), appended);
+    }
+    assert_eq!(all_records(&log).len() as i64, appended);
+    std::fs::remove_file(ballast).unwrap();
+    for _ in 0..100 {
+        append(&mut log, batch(1, 300, NOW));
+    }
+    drop(log);
+    let log = open(&root.join("orders-0"), &config);
+    assert_eq!(log.recovery().damage, None);
+    assert_eq!(all_records(&log).len() as i64, appended + 100);
+    println!("{appended} appended before the disk was full");
+}
