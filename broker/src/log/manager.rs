@@ -13,6 +13,7 @@ mod deletion;
 mod load;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use super::config::LogConfig;
 use super::{CheckpointError, Error, Log, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
+
+const LOCK_FILE: &str = ".lock";
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -73,6 +76,7 @@ pub struct Manager {
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
     _locks: Vec<DirLock>,
+    _locks_against_java: Vec<File>,
 }
 
 impl Manager {
@@ -88,12 +92,14 @@ impl Manager {
             return Err(OpenError::NoDirectory);
         }
         let mut locks = Vec::new();
+        let mut locks_against_java = Vec::new();
         for dir in &config.log_dirs {
             std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
                 dir: dir.clone(),
                 source,
             })?;
-            locks.push(DirLock::acquire(dir, ".lock")?);
+            locks.push(DirLock::acquire(dir, LOCK_FILE)?);
+            locks_against_java.push(lock_against_java(dir)?);
             checkpoint::check_identity(storage.as_ref(), dir, &config.identity)?;
         }
         let manager = Self {
@@ -103,6 +109,7 @@ impl Manager {
             doomed: Mutex::default(),
             directory_work: Mutex::default(),
             _locks: locks,
+            _locks_against_java: locks_against_java,
         };
         for dir in &manager.config.log_dirs {
             manager.load_dir(dir, now_ms, config_of)?;
@@ -312,4 +319,26 @@ impl Manager {
         }
         first_error.map_or(Ok(()), Err)
     }
+}
+
+/// A JVM locks its log directories by `fcntl`, which `flock` does not see; so
+/// that no Kafka runs on the same files, both locks are held. The lock ends
+/// with the first descriptor of the file that this process closes.
+fn lock_against_java(dir: &Path) -> Result<File, OpenError> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    let path = dir.join(LOCK_FILE);
+    let lock = || {
+        let file = File::options().write(true).open(&path)?;
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    };
+    lock().map_err(|source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::PermissionDenied => {
+            OpenError::Locked(LockError::Held { path: path.clone() })
+        }
+        _ => OpenError::Io {
+            dir: dir.to_owned(),
+            source,
+        },
+    })
 }
