@@ -266,3 +266,6 @@ fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
         next => Ok(next),
     }
 }
+
+#[cfg(test)]
+mod tests;

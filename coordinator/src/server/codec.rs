@@ -41,7 +41,15 @@ fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
         OpCode::Delete => Write::Delete(body.read()?),
         OpCode::SetData => Write::SetData(body.read()?),
         OpCode::SetAcl => Write::SetAcl(body.read()?),
-        OpCode::Multi => Write::Multi(multi_ops(body, OpCode::Multi)?),
+        OpCode::Multi => match multi_ops(body, OpCode::Multi) {
+            Ok(ops) => Write::Multi(ops),
+            // Alone among the requests that cannot be decoded it takes a zxid.
+            Err(_) => Write::Refused(ErrorCode::MarshallingError),
+        },
+        OpCode::Reconfig => {
+            body.read::<common::zk::ReconfigRequest>()?;
+            Write::Refused(ErrorCode::ReconfigDisabled)
+        }
         OpCode::CloseSession => Write::CloseSession,
         _ => return Ok(None),
     }))

@@ -73,7 +73,7 @@ impl Connection {
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_canonical().to_string())]);
         Self {
             id: server.next_connection_id(),
-            peer,
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             server,
             outbound: Outbound::default(),
             ids: Mutex::new(address),
@@ -385,7 +385,8 @@ impl Task<'_> {
         let op = OpCode::from_code(header.op);
         let decoded = match op {
             Some(OpCode::Ping) => {
-                self.answer_now(xid::PING, received, Ok(Reply::Nothing));
+                let zxid = self.server.pipeline.with_state(|state| state.zxid);
+                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
                 return Ok(());
             }
             Some(OpCode::Auth) => {
@@ -466,8 +467,13 @@ impl Task<'_> {
     }
 
     /// Answers what has no place in the order of requests.
-    fn answer_now(&self, xid: i32, received: Duration, result: Result<Reply, ErrorCode>) {
-        let zxid = self.server.pipeline.with_state(|state| state.zxid);
+    fn answer_now(
+        &self,
+        xid: i32,
+        zxid: i64,
+        received: Duration,
+        result: Result<Reply, ErrorCode>,
+    ) {
         self.connection.push_reply(xid, zxid, result);
         self.connection.count_answered(received);
     }
@@ -479,7 +485,7 @@ impl Task<'_> {
             .and_then(|packet| self.proven_ids(&packet));
         let Some(proven) = ids else {
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, received, Err(ErrorCode::AuthFailed));
+            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
             self.draining = true;
             return;
         };
@@ -493,7 +499,7 @@ impl Task<'_> {
             }
             *ids = all.into();
         }
-        self.answer_now(xid::AUTH, received, Ok(Reply::Nothing));
+        self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
     }
 
     /// Who the packet proves the client to be; `None` if it proves nothing.
