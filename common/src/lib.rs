@@ -17,4 +17,5 @@ pub mod persist;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;
+pub mod wire;
 pub mod zk;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest legal name: it must fit a file name with `-<partition>` and a suffix.
-pub const NAME_LENGTH_MAX: usize = 249;
+const NAME_LENGTH_MAX: usize = 249;
 
 /// A legal topic name; cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
