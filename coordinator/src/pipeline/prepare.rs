@@ -2,6 +2,7 @@
 //!
 //! The order of the checks is ZooKeeper's, since it decides which error a client sees.
 
+use bytes::Bytes;
 use common::zk::path::{self, sequence_suffix};
 use common::zk::{
     Acl, CheckVersionRequest, CreateMode, CreateRequest, DeleteRequest, ErrorCode, Id, MultiOp,
@@ -102,7 +103,7 @@ impl Prepare<'_, '_> {
         self.view.put(&path, new_facts(&acl, owner));
         Ok(Txn::Create(Create {
             path,
-            data: request.data.clone(),
+            data: owned(&request.data),
             acl,
             owner,
             parent_cversion,
@@ -142,7 +143,7 @@ impl Prepare<'_, '_> {
         self.view.put(path, node);
         Ok(Txn::SetData {
             path: path.to_owned(),
-            data: request.data.clone(),
+            data: owned(&request.data),
             version,
         })
     }
@@ -245,6 +246,11 @@ fn new_facts(acl: &[Acl], owner: i64) -> Facts {
         child_count: 0,
         acl: AclRef::from(acl),
     }
+}
+
+/// A copy of its own: a slice would keep the whole buffer that its frame came in.
+fn owned(data: &Option<Bytes>) -> Option<Bytes> {
+    data.as_deref().map(Bytes::copy_from_slice)
 }
 
 /// What stands before the last slash; the rest of the path's form is judged later.

@@ -175,3 +175,52 @@ fn encode_body(out: &mut BytesMut, reply: Reply) {
         Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_any_operation_panic(body in any::<Vec<u8>>()) {
+            for op in OpCode::ALL {
+                let _ = request(*op, &mut Reader::new(Bytes::from(body.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn operations_that_are_not_for_clients_are_no_requests() {
+        for op in [
+            OpCode::Check,
+            OpCode::DeleteContainer,
+            OpCode::Sasl,
+            OpCode::CreateSession,
+        ] {
+            let decoded = request(op, &mut Reader::new(Bytes::from_static(&[0; 64])));
+            assert!(matches!(decoded, Ok(None)), "{op:?}");
+        }
+    }
+
+    #[test]
+    fn a_mixture_of_reads_and_writes_is_refused() {
+        let read = PathWatchRequest {
+            path: "/a".into(),
+            watch: false,
+        };
+        let bytes = MultiRequest {
+            ops: vec![MultiOp::GetData(read)],
+        }
+        .to_bytes();
+        let mut body = Reader::new(bytes.clone());
+        let decoded = request(OpCode::Multi, &mut body);
+        let refused = Write::Refused(ErrorCode::MarshallingError);
+        assert_eq!(
+            format!("{decoded:?}"),
+            format!("{:?}", Ok::<_, Error>(Some(Request::Write(refused))))
+        );
+        assert!(request(OpCode::MultiRead, &mut Reader::new(bytes)).is_ok());
+    }
+}

@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::*;
 use crate::session::Secret;
 use crate::txn::{Entry, State};
