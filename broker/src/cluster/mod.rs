@@ -49,7 +49,10 @@ impl Cluster {
         let next = self.current.load().updated(update);
         self.current.store(Arc::new(next));
         self.version.send_modify(|version| *version += 1);
-        let deleted = update.partitions.iter().filter(|state| state.leader == LEADER_DURING_DELETE);
+        let deleted = update
+            .partitions
+            .iter()
+            .filter(|state| state.leader == LEADER_DURING_DELETE);
         deleted.map(|state| state.topic_partition.clone()).collect()
     }
 

@@ -10,8 +10,8 @@ use crate::protocol::api::{APIS, Api};
 /// Lists what is served, straight from the table that dispatches.
 pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     let names_client = ctx.api_version >= 3;
-    if names_client && !(is_legal(&request.client_software_name)
-        && is_legal(&request.client_software_version))
+    if names_client
+        && !(is_legal(&request.client_software_name) && is_legal(&request.client_software_version))
     {
         return ApiVersionsResponse::default()
             .with_error_code(ResponseError::InvalidRequest.code());
@@ -60,6 +60,9 @@ mod tests {
     #[test]
     fn the_fallback_answer_has_the_bytes_of_kip_511() {
         let bytes = crate::protocol::codec::encode(0, 1, &unsupported()).unwrap();
-        assert_eq!(bytes[..], [0, 0, 0, 1, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4]);
+        assert_eq!(
+            bytes[..],
+            [0, 0, 0, 1, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4]
+        );
     }
 }

@@ -54,8 +54,11 @@ impl Control {
     /// The configurations of the request's topics; a broker that cannot ask
     /// for one uses its defaults and hears of it by the change feed.
     async fn configs(&self, request: &LeaderAndIsrRequest) -> TopicConfigMap {
-        let topics: HashSet<&TopicName> =
-            request.partitions.iter().map(|state| &state.topic_partition.topic).collect();
+        let topics: HashSet<&TopicName> = request
+            .partitions
+            .iter()
+            .map(|state| &state.topic_partition.topic)
+            .collect();
         let read = topics.into_iter().map(|topic| async move {
             let overrides = match self.registry.topic_config(topic).await {
                 Ok(overrides) => overrides,
@@ -72,7 +75,11 @@ impl Control {
                 }
             }
         });
-        futures::future::join_all(read).await.into_iter().flatten().collect()
+        futures::future::join_all(read)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn update_metadata(&self, request: &UpdateMetadataRequest) -> ControlResponse {

@@ -55,8 +55,12 @@ async fn extend(
         (ResponseError::InvalidTopicException, message)
     })?;
     let assignments: Option<Vec<Vec<BrokerId>>> = topic.assignments.as_ref().map(|assignments| {
-        let ids = |ids: &Vec<kafka_protocol::messages::BrokerId>| ids.iter().map(|id| id.0).collect();
-        assignments.iter().map(|each| ids(&each.broker_ids)).collect()
+        let ids =
+            |ids: &Vec<kafka_protocol::messages::BrokerId>| ids.iter().map(|id| id.0).collect();
+        assignments
+            .iter()
+            .map(|each| ids(&each.broker_ids))
+            .collect()
     });
     let mode = match request.validate_only {
         true => Mode::ValidateOnly,
@@ -72,7 +76,10 @@ async fn extend(
         return Ok(());
     }
     let wanted = usize::try_from(topic.count).unwrap_or(0);
-    match admin.wait_for_leaders(&name, wanted, limit(request.timeout_ms)).await {
+    match admin
+        .wait_for_leaders(&name, wanted, limit(request.timeout_ms))
+        .await
+    {
         true => Ok(()),
         false => Err((ResponseError::RequestTimedOut, None)),
     }

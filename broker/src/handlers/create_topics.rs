@@ -54,7 +54,10 @@ impl CreateTopics<'_> {
             let outcome = match (self.role, counts[topic.name.as_str()]) {
                 (Role::Other, _) => Err((ResponseError::NotController, None)),
                 (_, 1) => self.create(topic, mode).await,
-                _ => Err((ResponseError::InvalidRequest, Some(self.duplicates(&counts)))),
+                _ => Err((
+                    ResponseError::InvalidRequest,
+                    Some(self.duplicates(&counts)),
+                )),
             };
             outcomes.push(outcome);
         }
@@ -66,7 +69,11 @@ impl CreateTopics<'_> {
     }
 
     fn duplicates(&self, counts: &HashMap<&str, usize>) -> String {
-        let mut twice: Vec<_> = counts.iter().filter(|(_, n)| **n > 1).map(|(t, _)| *t).collect();
+        let mut twice: Vec<_> = counts
+            .iter()
+            .filter(|(_, n)| **n > 1)
+            .map(|(t, _)| *t)
+            .collect();
         twice.sort_unstable();
         format!(
             "Create topics request from client `{}` contains multiple entries for the following topics: {}",
@@ -80,8 +87,12 @@ impl CreateTopics<'_> {
         topic: &CreatableTopic,
         mode: Mode,
     ) -> Result<(NewTopic, TopicAssignment), Refusal> {
-        let name = TopicName::new(&topic.name)
-            .map_err(|invalid| (ResponseError::InvalidTopicException, Some(invalid.to_string())))?;
+        let name = TopicName::new(&topic.name).map_err(|invalid| {
+            (
+                ResponseError::InvalidTopicException,
+                Some(invalid.to_string()),
+            )
+        })?;
         let new = NewTopic {
             name,
             placement: self.placement(topic)?,
@@ -137,7 +148,10 @@ impl CreateTopics<'_> {
             }
         }
         if !nulls.is_empty() {
-            let message = format!("Null value not supported for topic configs : {}", nulls.join(","));
+            let message = format!(
+                "Null value not supported for topic configs : {}",
+                nulls.join(",")
+            );
             return Err((ResponseError::InvalidRequest, Some(message)));
         }
         match self.configs.check(&config) {
@@ -160,7 +174,10 @@ impl CreateTopics<'_> {
         };
         let count = assignment.partitions.len();
         if mode == Mode::Apply
-            && !self.admin.wait_for_leaders(&new.name, count, limit(timeout_ms)).await
+            && !self
+                .admin
+                .wait_for_leaders(&new.name, count, limit(timeout_ms))
+                .await
         {
             return refused(result, ResponseError::RequestTimedOut, None);
         }
@@ -181,7 +198,11 @@ impl CreateTopics<'_> {
         if self.ctx.api_version < 5 {
             return result;
         }
-        let factor = assignment.partitions.values().next().map_or(0, |p| p.replicas.len());
+        let factor = assignment
+            .partitions
+            .values()
+            .next()
+            .map_or(0, |p| p.replicas.len());
         let entries = self.configs.describe(&new.config).into_iter();
         result
             .with_num_partitions(i32::try_from(assignment.partitions.len()).unwrap_or(i32::MAX))

@@ -33,12 +33,16 @@ pub(crate) async fn handle(
     }
     for topic in &mut wanted {
         if let (None, Some(name)) = (&topic.refusal, &topic.name)
-            && !admin.wait_for_deletion(name, limit(request.timeout_ms)).await
+            && !admin
+                .wait_for_deletion(name, limit(request.timeout_ms))
+                .await
         {
             topic.refusal = Some((ResponseError::RequestTimedOut, None));
         }
     }
-    let results = wanted.into_iter().map(|topic| topic.result(ctx.api_version));
+    let results = wanted
+        .into_iter()
+        .map(|topic| topic.result(ctx.api_version));
     DeleteTopicsResponse::default().with_responses(results.collect())
 }
 
@@ -54,7 +58,11 @@ struct Wanted {
 
 fn wanted(admin: &TopicAdmin, ctx: &RequestContext, request: &DeleteTopicsRequest) -> Vec<Wanted> {
     if ctx.api_version < STATES_FROM {
-        return request.topic_names.iter().map(|name| by_name(admin, name)).collect();
+        return request
+            .topic_names
+            .iter()
+            .map(|name| by_name(admin, name))
+            .collect();
     }
     let states = request.topics.iter();
     states

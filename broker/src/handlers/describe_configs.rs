@@ -57,14 +57,19 @@ impl DescribeConfigs<'_> {
             .map_err(|invalid| (ResponseError::InvalidTopicException, invalid.to_string()))?;
         if self.cluster.snapshot().topic(name.as_str()).is_none() {
             let error = ResponseError::UnknownTopicOrPartition;
-            return Err((error, "This server does not host this topic-partition.".to_owned()));
+            return Err((
+                error,
+                "This server does not host this topic-partition.".to_owned(),
+            ));
         }
         let overrides = self.registry.topic_config(&name).await.map_err(|failed| {
             tracing::warn!(topic = %name, error = %failed, "a configuration cannot be read");
             (ResponseError::UnknownServerError, failed.to_string())
         })?;
         let entries = self.topics.describe(&overrides).into_iter();
-        Ok(entries.map(|entry| self.topic_entry(entry, request)).collect())
+        Ok(entries
+            .map(|entry| self.topic_entry(entry, request))
+            .collect())
     }
 
     fn topic_entry(

@@ -6,7 +6,9 @@ use kafka_protocol::ResponseError;
 
 use crate::log;
 use crate::registry::assignment;
-use crate::registry::{AddPartitionsError, CreateTopicError, DeleteTopicError, Error as RegistryError};
+use crate::registry::{
+    AddPartitionsError, CreateTopicError, DeleteTopicError, Error as RegistryError,
+};
 use crate::replica;
 
 /// Reading from a replica; nothing was changed.

@@ -138,7 +138,12 @@ impl Fetch {
         }
     }
 
-    fn partition(&self, topic: &WantedTopic, wanted: &FetchPartition, room: &mut Room) -> Partition {
+    fn partition(
+        &self,
+        topic: &WantedTopic,
+        wanted: &FetchPartition,
+        room: &mut Room,
+    ) -> Partition {
         let index = wanted.partition;
         let name = match (topic.refusal, &topic.name) {
             (None, Some(name)) => name.clone(),
@@ -149,7 +154,9 @@ impl Fetch {
         };
         let request = ReadRequest {
             offset: wanted.fetch_offset,
-            bytes_max: usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room.left),
+            bytes_max: usize::try_from(wanted.partition_max_bytes)
+                .unwrap_or(0)
+                .min(room.left),
             whole_batch: room.is_empty,
             isolation: self.isolation,
             current_epoch: Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0),
@@ -168,7 +175,9 @@ impl Fetch {
             last_stable_offset: result.last_stable_offset,
             log_start_offset: result.log_start_offset,
             diverging_epoch: result.diverging.map(|(epoch, end)| {
-                EpochEndOffset::default().with_epoch(epoch).with_end_offset(end)
+                EpochEndOffset::default()
+                    .with_epoch(epoch)
+                    .with_end_offset(end)
             }),
             records: result.records,
             ..Partition::error(index, 0)
@@ -179,7 +188,11 @@ impl Fetch {
 
     /// Enough is: the bytes asked for, something wrong, or nothing to wait for.
     fn is_enough(&self, response: &Response) -> bool {
-        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions).peekable();
+        let mut partitions = response
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .peekable();
         if partitions.peek().is_none() {
             return true;
         }

@@ -86,7 +86,10 @@ impl Finder<'_> {
             return None;
         }
         let partition = self.groups.partition_for(group)?;
-        let leader = snapshot.partition(GROUP_METADATA_TOPIC, partition)?.state.leader;
+        let leader = snapshot
+            .partition(GROUP_METADATA_TOPIC, partition)?
+            .state
+            .leader;
         let endpoint = snapshot.endpoint(leader, &self.ctx.listener)?;
         Some((leader, endpoint.host.clone(), endpoint.port))
     }

@@ -37,13 +37,18 @@ pub(super) fn dispatch(
     macro_rules! answer {
         ($handler:ident) => {{
             let request = frame.decode()?;
-            later(frame, async move { $handler::handle(&groups, &ctx, request).await }.boxed())
+            later(
+                frame,
+                async move { $handler::handle(&groups, &ctx, request).await }.boxed(),
+            )
         }};
         ($handler:ident, $cluster:expr) => {{
             let request = frame.decode()?;
             let snapshot = $cluster.snapshot();
             let exists = move |id: &TopicPartition| {
-                snapshot.partition(id.topic.as_str(), id.partition).is_some()
+                snapshot
+                    .partition(id.topic.as_str(), id.partition)
+                    .is_some()
             };
             let answer = async move { $handler::handle(&groups, &ctx, &exists, request).await };
             later(frame, answer.boxed())

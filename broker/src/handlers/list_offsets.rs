@@ -23,8 +23,8 @@ pub(crate) fn handle(
     let isolation = Isolation::of_consumer(request.isolation_level);
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter();
-        let partitions =
-            partitions.map(|wanted| partition(replicas, ctx.api_version, isolation, &topic, wanted));
+        let partitions = partitions
+            .map(|wanted| partition(replicas, ctx.api_version, isolation, &topic, wanted));
         ListOffsetsTopicResponse::default()
             .with_partitions(partitions.collect())
             .with_name(topic.name)

@@ -31,7 +31,12 @@ pub(crate) async fn handle(
     };
     let mut topics = Vec::new();
     match wanted(&request, ctx.api_version) {
-        None => topics.extend(snapshot.topics.iter().map(|(name, topic)| view.topic(name, topic))),
+        None => topics.extend(
+            snapshot
+                .topics
+                .iter()
+                .map(|(name, topic)| view.topic(name, topic)),
+        ),
         Some(wanted) => {
             let may_create = request.allow_auto_topic_creation;
             let mut created = create_missing(&view, auto_create, wanted, may_create).await;

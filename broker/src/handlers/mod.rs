@@ -52,13 +52,13 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use self::auto_create::AutoCreate;
+pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
 use self::create_topics::CreateTopics;
+pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::init_producer_id::ProducerIds;
 use self::topic_admin::TopicAdmin;
-pub use self::auto_create::Config as AutoCreateConfig;
-pub use self::create_topics::Defaults as TopicDefaults;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
 use crate::group;
@@ -146,17 +146,24 @@ impl Handlers {
         match frame.api.key {
             ApiKey::Produce => self.produce(&ctx, &frame),
             ApiKey::Fetch => self.fetch(&ctx, &frame),
-            ApiKey::ListOffsets => {
-                now(&frame, &list_offsets::handle(&self.replicas, &ctx, frame.decode()?))
-            }
+            ApiKey::ListOffsets => now(
+                &frame,
+                &list_offsets::handle(&self.replicas, &ctx, frame.decode()?),
+            ),
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode()?;
-                now(&frame, &offset_for_leader_epoch::handle(&self.replicas, request))
+                now(
+                    &frame,
+                    &offset_for_leader_epoch::handle(&self.replicas, request),
+                )
             }
             ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
             ApiKey::InitProducerId => {
                 let request = frame.decode()?;
-                now(&frame, &init_producer_id::handle(&self.producer_ids, &request).await)
+                now(
+                    &frame,
+                    &init_producer_id::handle(&self.producer_ids, &request).await,
+                )
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
@@ -185,10 +192,18 @@ impl Handlers {
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode()?;
         let (version, correlation_id) = (frame.version, frame.correlation_id);
-        match fetch::handle(&self.replicas, &self.cluster, self.fetch_bytes_max, ctx, request) {
-            fetch::Fetched::Now(response) => {
-                Ok(Reply::Now(fetch_response::encode(version, correlation_id, response)?))
-            }
+        match fetch::handle(
+            &self.replicas,
+            &self.cluster,
+            self.fetch_bytes_max,
+            ctx,
+            request,
+        ) {
+            fetch::Fetched::Now(response) => Ok(Reply::Now(fetch_response::encode(
+                version,
+                correlation_id,
+                response,
+            )?)),
             fetch::Fetched::Later(response) => Ok(Reply::Later(
                 response
                     .map(move |response| {
@@ -221,7 +236,10 @@ impl Handlers {
             }
             ApiKey::DescribeCluster => {
                 let request = frame.decode()?;
-                now(frame, &describe_cluster::handle(cluster, &self.cluster_id, ctx, &request))
+                now(
+                    frame,
+                    &describe_cluster::handle(cluster, &self.cluster_id, ctx, &request),
+                )
             }
             _ => {
                 let handler = DescribeConfigs {
@@ -256,11 +274,17 @@ impl Handlers {
             }
             ApiKey::DeleteTopics => {
                 let request = frame.decode()?;
-                now(frame, &delete_topics::handle(&self.admin, role, ctx, request).await)
+                now(
+                    frame,
+                    &delete_topics::handle(&self.admin, role, ctx, request).await,
+                )
             }
             _ => {
                 let request = frame.decode()?;
-                now(frame, &create_partitions::handle(&self.admin, role, request).await)
+                now(
+                    frame,
+                    &create_partitions::handle(&self.admin, role, request).await,
+                )
             }
         }
     }

@@ -50,7 +50,11 @@ pub(crate) fn handle(
     for topic in request.topic_data {
         topics.push(topic_outcome(replicas, cluster, version, acks, topic));
     }
-    let outcomes = || topics.iter().flat_map(|topic: &TopicOutcome| &topic.partitions);
+    let outcomes = || {
+        topics
+            .iter()
+            .flat_map(|topic: &TopicOutcome| &topic.partitions)
+    };
     if acks == Some(Acks::None) {
         return match outcomes().any(|partition| partition.result.is_err()) {
             true => Produced::Close,

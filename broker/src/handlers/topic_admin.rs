@@ -36,7 +36,9 @@ impl TopicAdmin {
         topic: &NewTopic,
         mode: Mode,
     ) -> Result<TopicAssignment, CreateTopicError> {
-        self.registry.create_topic(topic, &self.candidates(), mode).await
+        self.registry
+            .create_topic(topic, &self.candidates(), mode)
+            .await
     }
 
     /// Waits until the metadata shows `count` partitions with a leader; false
@@ -54,13 +56,17 @@ impl TopicAdmin {
             let mut leaders = topic.partitions.values().map(|p| p.state.leader);
             topic.partitions.len() >= count && leaders.all(|leader| leader != NO_LEADER)
         };
-        timeout(limit, self.cluster.wait_until(has_leaders)).await.is_ok()
+        timeout(limit, self.cluster.wait_until(has_leaders))
+            .await
+            .is_ok()
     }
 
     /// Waits until the metadata no longer shows the topic.
     pub(crate) async fn wait_for_deletion(&self, name: &TopicName, limit: Duration) -> bool {
         let is_gone = |snapshot: &Snapshot| snapshot.topic(name.as_str()).is_none();
-        timeout(limit, self.cluster.wait_until(is_gone)).await.is_ok()
+        timeout(limit, self.cluster.wait_until(is_gone))
+            .await
+            .is_ok()
     }
 }
 

@@ -58,31 +58,138 @@ const fn key(
 
 /// Every topic key of Kafka 3.9 that this broker keeps.
 const KEYS: &[TopicKey] = &[
-    key("cleanup.policy", ValueType::List, "delete", &[("log.cleanup.policy", 1)]),
-    key("compression.type", ValueType::String, "producer", &[("compression.type", 1)]),
+    key(
+        "cleanup.policy",
+        ValueType::List,
+        "delete",
+        &[("log.cleanup.policy", 1)],
+    ),
+    key(
+        "compression.type",
+        ValueType::String,
+        "producer",
+        &[("compression.type", 1)],
+    ),
     key("delete.retention.ms", ValueType::Long, "86400000", &[]),
-    key("file.delete.delay.ms", ValueType::Long, "60000", &[("log.segment.delete.delay.ms", 1)]),
-    key("flush.messages", ValueType::Long, LONG_MAX, &[("log.flush.interval.messages", 1)]),
-    key("flush.ms", ValueType::Long, LONG_MAX, &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
-    key("follower.replication.throttled.replicas", ValueType::List, "", &[]),
-    key("index.interval.bytes", ValueType::Int, "4096", &[("log.index.interval.bytes", 1)]),
-    key("leader.replication.throttled.replicas", ValueType::List, "", &[]),
+    key(
+        "file.delete.delay.ms",
+        ValueType::Long,
+        "60000",
+        &[("log.segment.delete.delay.ms", 1)],
+    ),
+    key(
+        "flush.messages",
+        ValueType::Long,
+        LONG_MAX,
+        &[("log.flush.interval.messages", 1)],
+    ),
+    key(
+        "flush.ms",
+        ValueType::Long,
+        LONG_MAX,
+        &[
+            ("log.flush.interval.ms", 1),
+            ("log.flush.scheduler.interval.ms", 1),
+        ],
+    ),
+    key(
+        "follower.replication.throttled.replicas",
+        ValueType::List,
+        "",
+        &[],
+    ),
+    key(
+        "index.interval.bytes",
+        ValueType::Int,
+        "4096",
+        &[("log.index.interval.bytes", 1)],
+    ),
+    key(
+        "leader.replication.throttled.replicas",
+        ValueType::List,
+        "",
+        &[],
+    ),
     key("max.compaction.lag.ms", ValueType::Long, LONG_MAX, &[]),
-    key("max.message.bytes", ValueType::Int, "1048588", &[("message.max.bytes", 1)]),
-    key("message.timestamp.after.max.ms", ValueType::Long, LONG_MAX, &[("log.message.timestamp.after.max.ms", 1)]),
-    key("message.timestamp.before.max.ms", ValueType::Long, LONG_MAX, &[("log.message.timestamp.before.max.ms", 1)]),
-    key("message.timestamp.type", ValueType::String, "CreateTime", &[("log.message.timestamp.type", 1)]),
+    key(
+        "max.message.bytes",
+        ValueType::Int,
+        "1048588",
+        &[("message.max.bytes", 1)],
+    ),
+    key(
+        "message.timestamp.after.max.ms",
+        ValueType::Long,
+        LONG_MAX,
+        &[("log.message.timestamp.after.max.ms", 1)],
+    ),
+    key(
+        "message.timestamp.before.max.ms",
+        ValueType::Long,
+        LONG_MAX,
+        &[("log.message.timestamp.before.max.ms", 1)],
+    ),
+    key(
+        "message.timestamp.type",
+        ValueType::String,
+        "CreateTime",
+        &[("log.message.timestamp.type", 1)],
+    ),
     key("min.cleanable.dirty.ratio", ValueType::Double, "0.5", &[]),
     key("min.compaction.lag.ms", ValueType::Long, "0", &[]),
-    key("min.insync.replicas", ValueType::Int, "1", &[("min.insync.replicas", 1)]),
-    key("preallocate", ValueType::Boolean, "false", &[("log.preallocate", 1)]),
-    key("retention.bytes", ValueType::Long, "-1", &[("log.retention.bytes", 1)]),
-    key("retention.ms", ValueType::Long, "604800000", &[("log.retention.ms", 1), ("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)]),
-    key("segment.bytes", ValueType::Int, "1073741824", &[("log.segment.bytes", 1)]),
-    key("segment.index.bytes", ValueType::Int, "10485760", &[("log.index.size.max.bytes", 1)]),
+    key(
+        "min.insync.replicas",
+        ValueType::Int,
+        "1",
+        &[("min.insync.replicas", 1)],
+    ),
+    key(
+        "preallocate",
+        ValueType::Boolean,
+        "false",
+        &[("log.preallocate", 1)],
+    ),
+    key(
+        "retention.bytes",
+        ValueType::Long,
+        "-1",
+        &[("log.retention.bytes", 1)],
+    ),
+    key(
+        "retention.ms",
+        ValueType::Long,
+        "604800000",
+        &[
+            ("log.retention.ms", 1),
+            ("log.retention.minutes", MINUTE_MS),
+            ("log.retention.hours", HOUR_MS),
+        ],
+    ),
+    key(
+        "segment.bytes",
+        ValueType::Int,
+        "1073741824",
+        &[("log.segment.bytes", 1)],
+    ),
+    key(
+        "segment.index.bytes",
+        ValueType::Int,
+        "10485760",
+        &[("log.index.size.max.bytes", 1)],
+    ),
     key("segment.jitter.ms", ValueType::Long, "0", &[]),
-    key("segment.ms", ValueType::Long, "604800000", &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)]),
-    key("unclean.leader.election.enable", ValueType::Boolean, "false", &[("unclean.leader.election.enable", 1)]),
+    key(
+        "segment.ms",
+        ValueType::Long,
+        "604800000",
+        &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)],
+    ),
+    key(
+        "unclean.leader.election.enable",
+        ValueType::Boolean,
+        "false",
+        &[("unclean.leader.election.enable", 1)],
+    ),
 ];
 
 /// A key with its value for one topic.
@@ -123,7 +230,9 @@ impl TopicConfigs {
 
     /// The configuration of a topic with `overrides`, or why they are wrong.
     pub fn check(&self, overrides: &IndexMap<String, String>) -> Result<LogConfig, ConfigError> {
-        let overrides = overrides.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let overrides = overrides
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
         LogConfig::from_overrides(&self.defaults, &overrides.collect())
     }
 
@@ -181,10 +290,14 @@ mod tests {
 
     #[test]
     fn the_brokers_keys_give_the_defaults_in_kafkas_order() {
-        let config = configs("log.retention.hours=2\nlog.segment.bytes=100000").defaults().clone();
+        let config = configs("log.retention.hours=2\nlog.segment.bytes=100000")
+            .defaults()
+            .clone();
         assert_eq!(config.retention_ms, 2 * HOUR_MS);
         assert_eq!(config.segment_bytes, 100_000);
-        let config = configs("log.retention.hours=2\nlog.retention.ms=5").defaults().clone();
+        let config = configs("log.retention.hours=2\nlog.retention.ms=5")
+            .defaults()
+            .clone();
         assert_eq!(config.retention_ms, 5);
         let config = configs("log.retention.hours=-1").defaults().clone();
         assert_eq!(config.retention_ms, -1);
@@ -192,7 +305,9 @@ mod tests {
 
     #[test]
     fn the_tables_defaults_are_the_logs() {
-        let all = KEYS.iter().map(|key| (key.name.to_owned(), key.default.to_owned()));
+        let all = KEYS
+            .iter()
+            .map(|key| (key.name.to_owned(), key.default.to_owned()));
         let parsed = LogConfig::from_overrides(&LogConfig::default(), &all.collect()).unwrap();
         assert_eq!(parsed, LogConfig::default());
     }
@@ -202,9 +317,18 @@ mod tests {
         let configs = configs("log.retention.hours=2");
         let overrides = IndexMap::from([("retention.ms".to_owned(), "9".to_owned())]);
         let entries = configs.describe(&overrides);
-        let entry = entries.iter().find(|entry| entry.key.name == "retention.ms").unwrap();
-        assert_eq!((entry.value.as_str(), entry.source), ("9", Source::DynamicTopic));
+        let entry = entries
+            .iter()
+            .find(|entry| entry.key.name == "retention.ms")
+            .unwrap();
+        assert_eq!(
+            (entry.value.as_str(), entry.source),
+            ("9", Source::DynamicTopic)
+        );
         let names: Vec<_> = entry.synonyms.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names, ["retention.ms", "log.retention.hours", "log.retention.hours"]);
+        assert_eq!(
+            names,
+            ["retention.ms", "log.retention.hours", "log.retention.hours"]
+        );
     }
 }

@@ -7,7 +7,9 @@ use crate::log;
 pub enum Error {
     #[error("This server does not host this topic-partition.")]
     UnknownPartition,
-    #[error("For requests intended only for the leader, this error indicates that the broker is not the current leader.")]
+    #[error(
+        "For requests intended only for the leader, this error indicates that the broker is not the current leader."
+    )]
     NotLeader,
     #[error("The leader epoch in the request is older than the epoch on the broker.")]
     FencedEpoch,

@@ -11,8 +11,7 @@ use super::error::Error;
 use super::partition::Partition;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicId, TopicName,
-    TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
 };
 use crate::protocol::interbroker::{
     ControlHeader, ControlResponse, EPOCH_DURING_DELETE, LeaderAndIsrRequest, PartitionState,
@@ -89,7 +88,9 @@ impl Manager {
     /// The partition, if this broker has a replica of it.
     pub fn partition(&self, id: &TopicPartition) -> Result<Arc<Partition>, Error> {
         let found = self.partitions.get(id);
-        found.map(|found| found.clone()).ok_or(Error::UnknownPartition)
+        found
+            .map(|found| found.clone())
+            .ok_or(Error::UnknownPartition)
     }
 
     /// The partition, if this broker leads it.
@@ -104,7 +105,10 @@ impl Manager {
     /// All replicas, in no order.
     #[must_use]
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.partitions.iter().map(|entry| entry.value().clone()).collect()
+        self.partitions
+            .iter()
+            .map(|entry| entry.value().clone())
+            .collect()
     }
 
     /// High watermarks, for their checkpoint.
@@ -199,8 +203,13 @@ impl Manager {
         let log = self.open_log(id, topic_id, config)?;
         let high_watermark = self.checkpointed.get(id).copied().unwrap_or(0);
         let clock = self.clock.clone();
-        let partition =
-            Partition::new(id.clone(), self.config.broker_id, clock, log, high_watermark);
+        let partition = Partition::new(
+            id.clone(),
+            self.config.broker_id,
+            clock,
+            log,
+            high_watermark,
+        );
         let partition = Arc::new(partition);
         self.partitions.insert(id.clone(), partition.clone());
         Ok(partition)
@@ -241,7 +250,10 @@ impl Manager {
     }
 
     /// Gives replicas up, with or without their data.
-    pub fn stop_replicas(&self, request: &StopReplicaRequest) -> (ControlResponse, Vec<RoleChange>) {
+    pub fn stop_replicas(
+        &self,
+        request: &StopReplicaRequest,
+    ) -> (ControlResponse, Vec<RoleChange>) {
         let mut control = self.control.lock();
         if let Some(refusal) = control.refusal(&request.header) {
             return (refusal, Vec::new());
@@ -250,12 +262,17 @@ impl Manager {
         let mut changes = Vec::new();
         for stop in &request.partitions {
             let id = &stop.topic_partition;
-            let known = self.partition(id).ok().and_then(|partition| partition.epoch());
+            let known = self
+                .partition(id)
+                .ok()
+                .and_then(|partition| partition.epoch());
             let is_old = stop.leader_epoch != EPOCH_DURING_DELETE
                 && stop.leader_epoch >= 0
                 && known.is_some_and(|known| stop.leader_epoch < known);
             if is_old {
-                response.partition_errors.push((id.clone(), code::FENCED_LEADER_EPOCH));
+                response
+                    .partition_errors
+                    .push((id.clone(), code::FENCED_LEADER_EPOCH));
                 continue;
             }
             if let Some((_, partition)) = self.partitions.remove(id) {
@@ -270,7 +287,9 @@ impl Manager {
                 && let Err(error) = self.logs.delete_async(id, self.clock.wall_ms())
             {
                 tracing::error!(partition = %id, %error, "the log cannot be deleted");
-                response.partition_errors.push((id.clone(), code::STORAGE_ERROR));
+                response
+                    .partition_errors
+                    .push((id.clone(), code::STORAGE_ERROR));
             }
         }
         (response, changes)

@@ -89,7 +89,9 @@ struct State {
 
 enum Role {
     Leader(LeaderState),
-    Follower { epoch: LeaderEpoch },
+    Follower {
+        epoch: LeaderEpoch,
+    },
     /// Not told yet, or taken away.
     None,
 }
@@ -234,8 +236,7 @@ impl Partition {
             if acks == Acks::All && leader.isr.len() < in_sync_min {
                 return Err(AppendError::NotEnoughReplicas);
             }
-            let info =
-                log.append_as_leader(records, leader.epoch, origin, self.clock.wall_ms())?;
+            let info = log.append_as_leader(records, leader.epoch, origin, self.clock.wall_ms())?;
             (info, log.log_end_offset(), in_sync_min)
         };
         state.advance(&leader, log_end);
@@ -321,7 +322,10 @@ impl Partition {
             leader_epoch: found.leader_epoch,
         });
         Ok(match query {
-            OffsetQuery::Latest => found.map(|found| OffsetAtTime { offset: end, ..found }),
+            OffsetQuery::Latest => found.map(|found| OffsetAtTime {
+                offset: end,
+                ..found
+            }),
             // What is not committed yet has no offset for a client.
             _ => found.filter(|found| found.offset < end || query == OffsetQuery::Earliest),
         })
@@ -334,7 +338,11 @@ impl Partition {
         current_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<(LeaderEpoch, Offset)>, Error> {
         self.checked_high_watermark(current_epoch)?;
-        Ok(self.log.read().end_offset_for(epoch).map(|end| (end.epoch, end.end_offset)))
+        Ok(self
+            .log
+            .read()
+            .end_offset_for(epoch)
+            .map(|end| (end.epoch, end.end_offset)))
     }
 
     /// The high watermark, if this replica leads in the epoch that is meant.
@@ -356,7 +364,10 @@ impl State {
         if let Some(reached) = leader.high_watermark(log_end) {
             self.high_watermark = self.high_watermark.max(reached);
         }
-        debug_assert!(self.high_watermark <= log_end, "the high watermark passed the log's end");
+        debug_assert!(
+            self.high_watermark <= log_end,
+            "the high watermark passed the log's end"
+        );
     }
 }
 

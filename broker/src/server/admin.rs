@@ -68,7 +68,11 @@ async fn ready(State(status): Shared) -> Response {
 }
 
 async fn metrics_page(State(status): Shared) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], status.metrics()).into_response()
+    (
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        status.metrics(),
+    )
+        .into_response()
 }
 
 async fn topics(State(status): Shared) -> Json<serde_json::Value> {

@@ -36,7 +36,12 @@ pub struct Listener {
 impl Listener {
     /// Binds every address of `host` (every address at all when it is empty),
     /// early, so that a busy port is known before anything else starts.
-    pub async fn bind(name: &str, host: &str, port: u16, config: Config) -> Result<Self, BindError> {
+    pub async fn bind(
+        name: &str,
+        host: &str,
+        port: u16,
+        config: Config,
+    ) -> Result<Self, BindError> {
         let mut sockets: Vec<TcpListener> = Vec::new();
         let mut bound_port = port;
         let mut refusal = None;
@@ -75,20 +80,28 @@ impl Listener {
 
     /// Accepts until a stop is requested, then waits for the connections.
     pub async fn run<S: Service>(self, service: Arc<S>, limits: Limits, shutdown: Shutdown) {
-        let Self { name, sockets, config, .. } = self;
+        let Self {
+            name,
+            sockets,
+            config,
+            ..
+        } = self;
         let accepting = sockets.into_iter().map(|socket| {
-            Socket { name: name.clone(), socket, config: config.clone() }.run(
-                service.clone(),
-                limits.clone(),
-                shutdown.clone(),
-            )
+            Socket {
+                name: name.clone(),
+                socket,
+                config: config.clone(),
+            }
+            .run(service.clone(), limits.clone(), shutdown.clone())
         });
         futures::future::join_all(accepting).await;
     }
 }
 
 fn port_of(socket: &TcpListener, default: u16) -> u16 {
-    socket.local_addr().map_or(default, |address| address.port())
+    socket
+        .local_addr()
+        .map_or(default, |address| address.port())
 }
 
 /// The addresses to bind for `host`.
@@ -101,7 +114,10 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, BindError> {
     }
     let found = tokio::net::lookup_host((host, port)).await;
     let mut ips: Vec<IpAddr> = found
-        .map_err(|source| BindError::Unresolved { host: host.to_owned(), source })?
+        .map_err(|source| BindError::Unresolved {
+            host: host.to_owned(),
+            source,
+        })?
         .map(|address| address.ip())
         .collect();
     ips.sort_unstable();

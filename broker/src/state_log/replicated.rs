@@ -55,7 +55,9 @@ impl StateLog for ReplicatedLog {
     fn partition_count(&self) -> i32 {
         let snapshot = self.cluster.snapshot();
         let topic = snapshot.topic(self.topic.as_str());
-        topic.map_or(0, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
+        topic.map_or(0, |topic| {
+            i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)
+        })
     }
 
     fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
@@ -68,7 +70,9 @@ impl StateLog for ReplicatedLog {
             Ok((appended, None)) => std::future::ready(Ok(appended.first_offset)).boxed(),
             Ok((appended, Some(pending))) => {
                 let committed = wait(pending, self.commit_timeout);
-                committed.map(move |done| done.map(|()| appended.first_offset)).boxed()
+                committed
+                    .map(move |done| done.map(|()| appended.first_offset))
+                    .boxed()
             }
         }
     }
@@ -110,7 +114,9 @@ impl StateLog for ReplicatedLog {
             })
         };
         let reading = task::spawn_blocking("read state log", work);
-        reading.map(|read| read.unwrap_or(Err(Error::Storage))).boxed()
+        reading
+            .map(|read| read.unwrap_or(Err(Error::Storage)))
+            .boxed()
     }
 }
 
@@ -144,7 +150,9 @@ async fn wait(pending: Pending, limit: Duration) -> Result<(), Error> {
             waiter.progress().await;
         }
     };
-    tokio::time::timeout(limit, decided).await.unwrap_or(Err(Error::Timeout))
+    tokio::time::timeout(limit, decided)
+        .await
+        .unwrap_or(Err(Error::Timeout))
 }
 
 fn append_error(error: &AppendError) -> Error {
