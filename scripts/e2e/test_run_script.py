@@ -84,8 +84,8 @@ def test_starts_serves_and_stops(script):
     script.start()
     assert "sent and read back: " in script.text(), script.text()
     assert [name for name, _ in script.daemons()] == ["broker", "coordinator"]
-    topics = run(["kcat", "-b", f"127.0.0.1:{script.ports[1]}", "-L"])
-    assert "run-check" not in topics
+    listing = ["kcat", "-b", f"127.0.0.1:{script.ports[1]}", "-L"]
+    wait_until(lambda: "run-check" not in run(listing), 20, "the check's topic is gone")
 
     second = subprocess.run(script.command, capture_output=True, text=True, timeout=60)
     assert second.returncode == 1
