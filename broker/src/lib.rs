@@ -1,6 +1,7 @@
 //! A Kafka broker in ZooKeeper mode.
 
 pub mod cluster;
+pub mod config;
 pub mod controller;
 pub mod group;
 pub mod handlers;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest legal name: it must fit a file name with `-<partition>` and a suffix.
-pub const NAME_LENGTH_MAX: usize = 249;
+const NAME_LENGTH_MAX: usize = 249;
 
 /// A legal topic name; cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,7 +84,17 @@ mod tests {
         for good in ["a", "__consumer_offsets", "a.b-c_D9", &"x".repeat(249)] {
             assert!(TopicName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "../x", "a b", "ä", "a\0", &"x".repeat(250)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "a b",
+            "ä",
+            "a\0",
+            &"x".repeat(250),
+        ] {
             assert!(TopicName::new(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,233 @@
+//! Request headers, bodies and responses between bytes and structs.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+
+use super::api::{self, Api};
+
+/// Key, version and correlation id: without them there is no answering.
+const FIXED_HEADER: usize = 8;
+
+/// Why a request's bytes cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a request of {0} bytes is shorter than a request header")]
+    Short(usize),
+    #[error("api key {0} is not served here")]
+    UnknownApi(i16),
+    #[error("version {version} of {key:?} is not served here")]
+    UnsupportedVersion { key: ApiKey, version: i16 },
+    #[error("the header of a {key:?} request (version {version}) is malformed")]
+    Header { key: ApiKey, version: i16 },
+    #[error("the body of a {key:?} request (version {version}) is malformed: {reason}")]
+    Body {
+        key: ApiKey,
+        version: i16,
+        reason: String,
+    },
+    #[error("a response cannot be encoded in version {version}: {reason}")]
+    Encode { version: i16, reason: String },
+}
+
+/// A request with its header decoded and its body as it came.
+#[derive(Debug, Clone)]
+pub struct RequestFrame {
+    pub api: &'static Api,
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<StrBytes>,
+    pub body: Bytes,
+}
+
+/// What the first bytes of a request say, before its header is decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Prefix {
+    pub key: i16,
+    pub version: i16,
+    pub correlation_id: i32,
+}
+
+impl RequestFrame {
+    /// The fixed part of the header, which has never changed.
+    pub fn prefix(frame: &Bytes) -> Result<Prefix, Error> {
+        if frame.len() < FIXED_HEADER {
+            return Err(Error::Short(frame.len()));
+        }
+        let mut fixed = &frame[..FIXED_HEADER];
+        Ok(Prefix {
+            key: fixed.get_i16(),
+            version: fixed.get_i16(),
+            correlation_id: fixed.get_i32(),
+        })
+    }
+
+    /// Decodes the header; the versions outside the served range are errors.
+    pub fn parse(mut frame: Bytes) -> Result<Self, Error> {
+        let prefix = Self::prefix(&frame)?;
+        let api = api::lookup(prefix.key).ok_or(Error::UnknownApi(prefix.key))?;
+        let version = prefix.version;
+        if !(api.min..=api.max).contains(&version) {
+            return Err(Error::UnsupportedVersion {
+                key: api.key,
+                version,
+            });
+        }
+        let malformed = Error::Header {
+            key: api.key,
+            version,
+        };
+        frame.advance(FIXED_HEADER);
+        let Ok(client_id) = take_nullable_string(&mut frame) else {
+            return Err(malformed);
+        };
+        let flexible = api.key.request_header_version(version) >= 2;
+        if flexible && skip_tagged_fields(&mut frame).is_err() {
+            return Err(malformed);
+        }
+        Ok(Self {
+            api,
+            version,
+            correlation_id: prefix.correlation_id,
+            client_id,
+            body: frame,
+        })
+    }
+
+    /// Decodes the body as the request type of the API.
+    pub fn decode<R: Decodable>(&self) -> Result<R, Error> {
+        let mut body = self.body.clone();
+        R::decode(&mut body, self.version).map_err(|error| Error::Body {
+            key: self.api.key,
+            version: self.version,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Encodes `response` with its header.
+    pub fn encode<R: Encodable + HeaderVersion>(&self, response: &R) -> Result<Bytes, Error> {
+        encode(self.version, self.correlation_id, response)
+    }
+}
+
+/// Encodes header and body of a response, without the length prefix.
+pub fn encode<R: Encodable + HeaderVersion>(
+    version: i16,
+    correlation_id: i32,
+    response: &R,
+) -> Result<Bytes, Error> {
+    let failed = |error: kafka_protocol::error::ProtoError| Error::Encode {
+        version,
+        reason: error.to_string(),
+    };
+    let mut out = BytesMut::new();
+    ResponseHeader::default()
+        .with_correlation_id(correlation_id)
+        .encode(&mut out, R::header_version(version))
+        .map_err(failed)?;
+    response.encode(&mut out, version).map_err(failed)?;
+    Ok(out.freeze())
+}
+
+struct Malformed;
+
+fn take_nullable_string(from: &mut Bytes) -> Result<Option<StrBytes>, Malformed> {
+    if from.remaining() < 2 {
+        return Err(Malformed);
+    }
+    let Ok(length) = usize::try_from(from.get_i16()) else {
+        return Ok(None);
+    };
+    if from.remaining() < length {
+        return Err(Malformed);
+    }
+    let text = StrBytes::from_utf8(from.split_to(length)).map_err(|_| Malformed)?;
+    Ok(Some(text))
+}
+
+fn skip_tagged_fields(from: &mut Bytes) -> Result<(), Malformed> {
+    for _ in 0..take_unsigned_varint(from)? {
+        let _tag = take_unsigned_varint(from)?;
+        let size = usize::try_from(take_unsigned_varint(from)?).map_err(|_| Malformed)?;
+        if from.remaining() < size {
+            return Err(Malformed);
+        }
+        from.advance(size);
+    }
+    Ok(())
+}
+
+fn take_unsigned_varint(from: &mut Bytes) -> Result<u32, Malformed> {
+    const BYTES_MAX: u32 = 5;
+    let mut value = 0_u32;
+    for index in 0..BYTES_MAX {
+        let byte = from.try_get_u8().map_err(|_| Malformed)?;
+        value |= u32::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Malformed)
+}
+
+/// Writes `value` as Kafka's unsigned varint.
+pub(crate) fn put_unsigned_varint(out: &mut BytesMut, mut value: u32) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::{MetadataRequest, RequestHeader};
+
+    use super::*;
+
+    fn frame(key: ApiKey, version: i16, client: Option<&'static str>) -> Bytes {
+        let mut out = BytesMut::new();
+        RequestHeader::default()
+            .with_request_api_key(key as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(7)
+            .with_client_id(client.map(StrBytes::from_static_str))
+            .encode(&mut out, key.request_header_version(version))
+            .unwrap();
+        MetadataRequest::default()
+            .encode(&mut out, version)
+            .unwrap();
+        out.freeze()
+    }
+
+    #[test]
+    fn headers_of_both_kinds_are_decoded() {
+        for version in 0..=13 {
+            let parsed = RequestFrame::parse(frame(ApiKey::Metadata, version, Some("me"))).unwrap();
+            assert_eq!(parsed.correlation_id, 7);
+            assert_eq!(parsed.client_id.as_deref(), Some("me"));
+            parsed.decode::<MetadataRequest>().unwrap();
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_request_is_an_error_or_a_request_but_no_panic() {
+        let whole = frame(ApiKey::Metadata, 12, None);
+        for cut in 0..whole.len() {
+            if let Ok(parsed) = RequestFrame::parse(whole.slice(..cut)) {
+                assert!(parsed.decode::<MetadataRequest>().is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_named() {
+        let unknown = RequestFrame::parse(Bytes::from_static(&[0x7f, 0, 0, 0, 0, 0, 0, 1]));
+        assert!(matches!(unknown, Err(Error::UnknownApi(0x7f00))));
+        let version = RequestFrame::parse(Bytes::from_static(&[0, 3, 0, 99, 0, 0, 0, 1]));
+        assert!(matches!(
+            version,
+            Err(Error::UnsupportedVersion { version: 99, .. })
+        ));
+    }
+}

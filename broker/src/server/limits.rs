@@ -1,0 +1,101 @@
+//! How many connections there may be (`max.connections`, `max.connections.per.ip`).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// The bounds; Kafka's defaults are practically none.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    pub connections_max: usize,
+    pub connections_per_ip_max: usize,
+}
+
+/// Counts the open connections of a broker.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    config: LimitsConfig,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    per_ip: HashMap<IpAddr, usize>,
+}
+
+/// A counted connection; dropping it frees its place.
+#[derive(Debug)]
+pub struct Place {
+    ip: IpAddr,
+    open: Arc<Mutex<Open>>,
+}
+
+impl Limits {
+    #[must_use]
+    pub fn new(config: LimitsConfig) -> Self {
+        Self {
+            config,
+            open: Arc::default(),
+        }
+    }
+
+    /// A place for a connection from `ip`, unless there are too many.
+    #[must_use]
+    pub fn enter(&self, ip: IpAddr) -> Option<Place> {
+        let mut open = self.open.lock();
+        let here = open.per_ip.get(&ip).copied().unwrap_or(0);
+        if open.total >= self.config.connections_max || here >= self.config.connections_per_ip_max {
+            return None;
+        }
+        open.total += 1;
+        open.per_ip.insert(ip, here + 1);
+        Some(Place {
+            ip,
+            open: self.open.clone(),
+        })
+    }
+
+    /// Number of open connections.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.lock().total
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.lock();
+        open.total -= 1;
+        if let Some(here) = open.per_ip.get_mut(&self.ip) {
+            *here -= 1;
+            if *here == 0 {
+                open.per_ip.remove(&self.ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back() {
+        let limits = Limits::new(LimitsConfig {
+            connections_max: 3,
+            connections_per_ip_max: 2,
+        });
+        let [a, b] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
+        let first = limits.enter(a).unwrap();
+        let _second = limits.enter(a).unwrap();
+        assert!(limits.enter(a).is_none(), "two from one address");
+        let _third = limits.enter(b).unwrap();
+        assert!(limits.enter(b).is_none(), "three in all");
+        drop(first);
+        assert!(limits.enter(b).is_some());
+        assert_eq!(limits.count(), 2);
+    }
+}
