@@ -83,7 +83,7 @@ helper() {
   wait "$helper_pid"
   local code=$?
   helper_pid=''
-  return $code
+  return "$code"
 }
 
 build() {
@@ -201,7 +201,8 @@ tool() { helper "$bin/kafka" "$@"; }
 
 # One record through the front door, in a topic that is gone afterwards.
 prove() {
-  local topic=run-check-$$ sent="a record sent at $(date +%T)" got=$data/logs/check.log
+  local topic=run-check-$$ got=$data/logs/check.log sent
+  sent="a record sent at $(date +%T)"
   local at=(--bootstrap-server "localhost:$broker_port" --topic "$topic")
   : >"$got"
   tool topics "${at[@]}" --create >>"$got" 2>&1 &&
