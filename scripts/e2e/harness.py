@@ -225,12 +225,12 @@ def odradek_broker(directory, port, admin_port, zookeeper_port, overrides):
     return Daemon("broker", [TARGET / "broker", config], directory / "broker.log", ready)
 
 
-def apache_broker(directory, port, zookeeper_port, overrides):
+def apache_broker(directory, port, zookeeper_port, overrides, heap):
     properties = broker_properties(directory, port, zookeeper_port, overrides)
     config = write_properties(directory / "server.properties", properties)
     command = [PEERS / "kafka39/run", "kafka.Kafka", config]
     ready = lambda: accepts(port)  # noqa: E731
-    return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": "384m"})
+    return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
 
 
 class Cluster:
@@ -240,7 +240,7 @@ class Cluster:
     "mixed" (our broker on Apache's ZooKeeper).
     """
 
-    def __init__(self, directory, servers="odradek", overrides=None):
+    def __init__(self, directory, servers="odradek", overrides=None, heap="384m"):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.servers = servers
@@ -255,7 +255,7 @@ class Cluster:
             self.coordinator = apache_zookeeper(self.directory, self.zookeeper_port)
         if servers == "apache":
             self.broker = apache_broker(
-                self.directory, self.broker_port, self.zookeeper_port, overrides
+                self.directory, self.broker_port, self.zookeeper_port, overrides, heap
             )
         else:
             self.broker = odradek_broker(
