@@ -30,9 +30,16 @@ require_packages() {
     fail "missing programs; as root: apt-get install ${missing[*]}"
   fi
   echo "test.sh: installing ${missing[*]}"
+  local said
+  if ! said=$(install_packages 2>&1); then
+    echo "$said" >&2
+    fail "apt-get could not install ${missing[*]} (its output is above)"
+  fi
+}
+
+install_packages() {
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
-    fail "apt-get could not install ${missing[*]}"
+  apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"
 }
 
 prepare_python() {
