@@ -15,6 +15,8 @@ pub enum BindError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("host {host} has no address: {source}")]
+    Unresolved { host: String, source: io::Error },
 }
 
 /// Listens on `address`; port 0 takes a free one.

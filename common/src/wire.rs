@@ -5,8 +5,10 @@
 //! **Invariant:** the length prefix is the sum of the parts; a file that has
 //! become shorter than its range ends the connection instead of the frame.
 
+use std::fmt::Debug;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -17,10 +19,28 @@ use tokio::net::TcpStream;
 /// The most that one `sendfile` call is asked for.
 const SENDFILE_STEP: usize = 1 << 20;
 
+/// Bytes outside of memory: a file, or what a simulation has in its place.
+pub trait Source: Debug + Send + Sync + 'static {
+    /// The file for `sendfile`, where there is one.
+    fn as_file(&self) -> Option<&File>;
+    /// Reads up to `buffer.len()` bytes; 0 at the end.
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Source for File {
+    fn as_file(&self) -> Option<&File> {
+        Some(self)
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, position)
+    }
+}
+
 /// A stretch of a file that nobody changes while it is being sent.
 #[derive(Debug, Clone)]
 pub struct FileRange {
-    pub file: Arc<File>,
+    pub source: Arc<dyn Source>,
     pub position: u64,
     pub length: usize,
 }
@@ -135,17 +155,10 @@ async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
     let end = range.position + range.length as u64;
     while position < end {
         let step = SENDFILE_STEP.min(usize::try_from(end - position).unwrap_or(SENDFILE_STEP));
-        let sent = stream
-            .async_io(Interest::WRITABLE, || {
-                let mut from = position;
-                Ok(rustix::fs::sendfile(
-                    stream,
-                    &*range.file,
-                    Some(&mut from),
-                    step,
-                )?)
-            })
-            .await?;
+        let sent = match range.source.as_file() {
+            Some(file) => sendfile(stream, file, position, step).await?,
+            None => send_copy(stream, &*range.source, position, step).await?,
+        };
         if sent == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -155,6 +168,32 @@ async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
         position += sent as u64;
     }
     Ok(())
+}
+
+async fn sendfile(
+    stream: &TcpStream,
+    file: &File,
+    position: u64,
+    length: usize,
+) -> io::Result<usize> {
+    stream
+        .async_io(Interest::WRITABLE, || {
+            let mut from = position;
+            Ok(rustix::fs::sendfile(stream, file, Some(&mut from), length)?)
+        })
+        .await
+}
+
+async fn send_copy(
+    stream: &TcpStream,
+    source: &dyn Source,
+    position: u64,
+    length: usize,
+) -> io::Result<usize> {
+    let mut buffer = vec![0; length];
+    let read = source.read_at(position, &mut buffer)?;
+    send_memory(stream, &buffer[..read], SendFlags::empty()).await?;
+    Ok(read)
 }
 
 #[cfg(test)]
@@ -183,7 +222,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         Part::File(FileRange {
-            file: Arc::new(file),
+            source: Arc::new(file),
             position,
             length,
         })
@@ -201,6 +240,35 @@ mod tests {
         assert_eq!(sent(Frame::default()).await.unwrap(), [0; 4]);
         let file_first = Frame::new(vec![range(b"xyz", 1, 2)]);
         assert_eq!(sent(file_first).await.unwrap(), b"\0\0\0\x02yz");
+    }
+
+    #[derive(Debug)]
+    struct Memory(&'static [u8]);
+
+    impl Source for Memory {
+        fn as_file(&self) -> Option<&File> {
+            None
+        }
+
+        fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let rest = &self.0[usize::try_from(position).unwrap()..];
+            let count = rest.len().min(buffer.len()).min(2);
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_copied() {
+        let part = Part::File(FileRange {
+            source: Arc::new(Memory(b"abcdef")),
+            position: 1,
+            length: 5,
+        });
+        assert_eq!(
+            sent(Frame::new(vec![part])).await.unwrap(),
+            b"\0\0\0\x05bcdef"
+        );
     }
 
     #[tokio::test]

@@ -1,1 +1,87 @@
-fn main() {}
+//! The coordinator daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::{notify, shutdown, telemetry};
+use coordinator::{Config, Running};
+
+/// A ZooKeeper-compatible coordination service.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version)]
+struct Arguments {
+    /// A properties file with ZooKeeper's keys (zoo.cfg).
+    config: Option<PathBuf>,
+    /// Sets a key, above the file; may be repeated.
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init("info");
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let storage = config.storage.clone();
+    let (min, max) = (config.session_timeout_ms_min, config.session_timeout_ms_max);
+    let (per_ip, frame_max) = (config.connections_per_ip_max, config.frame_max);
+    let running = coordinator::start(config).await?;
+    let recovery = running.recovery();
+    tracing::info!(
+        "coordinator {} serves clients on {}{}",
+        env!("CARGO_PKG_VERSION"),
+        running.client_address(),
+        admin(&running),
+    );
+    tracing::info!(
+        "data in {}, log in {}: zxid {:#x} (snapshot {:#x} and {} transactions), {} nodes, {} sessions",
+        storage.data_dir.display(),
+        storage.log_dir.display(),
+        recovery.zxid,
+        recovery.snapshot_zxid,
+        recovery.replayed,
+        recovery.nodes,
+        recovery.sessions,
+    );
+    tracing::info!(
+        "limits: session timeout {min}..{max} ms, {per_ip} connections per address, \
+         requests of {frame_max} bytes"
+    );
+    notify::ready(&format!("Serving on {}", running.client_address()));
+    let stop = running.shutdown();
+    tokio::select! {
+        signal = shutdown::stop_signal() => {
+            tracing::info!("{}: stopping", signal?);
+            stop.request();
+        }
+        () = stop.requested() => {}
+    }
+    notify::stopping();
+    running.wait().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn admin(running: &Running) -> String {
+    running
+        .admin_address()
+        .map(|address| format!(", operators on http://{address}/commands"))
+        .unwrap_or_default()
+}

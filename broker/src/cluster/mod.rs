@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 pub use snapshot::{Partition, Snapshot, Topic};
 
+use crate::model::{LEADER_DURING_DELETE, TopicPartition};
 use crate::protocol::interbroker::UpdateMetadataRequest;
 
 /// The current snapshot and the news that it changed.
@@ -42,12 +43,14 @@ impl Cluster {
         self.current.load_full()
     }
 
-    /// Publishes the next snapshot.
-    pub fn apply(&self, update: &UpdateMetadataRequest) {
+    /// Publishes the next snapshot; gives the partitions that are gone.
+    pub fn apply(&self, update: &UpdateMetadataRequest) -> Vec<TopicPartition> {
         let _one_writer = self.writer.lock();
         let next = self.current.load().updated(update);
         self.current.store(Arc::new(next));
         self.version.send_modify(|version| *version += 1);
+        let deleted = update.partitions.iter().filter(|state| state.leader == LEADER_DURING_DELETE);
+        deleted.map(|state| state.topic_partition.clone()).collect()
     }
 
     /// Waits until `holds` is true of the snapshot; cancel safe.

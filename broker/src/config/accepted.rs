@@ -54,7 +54,6 @@ const NAMES: &[&str] = &[
     "num.replica.alter.log.dirs.threads",
     "num.replica.fetchers",
     "offsets.commit.required.acks",
-    "offsets.topic.compression.codec",
     "principal.builder.class",
     "process.roles",
     "producer.id.expiration.check.interval.ms",

@@ -1,1 +1,332 @@
-//! handlers
+//! Kafka's APIs, one file each, and the only match on the API key.
+//!
+//! Flow: frame -> `Handlers::call` -> header -> one handler -> reply. A handler
+//! gets the handles that it uses and nothing more.
+//!
+//! **Invariant:** what runs before `call` returns is the ordered part of a
+//! request; a wait is a future that it hands back.
+//! **Invariant:** no handler knows a socket.
+
+mod api_versions;
+mod auto_create;
+mod context;
+pub mod control;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod error;
+mod fetch;
+mod find_coordinator;
+mod group_error;
+mod group_wire;
+mod groups;
+mod heartbeat;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sync_group;
+mod topic_admin;
+mod topic_config;
+mod wire;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::config::Values;
+use common::wire::Frame;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
+
+use self::auto_create::AutoCreate;
+use self::context::RequestContext;
+use self::create_topics::CreateTopics;
+use self::describe_configs::DescribeConfigs;
+use self::init_producer_id::ProducerIds;
+use self::topic_admin::TopicAdmin;
+pub use self::auto_create::Config as AutoCreateConfig;
+pub use self::create_topics::Defaults as TopicDefaults;
+pub use self::topic_config::TopicConfigs;
+use crate::cluster::Cluster;
+use crate::group;
+use crate::model::BrokerId;
+use crate::protocol::{Error, RequestFrame, codec, fetch_response};
+use crate::registry::Registry;
+use crate::replica::Manager;
+use crate::server::{Outcome, Peer, Reply, Service};
+
+/// Whether this broker is the controller, which some APIs need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Controller,
+    Other,
+}
+
+/// What the handlers need to be built.
+pub struct Parts {
+    pub broker_id: BrokerId,
+    pub cluster_id: String,
+    pub cluster: Arc<Cluster>,
+    pub replicas: Arc<Manager>,
+    pub groups: group::Handle,
+    pub registry: Registry,
+    pub topic_configs: TopicConfigs,
+    pub auto_create: AutoCreateConfig,
+    pub topic_defaults: TopicDefaults,
+    /// `delete.topic.enable`.
+    pub deletion_enabled: bool,
+    /// `fetch.max.bytes`.
+    pub fetch_bytes_max: usize,
+    /// The broker's own configuration, for DescribeConfigs.
+    pub values: Values,
+}
+
+/// Serves every API of the table.
+pub struct Handlers {
+    broker_id: BrokerId,
+    cluster_id: String,
+    cluster: Arc<Cluster>,
+    replicas: Arc<Manager>,
+    groups: group::Handle,
+    topic_configs: TopicConfigs,
+    admin: Arc<TopicAdmin>,
+    auto_create: AutoCreate,
+    topic_defaults: TopicDefaults,
+    producer_ids: ProducerIds,
+    fetch_bytes_max: usize,
+    values: Values,
+}
+
+impl Handlers {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let admin = Arc::new(TopicAdmin {
+            registry: parts.registry.clone(),
+            cluster: parts.cluster.clone(),
+            deletion_enabled: parts.deletion_enabled,
+        });
+        Self {
+            broker_id: parts.broker_id,
+            cluster_id: parts.cluster_id,
+            cluster: parts.cluster,
+            replicas: parts.replicas,
+            groups: parts.groups,
+            topic_configs: parts.topic_configs,
+            auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
+            admin,
+            topic_defaults: parts.topic_defaults,
+            producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
+            fetch_bytes_max: parts.fetch_bytes_max,
+            values: parts.values,
+        }
+    }
+
+    fn role(&self) -> Role {
+        match topic_admin::is_controller(&self.cluster, self.broker_id) {
+            true => Role::Controller,
+            false => Role::Other,
+        }
+    }
+
+    async fn dispatch(&self, peer: &Peer, frame: RequestFrame) -> Result<Reply, Error> {
+        let ctx = RequestContext::new(peer, &frame);
+        match frame.api.key {
+            ApiKey::Produce => self.produce(&ctx, &frame),
+            ApiKey::Fetch => self.fetch(&ctx, &frame),
+            ApiKey::ListOffsets => {
+                now(&frame, &list_offsets::handle(&self.replicas, &ctx, frame.decode()?))
+            }
+            ApiKey::OffsetForLeaderEpoch => {
+                let request = frame.decode()?;
+                now(&frame, &offset_for_leader_epoch::handle(&self.replicas, request))
+            }
+            ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
+            ApiKey::InitProducerId => {
+                let request = frame.decode()?;
+                now(&frame, &init_producer_id::handle(&self.producer_ids, &request).await)
+            }
+            ApiKey::Metadata
+            | ApiKey::FindCoordinator
+            | ApiKey::DescribeCluster
+            | ApiKey::DescribeConfigs => self.describe(&ctx, &frame).await,
+            ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
+                self.administrate(&ctx, &frame).await
+            }
+            _ => groups::dispatch(&self.groups, &self.cluster, &ctx, &frame),
+        }
+    }
+
+    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+        let request = frame.decode()?;
+        match produce::handle(&self.replicas, &self.cluster, ctx, request) {
+            produce::Produced::Now(response) => now(frame, &response),
+            produce::Produced::Later(response) => Ok(later(frame, response)),
+            produce::Produced::Nothing => Ok(Reply::Nothing),
+            produce::Produced::Close => {
+                tracing::debug!(client = %ctx.client_id, "an unacknowledged produce failed");
+                Ok(Reply::Close)
+            }
+        }
+    }
+
+    fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+        let request = frame.decode()?;
+        let (version, correlation_id) = (frame.version, frame.correlation_id);
+        match fetch::handle(&self.replicas, &self.cluster, self.fetch_bytes_max, ctx, request) {
+            fetch::Fetched::Now(response) => {
+                Ok(Reply::Now(fetch_response::encode(version, correlation_id, response)?))
+            }
+            fetch::Fetched::Later(response) => Ok(Reply::Later(
+                response
+                    .map(move |response| {
+                        outcome(fetch_response::encode(version, correlation_id, response))
+                    })
+                    .boxed(),
+            )),
+        }
+    }
+
+    async fn describe(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+        let cluster = &*self.cluster;
+        match frame.api.key {
+            ApiKey::Metadata => {
+                let request = frame.decode()?;
+                let response =
+                    metadata::handle(cluster, &self.cluster_id, &self.auto_create, ctx, request);
+                now(frame, &response.await)
+            }
+            ApiKey::FindCoordinator => {
+                let request = frame.decode()?;
+                let response = find_coordinator::handle(
+                    cluster,
+                    &self.groups,
+                    &self.auto_create,
+                    ctx,
+                    request,
+                );
+                now(frame, &response.await)
+            }
+            ApiKey::DescribeCluster => {
+                let request = frame.decode()?;
+                now(frame, &describe_cluster::handle(cluster, &self.cluster_id, ctx, &request))
+            }
+            _ => {
+                let handler = DescribeConfigs {
+                    registry: &self.admin.registry,
+                    cluster,
+                    topics: &self.topic_configs,
+                    broker: &self.values,
+                    broker_id: self.broker_id,
+                    ctx,
+                };
+                now(frame, &handler.handle(frame.decode()?).await)
+            }
+        }
+    }
+
+    async fn administrate(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        let role = self.role();
+        match frame.api.key {
+            ApiKey::CreateTopics => {
+                let handler = CreateTopics {
+                    admin: &self.admin,
+                    configs: &self.topic_configs,
+                    defaults: self.topic_defaults,
+                    role,
+                    ctx,
+                };
+                now(frame, &handler.handle(frame.decode()?).await)
+            }
+            ApiKey::DeleteTopics => {
+                let request = frame.decode()?;
+                now(frame, &delete_topics::handle(&self.admin, role, ctx, request).await)
+            }
+            _ => {
+                let request = frame.decode()?;
+                now(frame, &create_partitions::handle(&self.admin, role, request).await)
+            }
+        }
+    }
+}
+
+/// Encodes an answer that is there.
+fn now<R: Encodable + HeaderVersion>(frame: &RequestFrame, response: &R) -> Result<Reply, Error> {
+    Ok(Reply::Now(frame.encode(response)?.into()))
+}
+
+/// Encodes an answer once it is there.
+fn later<R: Encodable + HeaderVersion + 'static>(
+    frame: &RequestFrame,
+    response: BoxFuture<'static, R>,
+) -> Reply {
+    let (version, correlation_id) = (frame.version, frame.correlation_id);
+    let encode = move |response: R| {
+        outcome(codec::encode(version, correlation_id, &response).map(Frame::from))
+    };
+    Reply::Later(response.map(encode).boxed())
+}
+
+fn outcome(encoded: Result<Frame, Error>) -> Outcome {
+    match encoded {
+        Ok(frame) => Outcome::Answer(frame),
+        Err(error) => {
+            tracing::error!(%error, "an answer was lost");
+            Outcome::Close
+        }
+    }
+}
+
+impl Service for Handlers {
+    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply> {
+        async move {
+            let prefix = RequestFrame::prefix(&frame);
+            let result = match RequestFrame::parse(frame) {
+                Ok(frame) => self.dispatch(peer, frame).await,
+                Err(error) => Err(error),
+            };
+            match (result, prefix) {
+                (Ok(reply), _) => reply,
+                (
+                    Err(Error::UnsupportedVersion {
+                        key: ApiKey::ApiVersions,
+                        ..
+                    }),
+                    Ok(prefix),
+                ) => fallback(prefix.correlation_id),
+                (Err(error), _) => {
+                    tracing::warn!(address = %peer.address, %error, "connection closed");
+                    Reply::Close
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+/// KIP-511: an ApiVersions request from the future is answered in version 0.
+fn fallback(correlation_id: i32) -> Reply {
+    match codec::encode(0, correlation_id, &api_versions::unsupported()) {
+        Ok(answer) => Reply::Now(answer.into()),
+        Err(error) => {
+            tracing::error!(%error, "an answer was lost");
+            Reply::Close
+        }
+    }
+}

@@ -1,1 +1,249 @@
-//! log
+//! The storage of one broker: for each partition a log of batches in
+//! segments, in Kafka's own files.
+//!
+//! Flow: the replica layer holds a partition's lock and calls `append_as_*`
+//! (check -> place -> one write -> producer state); readers get a `FileSlice`
+//! that they read or send without the lock. The `Manager` owns the log
+//! directories: it loads, creates and deletes logs, and its periodic work is
+//! plain functions that the caller schedules.
+//!
+//! **Invariant:** offsets only grow; `log_start_offset <= log_end_offset`,
+//! `recovery_point <= log_end_offset`.
+//! **Invariant:** what a read returns lies below the caller's bound and
+//! begins at a batch.
+//! **Invariant:** an fsync that failed once stops the log for good: the pages
+//! may be gone although the next fsync succeeds.
+//! **Invariant:** this module knows neither tokio nor the protocol.
+
+mod append;
+mod checkpoint;
+mod config;
+mod epochs;
+mod flush;
+mod index;
+mod manager;
+mod open;
+mod producer_snapshot;
+mod producer_state;
+mod read;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod snapshots;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod truncate;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use append::{AppendError, AppendInfo, AppendOrigin};
+pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
+pub use config::{Error as ConfigError, LogConfig};
+pub use epochs::EpochEndOffset;
+pub use flush::FlushPlan;
+pub use manager::{Config as ManagerConfig, LogHandle, Manager, OpenError};
+pub use open::OpenParams;
+pub use read::{
+    EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
+};
+pub use recovery::Recovery;
+pub use storage::{Disk, FileSlice, SegmentFile, Storage};
+
+use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use epochs::LeaderEpochs;
+use producer_state::ProducerState;
+use segment::Segment;
+use snapshots::Snapshots;
+
+/// Why the log cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{dir}: {source}")]
+    Io { dir: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("{dir}: an earlier fsync failed; the log is closed until a restart")]
+    Failed { dir: PathBuf },
+}
+
+/// One partition's log. Writers need `&mut`; whoever shares it decides on the
+/// lock (see `LogHandle`).
+#[derive(Debug)]
+pub struct Log {
+    partition: TopicPartition,
+    dir: PathBuf,
+    storage: Arc<dyn Storage>,
+    config: LogConfig,
+    topic_id: Option<TopicId>,
+    /// Never empty; the last one grows.
+    segments: BTreeMap<Offset, Segment>,
+    epochs: LeaderEpochs,
+    producers: ProducerState,
+    snapshots: Snapshots,
+    producer_expiration_ms: i64,
+    log_start_offset: Offset,
+    log_end_offset: Offset,
+    recovery_point: Offset,
+    last_flush_ms: i64,
+    directory_synced: bool,
+    failed: bool,
+    pending_deletes: Vec<PendingDelete>,
+    recovery: Recovery,
+}
+
+/// Renamed files that go when their time comes.
+#[derive(Debug)]
+struct PendingDelete {
+    due_ms: i64,
+    files: Vec<PathBuf>,
+}
+
+impl Log {
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Takes over a changed configuration; it holds from the next append on.
+    pub fn reconfigure(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    #[must_use]
+    pub fn topic_id(&self) -> Option<TopicId> {
+        self.topic_id
+    }
+
+    /// Writes `partition.metadata` once the topic's id is known.
+    pub fn assign_topic_id(&mut self, id: TopicId) -> Result<(), Error> {
+        if self.topic_id != Some(id) && !id.is_nil() {
+            checkpoint::write_topic_id(self.storage.as_ref(), &self.dir, id)?;
+            self.topic_id = Some(id);
+        }
+        Ok(())
+    }
+
+    /// First offset that readers may ask for.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.log_start_offset
+    }
+
+    /// Offset that the next record gets.
+    #[must_use]
+    pub fn log_end_offset(&self) -> Offset {
+        self.log_end_offset
+    }
+
+    /// Everything before it is known to be on the disk.
+    #[must_use]
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// Bytes in all segments.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments.values().map(Segment::size).sum()
+    }
+
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// What loading this log had to repair.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// First offset of the oldest transaction that has no marker yet.
+    #[must_use]
+    pub fn first_unstable_offset(&self) -> Option<Offset> {
+        let first = self.producers.first_undecided_offset()?;
+        Some(first.max(self.log_start_offset))
+    }
+
+    #[must_use]
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest()
+    }
+
+    /// The largest epoch not beyond `epoch` and where its records end.
+    #[must_use]
+    pub fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEndOffset> {
+        self.epochs.end_offset_for(epoch, self.log_end_offset)
+    }
+
+    /// Notes that this broker leads from `start_offset` on in `epoch`.
+    pub fn assign_epoch_start(
+        &mut self,
+        epoch: LeaderEpoch,
+        start_offset: Offset,
+    ) -> Result<(), Error> {
+        Ok(self.epochs.assign(epoch, start_offset)?)
+    }
+
+    /// Forgets idempotent producers that were silent for too long.
+    pub fn remove_expired_producers(&mut self, now_ms: i64) {
+        self.producers
+            .remove_expired(now_ms, self.producer_expiration_ms);
+    }
+
+    /// Ends the work with this log: everything durable, indexes trimmed, so
+    /// that the next start can trust the files.
+    pub fn close(&mut self, now_ms: i64) -> Result<(), Error> {
+        self.flush(now_ms)?;
+        let result = self.close_files();
+        self.io(result)
+    }
+
+    fn close_files(&mut self) -> io::Result<()> {
+        self.snapshots.take(&self.dir, &self.producers)?;
+        self.snapshots.sync()?;
+        for segment in self.segments.values_mut() {
+            segment.close()?;
+            segment.sync()?;
+        }
+        self.storage.sync_dir(&self.dir)
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        self.segments
+            .last_entry()
+            .expect("a log has at least one segment")
+            .into_mut()
+    }
+
+    fn io<T>(&self, result: io::Result<T>) -> Result<T, Error> {
+        result.map_err(|source| Error::Io {
+            dir: self.dir.clone(),
+            source,
+        })
+    }
+
+    fn check_usable(&self) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::Failed {
+                dir: self.dir.clone(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -397,7 +397,7 @@ mod tests {
             file.write_all(b"-").unwrap();
             file.write_all(RECORDS).unwrap();
             let range = Part::File(FileRange {
-                file: Arc::new(file),
+                source: Arc::new(file),
                 position: 1,
                 length: RECORDS.len(),
             });

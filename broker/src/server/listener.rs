@@ -1,6 +1,6 @@
 //! Accepts the connections of one listener.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,27 +24,48 @@ pub struct Config {
     pub idle_max: Duration,
 }
 
-/// A bound socket; connections wait in its backlog until it runs.
+/// Bound sockets; connections wait in their backlog until the listener runs.
 #[derive(Debug)]
 pub struct Listener {
     name: Arc<str>,
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
+    port: u16,
     config: Config,
 }
 
 impl Listener {
-    /// Binds early, so that a busy port is known before anything else starts.
-    pub async fn bind(name: &str, address: SocketAddr, config: Config) -> Result<Self, BindError> {
-        Ok(Self {
-            name: name.into(),
-            socket: net::bind(address).await?,
-            config,
-        })
+    /// Binds every address of `host` (every address at all when it is empty),
+    /// early, so that a busy port is known before anything else starts.
+    pub async fn bind(name: &str, host: &str, port: u16, config: Config) -> Result<Self, BindError> {
+        let mut sockets: Vec<TcpListener> = Vec::new();
+        let mut bound_port = port;
+        let mut refusal = None;
+        for ip in addresses(host, port).await? {
+            match net::bind(SocketAddr::new(ip, bound_port)).await {
+                Ok(socket) => {
+                    bound_port = port_of(&socket, bound_port);
+                    sockets.push(socket);
+                }
+                Err(busy @ BindError::Busy(_)) => return Err(busy),
+                // One family of addresses may be switched off on this host.
+                Err(error) => refusal = Some(error),
+            }
+        }
+        match (sockets.is_empty(), refusal) {
+            (true, Some(error)) => Err(error),
+            _ => Ok(Self {
+                name: name.into(),
+                sockets,
+                port: bound_port,
+                config,
+            }),
+        }
     }
 
-    /// The address that was bound.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
+    /// The port that was bound, also when 0 was asked for.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     #[must_use]
@@ -52,8 +73,51 @@ impl Listener {
         &self.name
     }
 
-    /// Accepts until a stop is requested, then waits for its connections.
+    /// Accepts until a stop is requested, then waits for the connections.
     pub async fn run<S: Service>(self, service: Arc<S>, limits: Limits, shutdown: Shutdown) {
+        let Self { name, sockets, config, .. } = self;
+        let accepting = sockets.into_iter().map(|socket| {
+            Socket { name: name.clone(), socket, config: config.clone() }.run(
+                service.clone(),
+                limits.clone(),
+                shutdown.clone(),
+            )
+        });
+        futures::future::join_all(accepting).await;
+    }
+}
+
+fn port_of(socket: &TcpListener, default: u16) -> u16 {
+    socket.local_addr().map_or(default, |address| address.port())
+}
+
+/// The addresses to bind for `host`.
+async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, BindError> {
+    if host.is_empty() {
+        let any = [IpAddr::from([0_u16; 8]), IpAddr::from([0_u8; 4])];
+        // The IPv6 wildcard takes IPv4 too; the second is for hosts without IPv6.
+        let both = net::bind(SocketAddr::new(any[0], 0)).await.is_ok();
+        return Ok(vec![any[usize::from(!both)]]);
+    }
+    let found = tokio::net::lookup_host((host, port)).await;
+    let mut ips: Vec<IpAddr> = found
+        .map_err(|source| BindError::Unresolved { host: host.to_owned(), source })?
+        .map(|address| address.ip())
+        .collect();
+    ips.sort_unstable();
+    ips.dedup();
+    Ok(ips)
+}
+
+/// One socket of a listener.
+struct Socket {
+    name: Arc<str>,
+    socket: TcpListener,
+    config: Config,
+}
+
+impl Socket {
+    async fn run<S: Service>(self, service: Arc<S>, limits: Limits, shutdown: Shutdown) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

@@ -5,8 +5,12 @@
 //!
 //! **Invariant:** this module knows nothing about groups.
 
+mod replicated;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
+
+pub use replicated::ReplicatedLog;
 
 /// Why an append to the internal topic failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

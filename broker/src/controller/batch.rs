@@ -1,0 +1,204 @@
+//! Collects what one decision tells the brokers; pure.
+//!
+//! **Invariant:** per broker LeaderAndIsr comes first, then UpdateMetadata,
+//! then StopReplica.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::context::Context;
+use crate::model::{BrokerId, LEADER_DURING_DELETE, TopicId, TopicName, TopicPartition};
+use crate::protocol::interbroker::{
+    ControlHeader, ControlRequest, LeaderAndIsrRequest, LiveBroker, PartitionState, StopPartition,
+    StopReplicaRequest, UpdateMetadataRequest,
+};
+
+/// Whether a replica is created by the request that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Novelty {
+    New,
+    Known,
+}
+
+/// Whether StopReplica takes the data away too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Keep,
+    Delete,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    leader_and_isr: BTreeMap<BrokerId, BTreeMap<TopicPartition, PartitionState>>,
+    metadata_to: BTreeSet<BrokerId>,
+    metadata: BTreeMap<TopicPartition, (PartitionState, Vec<BrokerId>)>,
+    stop: BTreeMap<BrokerId, BTreeMap<TopicPartition, StopPartition>>,
+}
+
+impl Batch {
+    /// Tells `brokers` about the leadership of `partition` as the context has
+    /// it, and every live broker about the metadata.
+    pub(super) fn leader_and_isr(
+        &mut self,
+        context: &Context,
+        brokers: &[BrokerId],
+        partition: &TopicPartition,
+        novelty: Novelty,
+    ) {
+        let Some(mut state) = partition_state(context, partition) else {
+            return;
+        };
+        state.is_new = novelty == Novelty::New;
+        for broker in brokers {
+            let states = self.leader_and_isr.entry(*broker).or_default();
+            let was_new = states.get(partition).is_some_and(|state| state.is_new);
+            let is_new = state.is_new || was_new;
+            states.insert(
+                partition.clone(),
+                PartitionState {
+                    is_new,
+                    ..state.clone()
+                },
+            );
+        }
+        self.update_metadata(
+            context,
+            &context.broker_ids(),
+            std::slice::from_ref(partition),
+        );
+    }
+
+    /// Tells `brokers` who is alive and the state of `partitions`.
+    pub(super) fn update_metadata(
+        &mut self,
+        context: &Context,
+        brokers: &[BrokerId],
+        partitions: &[TopicPartition],
+    ) {
+        self.metadata_to.extend(brokers);
+        for partition in partitions {
+            let Some(mut state) = partition_state(context, partition) else {
+                continue;
+            };
+            if context.is_to_delete(&partition.topic) {
+                state.leader = LEADER_DURING_DELETE;
+                state.leader_epoch = 0;
+                state.partition_epoch = 0;
+            }
+            let mut offline = state.replicas.clone();
+            offline.retain(|id| !context.is_online(*id, partition));
+            self.metadata.insert(partition.clone(), (state, offline));
+        }
+    }
+
+    pub(super) fn stop_replica(
+        &mut self,
+        context: &Context,
+        broker: BrokerId,
+        partition: &TopicPartition,
+        stop: Stop,
+    ) {
+        let stops = self.stop.entry(broker).or_default();
+        let deletes = stops.get(partition).is_some_and(|stop| stop.delete);
+        let request = StopPartition {
+            topic_partition: partition.clone(),
+            leader_epoch: context.stop_epoch(partition),
+            delete: deletes || stop == Stop::Delete,
+        };
+        stops.insert(partition.clone(), request);
+    }
+
+    /// The requests in the order of sending; brokers that are gone get none.
+    pub(super) fn into_requests(self, context: &Context) -> Vec<(BrokerId, ControlRequest)> {
+        let mut requests = Vec::new();
+        for (broker, states) in self.leader_and_isr {
+            let Some(header) = header(context, broker) else {
+                continue;
+            };
+            let leaders: BTreeSet<BrokerId> = states.values().map(|state| state.leader).collect();
+            let live_leaders = context.brokers.values().filter(|b| leaders.contains(&b.id));
+            let request = LeaderAndIsrRequest {
+                header,
+                // Only a migration from KRaft sends full requests.
+                is_full: false,
+                topic_ids: topic_ids(context, states.keys(), Unknown::AsZero),
+                live_leaders: live_leaders.cloned().collect(),
+                partitions: states.into_values().collect(),
+            };
+            requests.push((broker, ControlRequest::LeaderAndIsr(request)));
+        }
+        let topic_ids = topic_ids(context, self.metadata.keys(), Unknown::Omitted);
+        let live_brokers: Vec<LiveBroker> = context.brokers.values().cloned().collect();
+        let (partitions, offline_replicas): (Vec<_>, Vec<_>) = self.metadata.into_values().unzip();
+        for broker in self.metadata_to {
+            let Some(header) = header(context, broker) else {
+                continue;
+            };
+            let request = UpdateMetadataRequest {
+                header,
+                partitions: partitions.clone(),
+                offline_replicas: offline_replicas.clone(),
+                topic_ids: topic_ids.clone(),
+                live_brokers: live_brokers.clone(),
+            };
+            requests.push((broker, ControlRequest::UpdateMetadata(request)));
+        }
+        for (broker, stops) in self.stop {
+            let Some(header) = header(context, broker) else {
+                continue;
+            };
+            let partitions = stops.into_values().collect();
+            let request = StopReplicaRequest { header, partitions };
+            requests.push((broker, ControlRequest::StopReplica(request)));
+        }
+        requests
+    }
+}
+
+fn header(context: &Context, to: BrokerId) -> Option<ControlHeader> {
+    Some(ControlHeader {
+        controller_id: context.id,
+        controller_epoch: context.fence.epoch,
+        broker_epoch: context.brokers.get(&to)?.epoch,
+    })
+}
+
+fn partition_state(context: &Context, partition: &TopicPartition) -> Option<PartitionState> {
+    let known = context.partition(partition)?;
+    let leadership = known.leadership.as_ref()?;
+    let state = &leadership.state;
+    Some(PartitionState {
+        topic_partition: partition.clone(),
+        controller_epoch: leadership.controller_epoch,
+        leader: state.leader,
+        leader_epoch: state.leader_epoch,
+        isr: state.isr.clone(),
+        partition_epoch: state.partition_epoch,
+        replicas: known.assignment.replicas.clone(),
+        adding_replicas: known.assignment.adding.clone(),
+        removing_replicas: known.assignment.removing.clone(),
+        is_new: false,
+        leader_recovery_state: state.recovery.code(),
+    })
+}
+
+#[derive(PartialEq, Clone, Copy)]
+enum Unknown {
+    AsZero,
+    Omitted,
+}
+
+fn topic_ids<'a>(
+    context: &Context,
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+    unknown: Unknown,
+) -> Vec<(TopicName, TopicId)> {
+    let names: BTreeSet<&TopicName> = partitions.map(|partition| &partition.topic).collect();
+    let ids = names.into_iter().filter_map(|name| {
+        match context.topics.get(name).and_then(|topic| topic.id) {
+            Some(id) => Some((name.clone(), id)),
+            None if unknown == Unknown::AsZero => Some((name.clone(), TopicId::nil())),
+            None => None,
+        }
+    });
+    ids.collect()
+}

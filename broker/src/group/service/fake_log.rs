@@ -1,0 +1,116 @@
+//! A `StateLog` in memory that can hold commits back and lose leadership.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::record::Batch;
+use crate::state_log::{Chunk, Error, StateLog};
+
+pub(super) struct FakeLog {
+    partitions: Mutex<BTreeMap<i32, Vec<(i64, Bytes)>>>,
+    mode: Mutex<Mode>,
+    reads_allowed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Mode {
+    failure: Option<Error>,
+    is_held: bool,
+    held: Vec<(i64, oneshot::Sender<Result<i64, Error>>)>,
+}
+
+impl FakeLog {
+    pub(super) fn new() -> Self {
+        Self {
+            partitions: Mutex::default(),
+            mode: Mutex::default(),
+            reads_allowed: watch::channel(true).0,
+        }
+    }
+
+    /// Appends fail from now on, or work again.
+    pub(super) fn fail_with(&self, failure: Option<Error>) {
+        self.mode.lock().failure = failure;
+    }
+
+    /// Appended batches are not committed until `release`.
+    pub(super) fn hold(&self) {
+        self.mode.lock().is_held = true;
+    }
+
+    /// Commits everything held back, oldest first.
+    pub(super) fn release(&self) {
+        let mut mode = self.mode.lock();
+        mode.is_held = false;
+        for (base_offset, committed) in mode.held.drain(..) {
+            let _ = committed.send(Ok(base_offset));
+        }
+    }
+
+    pub(super) fn allow_reads(&self, allowed: bool) {
+        self.reads_allowed.send_replace(allowed);
+    }
+
+    pub(super) fn batch_count(&self) -> usize {
+        self.partitions.lock().values().map(Vec::len).sum()
+    }
+}
+
+impl StateLog for FakeLog {
+    fn partition_count(&self) -> i32 {
+        4
+    }
+
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+        let mut mode = self.mode.lock();
+        if let Some(failure) = mode.failure {
+            return futures::future::ready(Err(failure)).boxed();
+        }
+        let batch = Batch::only(batch).unwrap();
+        let mut partitions = self.partitions.lock();
+        let log = partitions.entry(partition).or_default();
+        let base_offset = log.last().map_or(0, |(next, _)| *next);
+        let placed = [&batch.header_at(base_offset, 0)[..], &batch.body()[..]].concat();
+        log.push((
+            base_offset + i64::from(batch.header().record_count),
+            placed.into(),
+        ));
+        if !mode.is_held {
+            return futures::future::ready(Ok(base_offset)).boxed();
+        }
+        let (committed, outcome) = oneshot::channel();
+        mode.held.push((base_offset, committed));
+        async move { outcome.await.unwrap_or(Err(Error::NotLeader)) }.boxed()
+    }
+
+    fn log_start_offset(&self, _partition: i32) -> Result<i64, Error> {
+        Ok(0)
+    }
+
+    fn read(
+        &self,
+        partition: i32,
+        offset: i64,
+        _max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Chunk, Error>> {
+        let partitions = self.partitions.lock();
+        let log = partitions.get(&partition).cloned().unwrap_or_default();
+        let high_watermark = log.last().map_or(0, |(next, _)| *next);
+        let found = log.into_iter().find(|(next, _)| *next > offset);
+        let batches = found.map(|(_, batch)| batch).unwrap_or_default();
+        let mut allowed = self.reads_allowed.subscribe();
+        async move {
+            allowed.wait_for(|allowed| *allowed).await.unwrap();
+            Ok(Chunk {
+                batches,
+                high_watermark,
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,65 @@
+//! ApiVersions (KIP-35, KIP-511).
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+
+use super::context::RequestContext;
+use crate::protocol::api::{APIS, Api};
+
+/// Lists what is served, straight from the table that dispatches.
+pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+    let names_client = ctx.api_version >= 3;
+    if names_client && !(is_legal(&request.client_software_name)
+        && is_legal(&request.client_software_version))
+    {
+        return ApiVersionsResponse::default()
+            .with_error_code(ResponseError::InvalidRequest.code());
+    }
+    ApiVersionsResponse::default().with_api_keys(APIS.iter().map(entry).collect())
+}
+
+/// The answer to a version that is not served: in version 0, with the one API
+/// that tells the client how to go on.
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    let own = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
+    ApiVersionsResponse::default()
+        .with_error_code(ResponseError::UnsupportedVersion.code())
+        .with_api_keys(own.map(entry).collect())
+}
+
+fn entry(api: &Api) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(api.key as i16)
+        .with_min_version(api.min)
+        .with_max_version(api.max)
+}
+
+/// KIP-511: `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`.
+fn is_legal(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let alphanumeric = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    alphanumeric(bytes.first()) && alphanumeric(bytes.last()) && bytes.iter().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_names_by_kip_511() {
+        for good in ["a", "librdkafka", "apache-kafka-java", "3.9.1"] {
+            assert!(is_legal(good), "{good}");
+        }
+        for bad in ["", "-a", "a.", "a b", "ä"] {
+            assert!(!is_legal(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_fallback_answer_has_the_bytes_of_kip_511() {
+        let bytes = crate::protocol::codec::encode(0, 1, &unsupported()).unwrap();
+        assert_eq!(bytes[..], [0, 0, 0, 1, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4]);
+    }
+}

@@ -1,0 +1,141 @@
+//! What the controller asks of this broker: roles, metadata, goodbyes.
+//!
+//! The controller in the same process comes in by `LocalChannel`; requests that
+//! come over the wire will end in the same `Control`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use common::task;
+use futures::future::BoxFuture;
+
+use super::topic_config::TopicConfigs;
+use crate::cluster::Cluster;
+use crate::group;
+use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
+use crate::peer::{self, ControlChannel};
+use crate::protocol::interbroker::{
+    ControlRequest, ControlResponse, LeaderAndIsrRequest, LiveBroker, StopReplicaRequest,
+    UpdateMetadataRequest,
+};
+use crate::registry::Registry;
+use crate::replica::{Manager, RoleChange, TopicConfigMap};
+
+/// Carries control requests out.
+#[derive(Clone)]
+pub struct Control {
+    pub cluster: Arc<Cluster>,
+    pub replicas: Arc<Manager>,
+    pub groups: group::Handle,
+    pub registry: Registry,
+    pub topic_configs: TopicConfigs,
+}
+
+impl Control {
+    pub async fn handle(&self, request: ControlRequest) -> ControlResponse {
+        match request {
+            ControlRequest::LeaderAndIsr(request) => self.leader_and_isr(request).await,
+            ControlRequest::UpdateMetadata(request) => self.update_metadata(&request).await,
+            ControlRequest::StopReplica(request) => self.stop_replicas(request).await,
+        }
+    }
+
+    async fn leader_and_isr(&self, request: LeaderAndIsrRequest) -> ControlResponse {
+        let configs = self.configs(&request).await;
+        let replicas = self.replicas.clone();
+        let work = move || replicas.become_leader_or_follower(&request, &configs);
+        let Ok((response, changes)) = task::spawn_blocking("leader and isr", work).await else {
+            return failed();
+        };
+        self.tell_groups(&changes);
+        response
+    }
+
+    /// The configurations of the request's topics; a broker that cannot ask
+    /// for one uses its defaults and hears of it by the change feed.
+    async fn configs(&self, request: &LeaderAndIsrRequest) -> TopicConfigMap {
+        let topics: HashSet<&TopicName> =
+            request.partitions.iter().map(|state| &state.topic_partition.topic).collect();
+        let read = topics.into_iter().map(|topic| async move {
+            let overrides = match self.registry.topic_config(topic).await {
+                Ok(overrides) => overrides,
+                Err(error) => {
+                    tracing::warn!(%topic, %error, "the topic's configuration cannot be read");
+                    return None;
+                }
+            };
+            match self.topic_configs.check(&overrides) {
+                Ok(config) => Some((topic.clone(), config)),
+                Err(error) => {
+                    tracing::warn!(%topic, %error, "the topic's configuration is not valid");
+                    None
+                }
+            }
+        });
+        futures::future::join_all(read).await.into_iter().flatten().collect()
+    }
+
+    async fn update_metadata(&self, request: &UpdateMetadataRequest) -> ControlResponse {
+        if let Some(refusal) = self.replicas.refusal(&request.header) {
+            return refusal;
+        }
+        let gone = self.cluster.apply(request);
+        if !gone.is_empty() {
+            self.groups.forget_partitions(gone).await;
+        }
+        ControlResponse::default()
+    }
+
+    async fn stop_replicas(&self, request: StopReplicaRequest) -> ControlResponse {
+        let replicas = self.replicas.clone();
+        let work = move || replicas.stop_replicas(&request);
+        let Ok((response, changes)) = task::spawn_blocking("stop replicas", work).await else {
+            return failed();
+        };
+        self.tell_groups(&changes);
+        response
+    }
+
+    fn tell_groups(&self, changes: &[RoleChange]) {
+        for change in changes {
+            if change.partition.topic.as_str() != GROUP_METADATA_TOPIC {
+                continue;
+            }
+            match change.leads_in {
+                Some(epoch) => self.groups.load(change.partition.partition, epoch),
+                None => self.groups.unload(change.partition.partition, None),
+            }
+        }
+    }
+}
+
+/// The task that did the work ended early: the process is stopping.
+fn failed() -> ControlResponse {
+    const UNKNOWN_SERVER_ERROR: i16 = -1;
+    ControlResponse {
+        error_code: UNKNOWN_SERVER_ERROR,
+        partition_errors: Vec::new(),
+    }
+}
+
+/// The controller's way to its own broker. Other brokers are not reachable
+/// before the requests have a wire form.
+pub struct LocalChannel {
+    pub own_id: BrokerId,
+    pub control: Control,
+}
+
+impl ControlChannel for LocalChannel {
+    fn send(
+        &self,
+        to: &LiveBroker,
+        request: ControlRequest,
+    ) -> BoxFuture<'static, Result<ControlResponse, peer::Error>> {
+        if to.id != self.own_id {
+            let unreachable = Err(peer::Error::Unreachable(to.id));
+            return Box::pin(std::future::ready(unreachable));
+        }
+        let control = self.control.clone();
+        Box::pin(async move { Ok(control.handle(request).await) })
+    }
+}

@@ -1,0 +1,122 @@
+//! The only place where errors of the broker become Kafka's codes.
+//!
+//! Every match is exhaustive, so a new error must find its code here.
+
+use kafka_protocol::ResponseError;
+
+use crate::log;
+use crate::registry::assignment;
+use crate::registry::{AddPartitionsError, CreateTopicError, DeleteTopicError, Error as RegistryError};
+use crate::replica;
+
+/// Reading from a replica; nothing was changed.
+pub(crate) fn replica(error: &replica::Error) -> ResponseError {
+    match error {
+        replica::Error::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        replica::Error::NotLeader => ResponseError::NotLeaderOrFollower,
+        replica::Error::FencedEpoch => ResponseError::FencedLeaderEpoch,
+        replica::Error::UnknownEpoch => ResponseError::UnknownLeaderEpoch,
+        replica::Error::Read(log::ReadError::OutOfRange { .. }) => ResponseError::OffsetOutOfRange,
+        replica::Error::Read(log::ReadError::Storage(error)) | replica::Error::Log(error) => {
+            tracing::error!(%error, "a log cannot be read");
+            ResponseError::KafkaStorageError
+        }
+    }
+}
+
+/// Appending. Nothing was written, except with `NotEnoughReplicasAfterAppend`,
+/// `TimedOut` and storage errors, where it may have been.
+pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
+    use replica::AppendError as E;
+    match error {
+        E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        E::UnknownTopicId => ResponseError::UnknownTopicId,
+        E::InvalidTopic | E::InternalTopic => ResponseError::InvalidTopicException,
+        E::InvalidAcks => ResponseError::InvalidRequiredAcks,
+        E::NotLeader => ResponseError::NotLeaderOrFollower,
+        E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
+        E::NotEnoughReplicasAfterAppend => ResponseError::NotEnoughReplicasAfterAppend,
+        E::TimedOut => ResponseError::RequestTimedOut,
+        E::Log(error) => log_append(error),
+    }
+}
+
+fn log_append(error: &log::AppendError) -> ResponseError {
+    use log::AppendError as E;
+    match error {
+        E::Corrupt(_) => ResponseError::CorruptMessage,
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) => ResponseError::InvalidRecord,
+        E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
+        E::TooLarge { .. } => ResponseError::MessageTooLarge,
+        E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
+        E::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
+        E::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+        E::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
+        E::InvalidTxnState { .. } => ResponseError::InvalidTxnState,
+        // Only followers append at given offsets.
+        E::UnexpectedOffset { .. } | E::OffsetsOutOfOrder => ResponseError::UnknownServerError,
+        E::Storage(error) => {
+            tracing::error!(%error, "records cannot be written");
+            ResponseError::KafkaStorageError
+        }
+    }
+}
+
+/// Creating a topic; nothing was created, except when the registry failed.
+pub(crate) fn create_topic(error: &CreateTopicError) -> ResponseError {
+    use CreateTopicError as E;
+    match error {
+        E::Exists(_) | E::MarkedForDeletion(_) => ResponseError::TopicAlreadyExists,
+        E::Collides { .. } => ResponseError::InvalidTopicException,
+        E::Assignment(error) => assignment_error(error),
+        E::UnevenReplicas | E::DuplicateReplicas(_) | E::PartitionsNotConsecutive => {
+            ResponseError::InvalidReplicaAssignment
+        }
+        E::Registry(error) => registry(error),
+    }
+}
+
+/// Adding partitions; nothing was added, except when the registry failed.
+pub(crate) fn add_partitions(error: &AddPartitionsError) -> ResponseError {
+    use AddPartitionsError as E;
+    match error {
+        E::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
+        E::NoIncrease { .. } => ResponseError::InvalidPartitions,
+        E::NoFirstPartition(_) => ResponseError::UnknownServerError,
+        E::NoReplicas(_)
+        | E::DuplicateReplicas { .. }
+        | E::UnknownBrokers { .. }
+        | E::UnevenReplicas { .. } => ResponseError::InvalidReplicaAssignment,
+        E::Assignment(error) => assignment_error(error),
+        E::Registry(error) => registry(error),
+    }
+}
+
+/// Deleting a topic.
+pub(crate) fn delete_topic(error: &DeleteTopicError) -> ResponseError {
+    match error {
+        DeleteTopicError::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
+        DeleteTopicError::AlreadyMarked(_) => ResponseError::TopicAlreadyExists,
+        DeleteTopicError::Registry(error) => registry(error),
+    }
+}
+
+fn assignment_error(error: &assignment::Error) -> ResponseError {
+    match error {
+        assignment::Error::NoPartitions => ResponseError::InvalidPartitions,
+        assignment::Error::NoReplicas
+        | assignment::Error::TooFewBrokers { .. }
+        | assignment::Error::RacksIncomplete => ResponseError::InvalidReplicationFactor,
+    }
+}
+
+fn registry(error: &RegistryError) -> ResponseError {
+    tracing::warn!(%error, "the coordinator could not be asked");
+    match error {
+        RegistryError::ControllerMoved => ResponseError::NotController,
+        RegistryError::Zk(_) => ResponseError::RequestTimedOut,
+        RegistryError::Malformed { .. } | RegistryError::ProducerIdsExhausted => {
+            ResponseError::UnknownServerError
+        }
+    }
+}

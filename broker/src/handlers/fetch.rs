@@ -1,0 +1,258 @@
+//! Fetch: file ranges up to the high watermark, or a wait for more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response::EpochEndOffset;
+
+use super::context::RequestContext;
+use super::error;
+use crate::cluster::{Cluster, Snapshot};
+use crate::model::{TopicId, TopicName, TopicPartition};
+use crate::protocol::fetch_response::{Partition, Response, Topic};
+use crate::replica::{Isolation, Manager, ReadRequest, Registration, Waiter};
+
+/// From here on, topics are named by their ids.
+const TOPIC_IDS_FROM: i16 = 13;
+/// The epoch of a fetch that wants no session (KIP-227).
+const NO_SESSION_EPOCH: i32 = -1;
+
+/// What came of the ordered part.
+pub(crate) enum Fetched {
+    Now(Response),
+    /// There is too little yet.
+    Later(BoxFuture<'static, Response>),
+}
+
+/// Reads once; waits when the request allows it and there is too little.
+pub(crate) fn handle(
+    replicas: &Arc<Manager>,
+    cluster: &Cluster,
+    fetch_bytes_max: usize,
+    ctx: &RequestContext,
+    request: FetchRequest,
+) -> Fetched {
+    if let Some(refusal) = refusal(ctx.api_version, &request) {
+        return Fetched::Now(Response {
+            error_code: refusal.code(),
+            ..Response::default()
+        });
+    }
+    let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let fetch = Fetch::new(replicas.clone(), cluster, fetch_bytes_max, ctx, request);
+    let first = fetch.read();
+    if wait_max.is_zero() || fetch.is_enough(&first) {
+        return Fetched::Now(first);
+    }
+    Fetched::Later(Box::pin(fetch.wait(wait_max)))
+}
+
+/// Requests that are not a consumer's full fetch.
+fn refusal(version: i16, request: &FetchRequest) -> Option<ResponseError> {
+    let replica = match version {
+        ..=14 => request.replica_id.0,
+        _ => request.replica_state.replica_id.0,
+    };
+    if replica >= 0 {
+        // Replication over the wire is not served; a client that poses as a
+        // follower must not move the high watermark.
+        return Some(ResponseError::InvalidRequest);
+    }
+    // No sessions are opened, so none can be continued: session 0 tells the
+    // client to send its full list each time.
+    let continues_session = request.session_id != 0 && request.session_epoch != NO_SESSION_EPOCH;
+    continues_session.then_some(ResponseError::FetchSessionIdNotFound)
+}
+
+struct Fetch {
+    replicas: Arc<Manager>,
+    isolation: Isolation,
+    bytes_min: usize,
+    bytes_max: usize,
+    topics: Vec<WantedTopic>,
+}
+
+struct WantedTopic {
+    name: Option<TopicName>,
+    id: TopicId,
+    /// Why the topic cannot be read at all.
+    refusal: Option<ResponseError>,
+    partitions: Vec<FetchPartition>,
+}
+
+impl Fetch {
+    fn new(
+        replicas: Arc<Manager>,
+        cluster: &Cluster,
+        fetch_bytes_max: usize,
+        ctx: &RequestContext,
+        request: FetchRequest,
+    ) -> Self {
+        let snapshot = cluster.snapshot();
+        let size = |size: i32| usize::try_from(size).unwrap_or(0);
+        let topics = request.topics.into_iter().map(|topic| {
+            let (name, refusal) = match ctx.api_version {
+                TOPIC_IDS_FROM.. => by_id(&snapshot, topic.topic_id),
+                _ => by_name(&topic.topic),
+            };
+            WantedTopic {
+                name,
+                id: topic.topic_id,
+                refusal,
+                partitions: topic.partitions,
+            }
+        });
+        Self {
+            replicas,
+            isolation: Isolation::of_consumer(request.isolation_level),
+            bytes_min: size(request.min_bytes),
+            bytes_max: size(request.max_bytes).min(fetch_bytes_max),
+            topics: topics.collect(),
+        }
+    }
+
+    /// Reads every partition while there is room; the first records are whole
+    /// even when they are larger than the room, so that a reader gets on.
+    fn read(&self) -> Response {
+        let mut room = Room {
+            left: self.bytes_max,
+            is_empty: true,
+        };
+        let topics = self.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter();
+            Topic {
+                name: topic.name.clone(),
+                id: topic.id,
+                partitions: partitions
+                    .map(|wanted| self.partition(topic, wanted, &mut room))
+                    .collect(),
+            }
+        });
+        Response {
+            topics: topics.collect(),
+            ..Response::default()
+        }
+    }
+
+    fn partition(&self, topic: &WantedTopic, wanted: &FetchPartition, room: &mut Room) -> Partition {
+        let index = wanted.partition;
+        let name = match (topic.refusal, &topic.name) {
+            (None, Some(name)) => name.clone(),
+            (refusal, _) => {
+                let error = refusal.unwrap_or(ResponseError::UnknownTopicOrPartition);
+                return Partition::error(index, error.code());
+            }
+        };
+        let request = ReadRequest {
+            offset: wanted.fetch_offset,
+            bytes_max: usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room.left),
+            whole_batch: room.is_empty,
+            isolation: self.isolation,
+            current_epoch: Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0),
+            last_epoch: Some(wanted.last_fetched_epoch).filter(|epoch| *epoch >= 0),
+        };
+        let read = self
+            .replicas
+            .leader(&TopicPartition::new(name, index))
+            .and_then(|partition| partition.read(&request));
+        let result = match read {
+            Ok(result) => result,
+            Err(failed) => return Partition::error(index, error::replica(&failed).code()),
+        };
+        let partition = Partition {
+            high_watermark: result.high_watermark,
+            last_stable_offset: result.last_stable_offset,
+            log_start_offset: result.log_start_offset,
+            diverging_epoch: result.diverging.map(|(epoch, end)| {
+                EpochEndOffset::default().with_epoch(epoch).with_end_offset(end)
+            }),
+            records: result.records,
+            ..Partition::error(index, 0)
+        };
+        room.take(partition.records_length());
+        partition
+    }
+
+    /// Enough is: the bytes asked for, something wrong, or nothing to wait for.
+    fn is_enough(&self, response: &Response) -> bool {
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions).peekable();
+        if partitions.peek().is_none() {
+            return true;
+        }
+        let mut bytes = 0;
+        for partition in partitions {
+            if partition.error_code != 0 || partition.diverging_epoch.is_some() {
+                return true;
+            }
+            bytes += partition.records_length();
+        }
+        bytes >= self.bytes_min
+    }
+
+    async fn wait(self, wait_max: Duration) -> Response {
+        let waiter = Waiter::default();
+        let _registrations = self.register(&waiter);
+        let enough = async {
+            loop {
+                let response = self.read();
+                if self.is_enough(&response) {
+                    return response;
+                }
+                waiter.progress().await;
+            }
+        };
+        match tokio::time::timeout(wait_max, enough).await {
+            Ok(response) => response,
+            Err(_) => self.read(),
+        }
+    }
+
+    fn register(&self, waiter: &Waiter) -> Vec<Registration> {
+        let mut registrations = Vec::new();
+        for topic in &self.topics {
+            let Some(name) = &topic.name else { continue };
+            for wanted in &topic.partitions {
+                let id = TopicPartition::new(name.clone(), wanted.partition);
+                if let Ok(partition) = self.replicas.leader(&id) {
+                    registrations.push(partition.register(waiter));
+                }
+            }
+        }
+        registrations
+    }
+}
+
+/// What is left of the bytes that one response may have.
+struct Room {
+    left: usize,
+    is_empty: bool,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+        self.is_empty &= bytes == 0;
+    }
+}
+
+type Named = (Option<TopicName>, Option<ResponseError>);
+
+fn by_id(snapshot: &Snapshot, id: TopicId) -> Named {
+    match snapshot.topic_name(id) {
+        Some(name) => (Some(name.clone()), None),
+        None => (None, Some(ResponseError::UnknownTopicId)),
+    }
+}
+
+fn by_name(name: &str) -> Named {
+    match TopicName::new(name) {
+        Ok(name) => (Some(name), None),
+        // The name goes back as it came only where it is legal; an illegal
+        // one names no topic of ours.
+        Err(_) => (None, Some(ResponseError::UnknownTopicOrPartition)),
+    }
+}

@@ -1,0 +1,80 @@
+//! ListOffsets: the offsets at the ends of a log, or at a time.
+
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+
+use super::context::RequestContext;
+use super::error;
+use crate::model::{TopicName, TopicPartition};
+use crate::replica::{Error, Isolation, Manager, OffsetQuery};
+
+/// Answers for every partition of the request.
+pub(crate) fn handle(
+    replicas: &Arc<Manager>,
+    ctx: &RequestContext,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    let isolation = Isolation::of_consumer(request.isolation_level);
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter();
+        let partitions =
+            partitions.map(|wanted| partition(replicas, ctx.api_version, isolation, &topic, wanted));
+        ListOffsetsTopicResponse::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+fn partition(
+    replicas: &Arc<Manager>,
+    version: i16,
+    isolation: Isolation,
+    topic: &ListOffsetsTopic,
+    wanted: &ListOffsetsPartition,
+) -> ListOffsetsPartitionResponse {
+    let mut response = ListOffsetsPartitionResponse::default()
+        .with_partition_index(wanted.partition_index)
+        .with_timestamp(-1)
+        .with_offset(-1);
+    let Some(query) = query(version, wanted.timestamp) else {
+        return response.with_error_code(ResponseError::UnsupportedVersion.code());
+    };
+    let epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
+    let found = TopicName::new(&topic.name)
+        .map_err(|_| Error::UnknownPartition)
+        .and_then(|name| replicas.leader(&TopicPartition::new(name, wanted.partition_index)))
+        .and_then(|partition| partition.offset_at(query, isolation, epoch));
+    match found {
+        Err(failed) => response.error_code = error::replica(&failed).code(),
+        Ok(None) => {}
+        Ok(Some(found)) => {
+            response.timestamp = found.timestamp;
+            response.offset = found.offset;
+            if version >= 4 {
+                response.leader_epoch = found.leader_epoch.unwrap_or(-1);
+            }
+        }
+    }
+    response
+}
+
+/// What a timestamp means, unless this version does not know it.
+fn query(version: i16, timestamp: i64) -> Option<OffsetQuery> {
+    match timestamp {
+        0.. => Some(OffsetQuery::AtOrAfter(timestamp)),
+        -1 => Some(OffsetQuery::Latest),
+        -2 => Some(OffsetQuery::Earliest),
+        -3 if version >= 7 => Some(OffsetQuery::MaxTimestamp),
+        // There is no remote tier, so the earliest local offset is the earliest.
+        -4 if version >= 8 => Some(OffsetQuery::Earliest),
+        -5 if version >= 9 => Some(OffsetQuery::LatestTiered),
+        _ => None,
+    }
+}

@@ -1,0 +1,78 @@
+//! OffsetDelete: removes committed offsets of single partitions.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+
+use super::group_error::{group_error_code, outcome_code};
+use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, existing, owned};
+use crate::group::Handle;
+
+/// Answers when the tombstones are committed.
+pub(crate) async fn handle(
+    groups: &Handle,
+    _ctx: &GroupRequestContext,
+    exists: PartitionExists<'_>,
+    request: OffsetDeleteRequest,
+) -> OffsetDeleteResponse {
+    let mut codes = ByTopic::default();
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        for asked in &topic.partitions {
+            match existing(exists, &topic.name, asked.partition_index) {
+                Some(partition) => partitions.push(partition),
+                None => {
+                    let code = ResponseError::UnknownTopicOrPartition.code();
+                    codes.push(topic.name.clone(), asked.partition_index, code);
+                }
+            }
+        }
+    }
+    match groups
+        .delete_offsets(owned(&request.group_id), partitions)
+        .await
+    {
+        Err(error) => OffsetDeleteResponse::default().with_error_code(group_error_code(&error)),
+        Ok(outcomes) => {
+            for (partition, outcome) in outcomes {
+                codes.push_partition(&partition, outcome_code(&outcome));
+            }
+            response(codes)
+        }
+    }
+}
+
+fn response(codes: ByTopic<i16>) -> OffsetDeleteResponse {
+    let partition = |(index, code)| {
+        OffsetDeleteResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(code)
+    };
+    let topics = codes.into_topics().map(|(name, partitions)| {
+        OffsetDeleteResponseTopic::default()
+            .with_name(name)
+            .with_partitions(partitions.into_iter().map(partition).collect())
+    });
+    OffsetDeleteResponse::default().with_topics(topics.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handlers::group_wire::wire;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::TopicName as WireTopicName;
+    use kafka_protocol::protocol::{Decodable, Encodable};
+
+    #[test]
+    fn the_only_version_can_be_encoded() {
+        let mut codes = ByTopic::default();
+        codes.push(WireTopicName(wire("t")), 1, 86);
+        let mut bytes = BytesMut::new();
+        response(codes).encode(&mut bytes, 0).unwrap();
+        let read = OffsetDeleteResponse::decode(&mut bytes.freeze(), 0).unwrap();
+        assert_eq!(read.topics[0].partitions[0].error_code, 86);
+    }
+}

@@ -1,0 +1,210 @@
+//! Topic configurations as clients see them: value, source and synonyms.
+
+use std::collections::BTreeMap;
+
+use common::config::Values;
+use indexmap::IndexMap;
+
+use crate::log::{ConfigError, LogConfig};
+
+/// Where a value comes from, by Kafka's codes (`ConfigSource`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Source {
+    DynamicTopic = 1,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+/// The types of values, by Kafka's codes (`ConfigType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum ValueType {
+    Boolean = 1,
+    String = 2,
+    Int = 3,
+    Long = 5,
+    Double = 6,
+    List = 7,
+}
+
+/// A topic key with the broker keys that give its default, the first that is
+/// written winning. The number turns the broker key's unit into milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TopicKey {
+    pub(crate) name: &'static str,
+    pub(crate) value_type: ValueType,
+    pub(crate) default: &'static str,
+    pub(crate) synonyms: &'static [(&'static str, i64)],
+}
+
+const LONG_MAX: &str = "9223372036854775807";
+const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+
+const fn key(
+    name: &'static str,
+    value_type: ValueType,
+    default: &'static str,
+    synonyms: &'static [(&'static str, i64)],
+) -> TopicKey {
+    TopicKey {
+        name,
+        value_type,
+        default,
+        synonyms,
+    }
+}
+
+/// Every topic key of Kafka 3.9 that this broker keeps.
+const KEYS: &[TopicKey] = &[
+    key("cleanup.policy", ValueType::List, "delete", &[("log.cleanup.policy", 1)]),
+    key("compression.type", ValueType::String, "producer", &[("compression.type", 1)]),
+    key("delete.retention.ms", ValueType::Long, "86400000", &[]),
+    key("file.delete.delay.ms", ValueType::Long, "60000", &[("log.segment.delete.delay.ms", 1)]),
+    key("flush.messages", ValueType::Long, LONG_MAX, &[("log.flush.interval.messages", 1)]),
+    key("flush.ms", ValueType::Long, LONG_MAX, &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
+    key("follower.replication.throttled.replicas", ValueType::List, "", &[]),
+    key("index.interval.bytes", ValueType::Int, "4096", &[("log.index.interval.bytes", 1)]),
+    key("leader.replication.throttled.replicas", ValueType::List, "", &[]),
+    key("max.compaction.lag.ms", ValueType::Long, LONG_MAX, &[]),
+    key("max.message.bytes", ValueType::Int, "1048588", &[("message.max.bytes", 1)]),
+    key("message.timestamp.after.max.ms", ValueType::Long, LONG_MAX, &[("log.message.timestamp.after.max.ms", 1)]),
+    key("message.timestamp.before.max.ms", ValueType::Long, LONG_MAX, &[("log.message.timestamp.before.max.ms", 1)]),
+    key("message.timestamp.type", ValueType::String, "CreateTime", &[("log.message.timestamp.type", 1)]),
+    key("min.cleanable.dirty.ratio", ValueType::Double, "0.5", &[]),
+    key("min.compaction.lag.ms", ValueType::Long, "0", &[]),
+    key("min.insync.replicas", ValueType::Int, "1", &[("min.insync.replicas", 1)]),
+    key("preallocate", ValueType::Boolean, "false", &[("log.preallocate", 1)]),
+    key("retention.bytes", ValueType::Long, "-1", &[("log.retention.bytes", 1)]),
+    key("retention.ms", ValueType::Long, "604800000", &[("log.retention.ms", 1), ("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)]),
+    key("segment.bytes", ValueType::Int, "1073741824", &[("log.segment.bytes", 1)]),
+    key("segment.index.bytes", ValueType::Int, "10485760", &[("log.index.size.max.bytes", 1)]),
+    key("segment.jitter.ms", ValueType::Long, "0", &[]),
+    key("segment.ms", ValueType::Long, "604800000", &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)]),
+    key("unclean.leader.election.enable", ValueType::Boolean, "false", &[("unclean.leader.election.enable", 1)]),
+];
+
+/// A key with its value for one topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: TopicKey,
+    pub(crate) value: String,
+    pub(crate) source: Source,
+    /// Every place that has a value, from the one in effect to the default.
+    pub(crate) synonyms: Vec<(&'static str, String, Source)>,
+}
+
+/// The broker's part in the configuration of its topics.
+#[derive(Debug, Clone)]
+pub struct TopicConfigs {
+    broker: Values,
+    defaults: LogConfig,
+}
+
+impl TopicConfigs {
+    /// Takes the topics' defaults out of the broker's configuration.
+    pub fn new(broker: Values) -> Result<Self, ConfigError> {
+        let mut set = BTreeMap::new();
+        for key in KEYS {
+            if let Some((_, value)) = from_broker(&broker, key) {
+                set.insert(key.name.to_owned(), value);
+            }
+        }
+        let defaults = LogConfig::from_overrides(&LogConfig::default(), &set)?;
+        Ok(Self { broker, defaults })
+    }
+
+    /// The configuration of a topic without overrides.
+    #[must_use]
+    pub fn defaults(&self) -> &LogConfig {
+        &self.defaults
+    }
+
+    /// The configuration of a topic with `overrides`, or why they are wrong.
+    pub fn check(&self, overrides: &IndexMap<String, String>) -> Result<LogConfig, ConfigError> {
+        let overrides = overrides.iter().map(|(key, value)| (key.clone(), value.clone()));
+        LogConfig::from_overrides(&self.defaults, &overrides.collect())
+    }
+
+    /// Every key with its value for a topic with `overrides`.
+    pub(crate) fn describe(&self, overrides: &IndexMap<String, String>) -> Vec<Entry> {
+        KEYS.iter().map(|key| self.entry(*key, overrides)).collect()
+    }
+
+    fn entry(&self, key: TopicKey, overrides: &IndexMap<String, String>) -> Entry {
+        let mut synonyms = Vec::new();
+        if let Some(value) = overrides.get(key.name) {
+            synonyms.push((key.name, value.clone(), Source::DynamicTopic));
+        }
+        if let Some((name, value)) = from_broker(&self.broker, &key) {
+            synonyms.push((name, value, Source::StaticBroker));
+        }
+        let default_name = key.synonyms.last().map_or(key.name, |(name, _)| name);
+        synonyms.push((default_name, key.default.to_owned(), Source::Default));
+        let (_, value, source) = synonyms[0].clone();
+        Entry {
+            key,
+            value,
+            source,
+            synonyms,
+        }
+    }
+}
+
+/// The first broker key for `key` that its operator wrote, in the topic's unit.
+fn from_broker(broker: &Values, key: &TopicKey) -> Option<(&'static str, String)> {
+    let written = key.synonyms.iter().find(|(name, _)| broker.is_set(name));
+    let (name, factor) = *written?;
+    let value = broker.opt_str(name)?;
+    match (factor, value.parse::<i64>()) {
+        (1, _) | (_, Err(_)) => Some((name, value.to_owned())),
+        (_, Ok(forever)) if forever < 0 => Some((name, "-1".to_owned())),
+        (factor, Ok(amount)) => Some((name, amount.saturating_mul(factor).to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use common::config::{Origin, Properties};
+
+    use super::*;
+    use crate::config::TABLE;
+
+    fn configs(text: &str) -> TopicConfigs {
+        let origin = Origin::File(PathBuf::from("f"));
+        let properties = Properties::parse(text.as_bytes(), origin).unwrap();
+        TopicConfigs::new(TABLE.resolve(&properties).unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn the_brokers_keys_give_the_defaults_in_kafkas_order() {
+        let config = configs("log.retention.hours=2\nlog.segment.bytes=100000").defaults().clone();
+        assert_eq!(config.retention_ms, 2 * HOUR_MS);
+        assert_eq!(config.segment_bytes, 100_000);
+        let config = configs("log.retention.hours=2\nlog.retention.ms=5").defaults().clone();
+        assert_eq!(config.retention_ms, 5);
+        let config = configs("log.retention.hours=-1").defaults().clone();
+        assert_eq!(config.retention_ms, -1);
+    }
+
+    #[test]
+    fn the_tables_defaults_are_the_logs() {
+        let all = KEYS.iter().map(|key| (key.name.to_owned(), key.default.to_owned()));
+        let parsed = LogConfig::from_overrides(&LogConfig::default(), &all.collect()).unwrap();
+        assert_eq!(parsed, LogConfig::default());
+    }
+
+    #[test]
+    fn sources_and_synonyms() {
+        let configs = configs("log.retention.hours=2");
+        let overrides = IndexMap::from([("retention.ms".to_owned(), "9".to_owned())]);
+        let entries = configs.describe(&overrides);
+        let entry = entries.iter().find(|entry| entry.key.name == "retention.ms").unwrap();
+        assert_eq!((entry.value.as_str(), entry.source), ("9", Source::DynamicTopic));
+        let names: Vec<_> = entry.synonyms.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(names, ["retention.ms", "log.retention.hours", "log.retention.hours"]);
+    }
+}

@@ -1,0 +1,425 @@
+//! Appends: every check comes before the first byte is written.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::index::TimestampOffset;
+use super::producer_state::{Verdict, marker_of};
+use super::segment::{Appended, Segment};
+use super::{Error, Log};
+use crate::model::{LeaderEpoch, Offset};
+use crate::record::{
+    self, Batch, BatchBuilder, Batches, Compression, HEADER_SIZE, Header, NO_PRODUCER_EPOCH,
+    NO_TIMESTAMP, Record, TimestampType,
+};
+
+/// Records of one batch may take this many times `max.message.bytes` when
+/// they are decompressed for a check.
+const EXPANSION_MAX: usize = 64;
+const EXPANSION_FLOOR: usize = 16 << 20;
+
+/// Who appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A producer.
+    Client,
+    /// A group or transaction coordinator of this broker.
+    Coordinator,
+    /// The leader, whose batches are taken as they are.
+    Replication,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendInfo {
+    pub first_offset: Offset,
+    pub last_offset: Offset,
+    /// The broker's time if the topic stamps records with it, else -1.
+    pub log_append_time: i64,
+    pub log_start_offset: Offset,
+    pub max_timestamp: i64,
+    /// The batch was in the log already; the offsets are those of then.
+    pub duplicate: bool,
+}
+
+/// Why a batch was not appended. Nothing was written, unless `Storage`.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error(transparent)]
+    Corrupt(record::Error),
+    #[error("message format {0} is not supported")]
+    UnsupportedMagic(i8),
+    #[error("invalid record: {0}")]
+    InvalidRecord(&'static str),
+    #[error("unknown compression type {0}")]
+    UnsupportedCompression(u8),
+    #[error(
+        "The record batch size in the append is {size} bytes which exceeds the maximum configured value of {size_max}."
+    )]
+    TooLarge { size: usize, size_max: i32 },
+    #[error(
+        "Message batch size is {size} bytes in append, which exceeds the maximum configured segment size of {size_max}."
+    )]
+    LargerThanSegment { size: usize, size_max: i32 },
+    #[error("One or more records have been rejected due to invalid timestamp")]
+    InvalidTimestamp { index: i32, timestamp: i64 },
+    #[error(
+        "Out of order sequence number for producer {producer_id}: {sequence} (incoming seq. number), {last_sequence} (current end sequence number)"
+    )]
+    OutOfOrderSequence {
+        producer_id: i64,
+        sequence: i32,
+        last_sequence: i32,
+    },
+    #[error(
+        "Epoch of producer {producer_id} is {epoch}, which is smaller than the last seen epoch {last_epoch}"
+    )]
+    InvalidProducerEpoch {
+        producer_id: i64,
+        epoch: i16,
+        last_epoch: i16,
+    },
+    #[error("Expected transactional write from producer {producer_id}")]
+    InvalidTxnState { producer_id: i64 },
+    #[error("first offset {first_offset} is less than the next offset {log_end_offset}")]
+    UnexpectedOffset {
+        first_offset: Offset,
+        log_end_offset: Offset,
+    },
+    #[error("out of order offsets in the append")]
+    OffsetsOutOfOrder,
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+impl From<record::Error> for AppendError {
+    fn from(error: record::Error) -> Self {
+        match error {
+            record::Error::UnsupportedMagic(magic) => Self::UnsupportedMagic(magic),
+            record::Error::UnknownCompression(id) => Self::UnsupportedCompression(id),
+            record::Error::Malformed(what) => Self::InvalidRecord(what),
+            other => Self::Corrupt(other),
+        }
+    }
+}
+
+impl Log {
+    /// Appends the one batch that `records` hold, giving it the next offsets.
+    pub fn append_as_leader(
+        &mut self,
+        records: Bytes,
+        leader_epoch: LeaderEpoch,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        self.check_usable()?;
+        let batch = self.checked_batch(records, origin, now_ms)?;
+        let header = *batch.header();
+        let first_offset = self.log_end_offset;
+        let last_offset = first_offset + i64::from(header.last_offset_delta);
+        let log_append_time = match self.config.message_timestamp_type {
+            TimestampType::CreateTime => NO_TIMESTAMP,
+            TimestampType::LogAppendTime => now_ms,
+        };
+        let mut info = AppendInfo {
+            first_offset,
+            last_offset,
+            log_append_time,
+            log_start_offset: self.log_start_offset,
+            max_timestamp: header.max_timestamp,
+            duplicate: false,
+        };
+        if let Verdict::Duplicate(known) = self.producers.check(&header, origin)? {
+            info.first_offset = known.first_offset();
+            info.last_offset = known.last_offset;
+            info.log_append_time = known.timestamp;
+            info.duplicate = true;
+            return Ok(info);
+        }
+        let placed = batch.header_at(first_offset, leader_epoch);
+        let appended = Appended {
+            last_offset,
+            max_timestamp: TimestampOffset {
+                timestamp: header.max_timestamp,
+                offset: last_offset,
+            },
+        };
+        if leader_epoch >= 0 {
+            let assigned = self.epochs.assign(leader_epoch, first_offset);
+            assigned.map_err(Error::from)?;
+        }
+        self.write(&[&placed, &batch.body()], first_offset, appended, now_ms)?;
+        self.producers.apply(&header, first_offset);
+        if header.is_control()
+            && let Some(marker) = marker_of(&batch)
+        {
+            self.producers.apply_marker(&header, marker);
+        }
+        self.maybe_flush(now_ms)?;
+        Ok(info)
+    }
+
+    /// Appends batches as the leader sent them; a cut-off last batch is
+    /// ignored. `None` when there was no whole batch.
+    pub fn append_as_follower(
+        &mut self,
+        records: Bytes,
+        now_ms: i64,
+    ) -> Result<Option<AppendInfo>, AppendError> {
+        self.check_usable()?;
+        let mut batches = Vec::new();
+        let mut next_offset = self.log_end_offset;
+        let mut largest = TimestampOffset {
+            timestamp: i64::MIN,
+            offset: next_offset,
+        };
+        let mut size = 0;
+        for batch in Batches::tolerant(records.clone()) {
+            let batch = batch?;
+            batch.check_crc()?;
+            let header = batch.header();
+            if header.base_offset < next_offset {
+                if !batches.is_empty() {
+                    return Err(AppendError::OffsetsOutOfOrder);
+                }
+                return Err(AppendError::UnexpectedOffset {
+                    first_offset: header.base_offset,
+                    log_end_offset: next_offset,
+                });
+            }
+            if header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset {
+                    timestamp: header.max_timestamp,
+                    offset: header.last_offset(),
+                };
+            }
+            next_offset = header.next_offset();
+            size += batch.bytes().len();
+            batches.push(batch);
+        }
+        let Some(first) = batches.first() else {
+            return Ok(None);
+        };
+        let first_offset = first.header().base_offset;
+        for batch in &batches {
+            let header = batch.header();
+            let assigned = self
+                .epochs
+                .assign(header.partition_leader_epoch, header.base_offset);
+            assigned.map_err(Error::from)?;
+        }
+        let appended = Appended {
+            last_offset: next_offset - 1,
+            max_timestamp: largest,
+        };
+        self.write(&[&records[..size]], first_offset, appended, now_ms)?;
+        for batch in &batches {
+            self.producers.replay(batch);
+        }
+        self.maybe_flush(now_ms)?;
+        Ok(Some(AppendInfo {
+            first_offset,
+            last_offset: next_offset - 1,
+            log_append_time: NO_TIMESTAMP,
+            log_start_offset: self.log_start_offset,
+            max_timestamp: largest.timestamp,
+            duplicate: false,
+        }))
+    }
+
+    /// Starts a new segment; without effect while the active one is empty.
+    pub fn roll(&mut self, now_ms: i64) -> Result<(), Error> {
+        self.check_usable()?;
+        let result = self.roll_at(self.log_end_offset, now_ms);
+        self.io(result)
+    }
+
+    pub(super) fn roll_at(&mut self, base_offset: Offset, now_ms: i64) -> io::Result<()> {
+        if self.segments.contains_key(&base_offset) {
+            return Ok(());
+        }
+        self.active().close()?;
+        self.producers.set_end_offset(base_offset);
+        self.snapshots.take(&self.dir, &self.producers)?;
+        let segment = Segment::create(&self.dir, &self.storage, base_offset, &self.config, now_ms)?;
+        self.segments.insert(base_offset, segment);
+        self.directory_synced = false;
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        parts: &[&[u8]],
+        first_offset: Offset,
+        appended: Appended,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        let size: usize = parts.iter().map(|part| part.len()).sum();
+        let size_max = self.config.segment_bytes;
+        if i64::try_from(size).unwrap_or(i64::MAX) > i64::from(size_max) {
+            return Err(AppendError::LargerThanSegment { size, size_max });
+        }
+        let result = self.write_parts(parts, size as u64, first_offset, appended, now_ms);
+        self.io(result)?;
+        self.log_end_offset = appended.last_offset + 1;
+        Ok(())
+    }
+
+    fn write_parts(
+        &mut self,
+        parts: &[&[u8]],
+        size: u64,
+        first_offset: Offset,
+        appended: Appended,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        let interval = u64::try_from(self.config.index_interval_bytes).unwrap_or(0);
+        let active = self
+            .segments
+            .last_entry()
+            .expect("a log has at least one segment")
+            .into_mut();
+        if active.should_roll(&self.config, size, appended, now_ms)? {
+            self.roll_at(first_offset, now_ms)?;
+        }
+        self.active().append(parts, appended, interval)
+    }
+
+    /// The batch as it will be stored, after every check that needs no state.
+    fn checked_batch(
+        &self,
+        records: Bytes,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<Batch, AppendError> {
+        let batch = Batch::only(records)?;
+        let header = batch.header();
+        if origin == AppendOrigin::Client && header.base_offset != 0 {
+            return Err(AppendError::InvalidRecord("the base offset is not 0"));
+        }
+        self.check_size(batch.bytes().len())?;
+        batch.check_crc()?;
+        if origin == AppendOrigin::Client {
+            batch.check_count()?;
+            check_client_header(header)?;
+        }
+        if self.must_see_records(header) {
+            self.check_records(&batch, origin, now_ms)?;
+        }
+        let batch = self.with_target_compression(batch)?;
+        match self.config.message_timestamp_type {
+            TimestampType::LogAppendTime => Ok(batch.with_log_append_time(now_ms)),
+            TimestampType::CreateTime => Ok(batch),
+        }
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), AppendError> {
+        let size_max = self.config.max_message_bytes;
+        if i64::try_from(size).unwrap_or(i64::MAX) > i64::from(size_max) {
+            return Err(AppendError::TooLarge { size, size_max });
+        }
+        Ok(())
+    }
+
+    /// Records are decoded only where the topic's configuration demands it.
+    fn must_see_records(&self, header: &Header) -> bool {
+        let config = &self.config;
+        let bounded_times = config.message_timestamp_type == TimestampType::CreateTime
+            && (config.message_timestamp_before_max_ms != i64::MAX
+                || config.message_timestamp_after_max_ms != i64::MAX);
+        !header.is_control() && (config.compact || bounded_times)
+    }
+
+    fn check_records(
+        &self,
+        batch: &Batch,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        let config = &self.config;
+        for (index, record) in (0..).zip(self.records(batch)?) {
+            let record = record?;
+            if config.compact && origin == AppendOrigin::Client && record.key.is_none() {
+                return Err(AppendError::InvalidRecord(
+                    "Compacted topic cannot accept message without key",
+                ));
+            }
+            let age = now_ms.saturating_sub(record.timestamp);
+            let out_of_range = age > config.message_timestamp_before_max_ms
+                || age.saturating_neg() > config.message_timestamp_after_max_ms;
+            let by_producer = config.message_timestamp_type == TimestampType::CreateTime;
+            if by_producer && record.timestamp != NO_TIMESTAMP && out_of_range {
+                return Err(AppendError::InvalidTimestamp {
+                    index,
+                    timestamp: record.timestamp,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn with_target_compression(&self, batch: Batch) -> Result<Batch, AppendError> {
+        let header = *batch.header();
+        let target = match self.config.compression_type {
+            Some(target) if target != header.compression() && !header.is_control() => target,
+            _ => return Ok(batch),
+        };
+        let builder = recompressing_builder(&header, target);
+        let mut builder = builder.base_offset(header.base_offset, -1);
+        for record in self.records(&batch)? {
+            if !builder.push_record(&record?) {
+                return Err(AppendError::InvalidRecord(
+                    "a record does not fit the batch",
+                ));
+            }
+        }
+        let batch = Batch::only(builder.build()?)?;
+        self.check_size(batch.bytes().len())?;
+        Ok(batch)
+    }
+
+    fn records(
+        &self,
+        batch: &Batch,
+    ) -> Result<impl Iterator<Item = Result<Record, record::Error>>, record::Error> {
+        let size_max = usize::try_from(self.config.max_message_bytes).unwrap_or(0);
+        let limit = size_max.saturating_mul(EXPANSION_MAX).min(1 << 30);
+        batch.records(limit.max(EXPANSION_FLOOR))
+    }
+}
+
+fn recompressing_builder(header: &Header, target: Compression) -> BatchBuilder {
+    let builder = BatchBuilder::new(target).producer(
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+    );
+    if header.is_transactional() {
+        builder.transactional()
+    } else {
+        builder
+    }
+}
+
+fn check_client_header(header: &Header) -> Result<(), AppendError> {
+    debug_assert!(header.size() >= HEADER_SIZE);
+    if header.is_control() {
+        return Err(AppendError::InvalidRecord(
+            "Clients are not allowed to write control records",
+        ));
+    }
+    if header.has_producer_id() && header.base_sequence < 0 {
+        return Err(AppendError::InvalidRecord("Invalid sequence number"));
+    }
+    if header.has_producer_id() && header.producer_epoch <= NO_PRODUCER_EPOCH {
+        return Err(AppendError::InvalidRecord("Invalid producer epoch"));
+    }
+    if header.timestamp_type() == TimestampType::LogAppendTime {
+        return Err(AppendError::InvalidTimestamp {
+            index: 0,
+            timestamp: header.max_timestamp,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! The configuration of one partition's log: Kafka's topic keys, typed.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Compression, TimestampType};
+
+/// A topic key or value that Kafka refuses, in Kafka's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("Unknown topic config name: {0}")]
+    UnknownName(String),
+    #[error("Invalid value {value} for configuration {name}: Not a number of type {kind}")]
+    NotANumber {
+        name: &'static str,
+        value: String,
+        kind: &'static str,
+    },
+    #[error(
+        "Invalid value {value} for configuration {name}: Expected value to be either true or false"
+    )]
+    NotABoolean { name: &'static str, value: String },
+    #[error("Invalid value {value} for configuration {name}: Value must be at least {least}")]
+    TooSmall {
+        name: &'static str,
+        value: String,
+        least: i64,
+    },
+    #[error("Invalid value {value} for configuration {name}: Value must be no more than {most}")]
+    TooLarge {
+        name: &'static str,
+        value: String,
+        most: i64,
+    },
+    #[error("Invalid value {value} for configuration {name}: String must be one of: {allowed}")]
+    NotOneOf {
+        name: &'static str,
+        value: String,
+        allowed: &'static str,
+    },
+    #[error(
+        "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+    )]
+    CompactionLags { min: i64, max: i64 },
+}
+
+/// How the log treats one partition. The fields are named after the keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogConfig {
+    pub segment_bytes: i32,
+    pub segment_ms: i64,
+    pub segment_jitter_ms: i64,
+    pub segment_index_bytes: i32,
+    pub flush_messages: i64,
+    pub flush_ms: i64,
+    pub retention_bytes: i64,
+    pub retention_ms: i64,
+    pub max_message_bytes: i32,
+    pub index_interval_bytes: i32,
+    pub file_delete_delay_ms: i64,
+    pub delete_retention_ms: i64,
+    pub min_compaction_lag_ms: i64,
+    pub max_compaction_lag_ms: i64,
+    pub min_cleanable_dirty_ratio: f64,
+    /// `cleanup.policy` contains `compact`.
+    pub compact: bool,
+    /// `cleanup.policy` contains `delete`.
+    pub delete: bool,
+    pub unclean_leader_election_enable: bool,
+    pub min_insync_replicas: i32,
+    /// `None` keeps the producer's codec.
+    pub compression_type: Option<Compression>,
+    pub preallocate: bool,
+    pub message_timestamp_type: TimestampType,
+    pub message_timestamp_before_max_ms: i64,
+    pub message_timestamp_after_max_ms: i64,
+    pub message_downconversion_enable: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * DAY_MS,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 << 20,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            retention_bytes: -1,
+            retention_ms: 7 * DAY_MS,
+            max_message_bytes: (1 << 20) + 12,
+            index_interval_bytes: 4096,
+            file_delete_delay_ms: 60_000,
+            delete_retention_ms: DAY_MS,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            compact: false,
+            delete: true,
+            unclean_leader_election_enable: false,
+            min_insync_replicas: 1,
+            compression_type: None,
+            preallocate: false,
+            message_timestamp_type: TimestampType::CreateTime,
+            message_timestamp_before_max_ms: i64::MAX,
+            message_timestamp_after_max_ms: i64::MAX,
+            message_downconversion_enable: true,
+        }
+    }
+}
+
+/// Topic keys that are legal but do not concern the log.
+const IGNORED: [&str; 11] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    "message.format.version",
+    "remote.storage.enable",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "local.retention.ms",
+    "local.retention.bytes",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.zstd.level",
+];
+
+impl LogConfig {
+    /// The broker's `defaults` with a topic's own keys on top.
+    pub fn from_overrides(
+        defaults: &Self,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let mut config = defaults.clone();
+        if let Some(value) = overrides.get("message.timestamp.difference.max.ms") {
+            let value = long("message.timestamp.difference.max.ms", value, 0)?;
+            config.message_timestamp_before_max_ms = value;
+            config.message_timestamp_after_max_ms = value;
+        }
+        for (name, value) in overrides {
+            config.set(name, value)?;
+        }
+        if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
+            return Err(Error::CompactionLags {
+                min: config.min_compaction_lag_ms,
+                max: config.max_compaction_lag_ms,
+            });
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        match name {
+            "segment.bytes" => self.segment_bytes = int("segment.bytes", value, 14)?,
+            "segment.ms" => self.segment_ms = long("segment.ms", value, 1)?,
+            "segment.jitter.ms" => self.segment_jitter_ms = long("segment.jitter.ms", value, 0)?,
+            "segment.index.bytes" => {
+                self.segment_index_bytes = int("segment.index.bytes", value, 4)?;
+            }
+            "flush.messages" => self.flush_messages = long("flush.messages", value, 1)?,
+            "flush.ms" => self.flush_ms = long("flush.ms", value, 0)?,
+            "retention.bytes" => {
+                self.retention_bytes = long("retention.bytes", value, i64::MIN)?;
+            }
+            "retention.ms" => self.retention_ms = long("retention.ms", value, -1)?,
+            "max.message.bytes" => self.max_message_bytes = int("max.message.bytes", value, 0)?,
+            "index.interval.bytes" => {
+                self.index_interval_bytes = int("index.interval.bytes", value, 0)?;
+            }
+            "file.delete.delay.ms" => {
+                self.file_delete_delay_ms = long("file.delete.delay.ms", value, 0)?;
+            }
+            "delete.retention.ms" => {
+                self.delete_retention_ms = long("delete.retention.ms", value, 0)?;
+            }
+            "min.compaction.lag.ms" => {
+                self.min_compaction_lag_ms = long("min.compaction.lag.ms", value, 0)?;
+            }
+            "max.compaction.lag.ms" => {
+                self.max_compaction_lag_ms = long("max.compaction.lag.ms", value, 1)?;
+            }
+            "min.insync.replicas" => {
+                self.min_insync_replicas = int("min.insync.replicas", value, 1)?;
+            }
+            "message.timestamp.before.max.ms" => {
+                let limit = long("message.timestamp.before.max.ms", value, 0)?;
+                if limit != i64::MAX {
+                    self.message_timestamp_before_max_ms = limit;
+                }
+            }
+            "message.timestamp.after.max.ms" => {
+                let limit = long("message.timestamp.after.max.ms", value, 0)?;
+                if limit != i64::MAX {
+                    self.message_timestamp_after_max_ms = limit;
+                }
+            }
+            _ => return self.set_other(name, value),
+        }
+        Ok(())
+    }
+
+    fn set_other(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        match name {
+            "min.cleanable.dirty.ratio" => self.min_cleanable_dirty_ratio = ratio(value)?,
+            "cleanup.policy" => (self.compact, self.delete) = cleanup_policy(value)?,
+            "compression.type" => self.compression_type = compression(value)?,
+            "message.timestamp.type" => self.message_timestamp_type = timestamp_type(value)?,
+            "preallocate" => self.preallocate = boolean("preallocate", value)?,
+            "unclean.leader.election.enable" => {
+                self.unclean_leader_election_enable =
+                    boolean("unclean.leader.election.enable", value)?;
+            }
+            "message.downconversion.enable" => {
+                self.message_downconversion_enable =
+                    boolean("message.downconversion.enable", value)?;
+            }
+            // Taken before the loop, so that the keys that replace it win.
+            "message.timestamp.difference.max.ms" => {}
+            name if IGNORED.contains(&name) => {}
+            name => return Err(Error::UnknownName(name.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn long(name: &'static str, value: &str, least: i64) -> Result<i64, Error> {
+    let parsed: i64 = value.trim().parse().map_err(|_| Error::NotANumber {
+        name,
+        value: value.to_owned(),
+        kind: "LONG",
+    })?;
+    at_least(name, value, parsed, least)
+}
+
+fn int(name: &'static str, value: &str, least: i32) -> Result<i32, Error> {
+    let parsed: i32 = value.trim().parse().map_err(|_| Error::NotANumber {
+        name,
+        value: value.to_owned(),
+        kind: "INT",
+    })?;
+    at_least(name, value, i64::from(parsed), i64::from(least))?;
+    Ok(parsed)
+}
+
+fn at_least(name: &'static str, value: &str, parsed: i64, least: i64) -> Result<i64, Error> {
+    if parsed < least {
+        let value = value.to_owned();
+        return Err(Error::TooSmall { name, value, least });
+    }
+    Ok(parsed)
+}
+
+fn boolean(name: &'static str, value: &str) -> Result<bool, Error> {
+    match value.trim() {
+        text if text.eq_ignore_ascii_case("true") => Ok(true),
+        text if text.eq_ignore_ascii_case("false") => Ok(false),
+        text => Err(Error::NotABoolean {
+            name,
+            value: text.to_owned(),
+        }),
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, Error> {
+    let name = "min.cleanable.dirty.ratio";
+    let value = text.to_owned();
+    match text.trim().parse::<f64>() {
+        Ok(ratio) if ratio < 0.0 => Err(Error::TooSmall {
+            name,
+            value,
+            least: 0,
+        }),
+        Ok(ratio) if ratio > 1.0 => Err(Error::TooLarge {
+            name,
+            value,
+            most: 1,
+        }),
+        Ok(ratio) if !ratio.is_nan() => Ok(ratio),
+        _ => Err(Error::NotANumber {
+            name,
+            value,
+            kind: "DOUBLE",
+        }),
+    }
+}
+
+fn cleanup_policy(value: &str) -> Result<(bool, bool), Error> {
+    let (mut compact, mut delete) = (false, false);
+    for policy in value.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        match policy {
+            "compact" => compact = true,
+            "delete" => delete = true,
+            other => {
+                return Err(Error::NotOneOf {
+                    name: "cleanup.policy",
+                    value: other.to_owned(),
+                    allowed: "compact, delete",
+                });
+            }
+        }
+    }
+    Ok((compact, delete))
+}
+
+fn compression(value: &str) -> Result<Option<Compression>, Error> {
+    let unknown = || Error::NotOneOf {
+        name: "compression.type",
+        value: value.to_owned(),
+        allowed: "uncompressed, zstd, lz4, snappy, gzip, producer",
+    };
+    match value {
+        "producer" => Ok(None),
+        "none" => Err(unknown()),
+        name => Compression::from_name(name).map(Some).ok_or_else(unknown),
+    }
+}
+
+fn timestamp_type(value: &str) -> Result<TimestampType, Error> {
+    match value {
+        "CreateTime" => Ok(TimestampType::CreateTime),
+        "LogAppendTime" => Ok(TimestampType::LogAppendTime),
+        other => Err(Error::NotOneOf {
+            name: "message.timestamp.type",
+            value: other.to_owned(),
+            allowed: "CreateTime, LogAppendTime",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(overrides: &[(&str, &str)]) -> Result<LogConfig, Error> {
+        let pairs = overrides.iter();
+        let map = pairs.map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        LogConfig::from_overrides(&LogConfig::default(), &map)
+    }
+
+    #[test]
+    fn overrides_win_over_defaults() {
+        let config = parse(&[
+            ("cleanup.policy", "compact, delete"),
+            ("retention.ms", "-1"),
+            ("compression.type", "zstd"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("message.timestamp.difference.max.ms", "500"),
+            ("message.timestamp.after.max.ms", "70"),
+            ("remote.storage.enable", "false"),
+        ])
+        .unwrap();
+        assert!(config.compact && config.delete);
+        assert_eq!(config.retention_ms, -1);
+        assert_eq!(config.compression_type, Some(Compression::Zstd));
+        assert_eq!(config.message_timestamp_before_max_ms, 500);
+        assert_eq!(config.message_timestamp_after_max_ms, 70);
+        assert_eq!(config.segment_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn errors_are_kafkas_words() {
+        for (name, value, expected) in [
+            ("nope", "1", "Unknown topic config name: nope"),
+            (
+                "retention.ms",
+                "x",
+                "Invalid value x for configuration retention.ms: Not a number of type LONG",
+            ),
+            (
+                "retention.ms",
+                "-2",
+                "Invalid value -2 for configuration retention.ms: Value must be at least -1",
+            ),
+            (
+                "cleanup.policy",
+                "compress",
+                "Invalid value compress for configuration cleanup.policy: String must be one of: compact, delete",
+            ),
+            (
+                "preallocate",
+                "yes",
+                "Invalid value yes for configuration preallocate: Expected value to be either true or false",
+            ),
+        ] {
+            assert_eq!(parse(&[(name, value)]).unwrap_err().to_string(), expected);
+        }
+        let lags = parse(&[
+            ("min.compaction.lag.ms", "5"),
+            ("max.compaction.lag.ms", "4"),
+        ]);
+        assert_eq!(lags.unwrap_err(), Error::CompactionLags { min: 5, max: 4 });
+    }
+}

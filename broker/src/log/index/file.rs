@@ -1,0 +1,164 @@
+//! A file of fixed-size entries, mapped for writing only while it grows.
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memmap2::{Mmap, MmapMut};
+
+/// Entries of `N` bytes each.
+///
+/// **Invariant:** `entries * N` never exceeds the length of `map`.
+#[derive(Debug)]
+pub(super) struct EntryFile<const N: usize> {
+    path: PathBuf,
+    size_max: usize,
+    entries: usize,
+    map: Option<MmapMut>,
+}
+
+impl<const N: usize> EntryFile<N> {
+    /// Takes over a closed index: as many entries as the file has room for.
+    pub(super) fn open(path: PathBuf, size_max: usize) -> io::Result<Self> {
+        let length = match std::fs::metadata(&path) {
+            Ok(metadata) => usize::try_from(metadata.len()).unwrap_or(usize::MAX),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            path,
+            size_max,
+            entries: length / N,
+            map: None,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn set_path(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    pub(super) fn entries_max(&self) -> usize {
+        self.size_max / N
+    }
+
+    /// Appends an entry, mapping and preallocating the file first if needed.
+    pub(super) fn push(&mut self, entry: [u8; N]) -> io::Result<()> {
+        let at = self.entries * N;
+        let map = self.map_for_writing(at + N)?;
+        let Some(slot) = map.get_mut(at..at + N) else {
+            return Err(io::ErrorKind::StorageFull.into());
+        };
+        slot.copy_from_slice(&entry);
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Forgets all but the first `entries`.
+    pub(super) fn keep(&mut self, entries: usize) {
+        self.entries = self.entries.min(entries);
+    }
+
+    /// Preallocates the file, as Kafka leaves the active segment's.
+    pub(super) fn preallocate(&mut self) -> io::Result<()> {
+        let file = self.open_for_writing()?;
+        let kept = (self.entries * N) as u64;
+        let wanted = (self.entries_max() * N) as u64;
+        self.map = None;
+        // Whatever lies behind the entries goes, so that the rest is zeros.
+        if file.metadata()?.len() > kept {
+            file.set_len(kept)?;
+        }
+        file.set_len(wanted.max(kept))
+    }
+
+    /// Unmaps the file and cuts it to its entries.
+    pub(super) fn trim(&mut self) -> io::Result<()> {
+        self.map = None;
+        self.open_for_writing()?.set_len((self.entries * N) as u64)
+    }
+
+    /// Makes the entries durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match File::open(&self.path) {
+            Ok(file) => file.sync_data(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last entry for which `is_before` holds, given that it holds for a
+    /// prefix of the entries.
+    pub(super) fn last_where(
+        &self,
+        is_before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<Option<(usize, [u8; N])>> {
+        if self.entries == 0 {
+            return Ok(None);
+        }
+        self.with_entries(|entries| {
+            let count = entries.partition_point(|entry| is_before(entry));
+            let slot = count.checked_sub(1)?;
+            Some((slot, entries[slot]))
+        })
+    }
+
+    pub(super) fn last(&self) -> io::Result<Option<[u8; N]>> {
+        Ok(self.last_where(|_| true)?.map(|(_, entry)| entry))
+    }
+
+    fn with_entries<T: Default>(&self, use_entries: impl Fn(&[[u8; N]]) -> T) -> io::Result<T> {
+        let length = self.entries * N;
+        if let Some(map) = &self.map {
+            let bytes = map.get(..length).unwrap_or_default();
+            return Ok(use_entries(bytes.as_chunks::<N>().0));
+        }
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() == 0 {
+            return Ok(T::default());
+        }
+        // SAFETY: the file belongs to this process (the log directory is
+        // locked) and is cut only through `&mut self`, which ends this borrow.
+        let map = unsafe { Mmap::map(&file)? };
+        let bytes = map.get(..length.min(map.len())).unwrap_or_default();
+        Ok(use_entries(bytes.as_chunks::<N>().0))
+    }
+
+    fn map_for_writing(&mut self, needed: usize) -> io::Result<&mut MmapMut> {
+        let map = match self.map.take() {
+            Some(map) if map.len() >= needed => map,
+            _ => {
+                self.preallocate()?;
+                let file = self.open_for_writing()?;
+                if file.metadata()?.len() == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                // SAFETY: the file belongs to this process (the log directory
+                // is locked) and every cut of it drops the map first.
+                unsafe { MmapMut::map_mut(&file)? }
+            }
+        };
+        Ok(self.map.insert(map))
+    }
+
+    fn open_for_writing(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.path)
+    }
+}

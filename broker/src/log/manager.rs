@@ -1,0 +1,315 @@
+//! The log directories of one broker and all logs in them.
+//!
+//! Flow: `Manager::open` locks and checks each directory, then loads its logs
+//! on `num.recovery.threads.per.data.dir` threads; afterwards the caller
+//! schedules `flush_dirty`, `cleanup` and the checkpoints, and ends with
+//! `shutdown_cleanly`.
+//!
+//! **Invariant:** a partition has at most one log on this broker.
+//! **Invariant:** a lock on a log is never held across an fsync that the
+//! caller did not ask for (`flush_dirty` syncs without it).
+
+mod deletion;
+mod load;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::fs::{DirLock, LockError};
+use parking_lot::{Mutex, RwLock};
+
+use super::checkpoint::{self, HIGH_WATERMARK, Identity, LOG_START, Offsets, RECOVERY_POINT};
+use super::config::LogConfig;
+use super::{CheckpointError, Error, Log, OpenParams, Storage};
+use crate::model::{Offset, TopicId, TopicPartition};
+use deletion::DoomedDir;
+
+/// How the broker shares a log: writers lock it exclusively, readers not.
+pub type LogHandle = Arc<RwLock<Log>>;
+
+/// What the manager needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub log_dirs: Vec<PathBuf>,
+    pub identity: Identity,
+    pub recovery_threads_per_dir: usize,
+    pub producer_expiration_ms: i64,
+    /// `log.*` keys of the broker; topics override them.
+    pub defaults: LogConfig,
+}
+
+/// Why the logs cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    #[error("{dir}: {source}")]
+    Io {
+        dir: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Log(#[from] Error),
+    #[error("{partition} lies in both {first} and {second}")]
+    Twice {
+        partition: TopicPartition,
+        first: PathBuf,
+        second: PathBuf,
+    },
+    #[error("log.dirs is empty")]
+    NoDirectory,
+}
+
+/// All logs of a broker.
+#[derive(Debug)]
+pub struct Manager {
+    config: Config,
+    storage: Arc<dyn Storage>,
+    logs: RwLock<HashMap<TopicPartition, LogHandle>>,
+    doomed: Mutex<Vec<DoomedDir>>,
+    /// Serialises creation, deletion and checkpoints.
+    directory_work: Mutex<()>,
+    _locks: Vec<DirLock>,
+}
+
+impl Manager {
+    /// Opens every log directory and loads the logs in them. `config_of`
+    /// gives a topic's configuration.
+    pub fn open(
+        config: Config,
+        storage: Arc<dyn Storage>,
+        now_ms: i64,
+        config_of: &(dyn Fn(&str) -> LogConfig + Sync),
+    ) -> Result<Self, OpenError> {
+        if config.log_dirs.is_empty() {
+            return Err(OpenError::NoDirectory);
+        }
+        let mut locks = Vec::new();
+        for dir in &config.log_dirs {
+            std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
+                dir: dir.clone(),
+                source,
+            })?;
+            locks.push(DirLock::acquire(dir, ".lock")?);
+            checkpoint::check_identity(storage.as_ref(), dir, &config.identity)?;
+        }
+        let manager = Self {
+            config,
+            storage,
+            logs: RwLock::default(),
+            doomed: Mutex::default(),
+            directory_work: Mutex::default(),
+            _locks: locks,
+        };
+        for dir in &manager.config.log_dirs {
+            manager.load_dir(dir, now_ms, config_of)?;
+        }
+        Ok(manager)
+    }
+
+    #[must_use]
+    pub fn defaults(&self) -> &LogConfig {
+        &self.config.defaults
+    }
+
+    #[must_use]
+    pub fn log_dirs(&self) -> &[PathBuf] {
+        &self.config.log_dirs
+    }
+
+    #[must_use]
+    pub fn get(&self, partition: &TopicPartition) -> Option<LogHandle> {
+        self.logs.read().get(partition).cloned()
+    }
+
+    /// All logs, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<(TopicPartition, LogHandle)> {
+        let logs = self.logs.read();
+        let pairs = logs.iter().map(|(tp, log)| (tp.clone(), Arc::clone(log)));
+        pairs.collect()
+    }
+
+    /// The partition's log; created, in the directory with the fewest, when
+    /// there is none.
+    pub fn get_or_create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<LogHandle, Error> {
+        if let Some(log) = self.get(partition) {
+            return Ok(log);
+        }
+        let _work = self.directory_work.lock();
+        if let Some(log) = self.get(partition) {
+            return Ok(log);
+        }
+        let params = OpenParams {
+            partition: partition.clone(),
+            dir: self.emptiest_dir().join(partition.to_string()),
+            config,
+            log_start_offset: 0,
+            recovery_point: 0,
+            clean_shutdown: false,
+            producer_expiration_ms: self.config.producer_expiration_ms,
+        };
+        let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
+        if let Some(id) = topic_id {
+            log.assign_topic_id(id)?;
+        }
+        let log = Arc::new(RwLock::new(log));
+        self.logs
+            .write()
+            .insert(partition.clone(), Arc::clone(&log));
+        Ok(log)
+    }
+
+    fn emptiest_dir(&self) -> &Path {
+        let mut counts: Vec<usize> = vec![0; self.config.log_dirs.len()];
+        for (_, log) in self.all() {
+            let log = log.read();
+            let parent = log.dir().parent();
+            let dirs = self.config.log_dirs.iter();
+            if let Some(at) = dirs.map(PathBuf::as_path).position(|d| Some(d) == parent) {
+                counts[at] += 1;
+            }
+        }
+        let dirs = counts.iter().zip(&self.config.log_dirs);
+        let emptiest = dirs.min_by_key(|(count, _)| **count);
+        emptiest.expect("open refuses an empty list").1
+    }
+
+    /// Syncs the logs whose `flush.ms` passed and the segments that were
+    /// rolled. Returns the partitions whose log failed.
+    pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
+        let mut failed = Vec::new();
+        for (partition, log) in self.all() {
+            let plan = {
+                let log = log.read();
+                if !log.needs_flush(now_ms) {
+                    continue;
+                }
+                log.flush_plan()
+            };
+            let done = match plan {
+                Ok(Some(plan)) => {
+                    let result = plan.run();
+                    log.write().complete_flush(&plan, result, now_ms)
+                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                failed.push((partition, error));
+            }
+        }
+        failed
+    }
+
+    /// Applies retention and removes files and directories whose deletion is
+    /// due. `high_watermark_of` bounds what retention may delete; a partition
+    /// for which it says `None` keeps its segments.
+    pub fn cleanup(
+        &self,
+        now_ms: i64,
+        high_watermark_of: &dyn Fn(&TopicPartition) -> Option<Offset>,
+    ) -> Vec<(TopicPartition, Error)> {
+        let mut failed = Vec::new();
+        for (partition, log) in self.all() {
+            let high_watermark = high_watermark_of(&partition);
+            let mut log = log.write();
+            let mut done = log.delete_due_files(now_ms);
+            if let (Ok(()), Some(high_watermark)) = (&done, high_watermark) {
+                done = log.delete_old_segments(now_ms, high_watermark).map(drop);
+                log.remove_expired_producers(now_ms);
+            }
+            if let Err(error) = done {
+                failed.push((partition, error));
+            }
+        }
+        self.delete_due_dirs(now_ms);
+        failed
+    }
+
+    /// Writes each directory's `recovery-point-offset-checkpoint`.
+    pub fn checkpoint_recovery_points(&self) -> Result<(), CheckpointError> {
+        self.checkpoint(RECOVERY_POINT, |log| Some(log.recovery_point()))
+    }
+
+    /// Writes each directory's `log-start-offset-checkpoint`: the logs whose
+    /// start is not simply their first segment.
+    pub fn checkpoint_log_start_offsets(&self) -> Result<(), CheckpointError> {
+        self.checkpoint(LOG_START, |log| {
+            let start = log.log_start_offset();
+            (start > log.floor_segment(0)).then_some(start)
+        })
+    }
+
+    /// Writes each directory's `replication-offset-checkpoint`.
+    pub fn checkpoint_high_watermarks(
+        &self,
+        high_watermarks: &HashMap<TopicPartition, Offset>,
+    ) -> Result<(), CheckpointError> {
+        self.checkpoint(HIGH_WATERMARK, |log| {
+            high_watermarks.get(log.partition()).copied()
+        })
+    }
+
+    /// The high watermarks of the last checkpoint.
+    pub fn read_high_watermarks(&self) -> Result<Offsets, CheckpointError> {
+        let mut all = Offsets::new();
+        for dir in &self.config.log_dirs {
+            all.append(&mut checkpoint::read_offsets(&dir.join(HIGH_WATERMARK))?);
+        }
+        Ok(all)
+    }
+
+    fn checkpoint(
+        &self,
+        file_name: &str,
+        offset_of: impl Fn(&Log) -> Option<Offset>,
+    ) -> Result<(), CheckpointError> {
+        let _work = self.directory_work.lock();
+        let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
+        for (partition, log) in self.all() {
+            let log = log.read();
+            let parent = log.dir().parent().unwrap_or(log.dir());
+            if let Some(offset) = offset_of(&log) {
+                let offsets = by_dir.entry(parent.to_owned()).or_default();
+                offsets.insert(partition, offset);
+            }
+        }
+        for dir in &self.config.log_dirs {
+            let offsets = by_dir.remove(dir).unwrap_or_default();
+            checkpoint::write_offsets(self.storage.as_ref(), &dir.join(file_name), &offsets)?;
+        }
+        Ok(())
+    }
+
+    /// Closes every log, writes the checkpoints and marks each directory in
+    /// which all went well as cleanly shut down. No log may be used after.
+    pub fn shutdown_cleanly(&self, broker_epoch: i64, now_ms: i64) -> Result<(), Error> {
+        let mut first_error = None;
+        let mut unclean = Vec::new();
+        for (_, log) in self.all() {
+            let mut log = log.write();
+            if let Err(error) = log.close(now_ms) {
+                unclean.push(log.dir().parent().map(Path::to_owned));
+                first_error.get_or_insert(error);
+            }
+        }
+        self.checkpoint_recovery_points()?;
+        self.checkpoint_log_start_offsets()?;
+        for dir in &self.config.log_dirs {
+            if !unclean.contains(&Some(dir.clone())) {
+                checkpoint::write_clean_shutdown(self.storage.as_ref(), dir, broker_epoch)?;
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}

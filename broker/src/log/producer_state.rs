@@ -1,0 +1,273 @@
+//! What the partition remembers of idempotent producers: their epoch and
+//! their last batches, so that a retry is recognised and a gap refused.
+//!
+//! Flow: an append calls `check` before it writes and `apply` after; a load
+//! restores a snapshot and replays the batches behind it through `replay`.
+//!
+//! **Invariant:** `check` changes nothing, so a failed write leaves no trace.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::append::{AppendError, AppendOrigin};
+use crate::model::Offset;
+use crate::record::{Batch, EndTxnMarker, Header, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
+
+/// Kafka remembers as many batches as a producer may have in flight.
+const BATCHES_KEPT: usize = 5;
+/// Bound on a control batch's records when they are decoded.
+const CONTROL_SIZE_MAX: usize = 1 << 16;
+
+/// One remembered batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BatchMetadata {
+    pub(super) last_sequence: i32,
+    pub(super) last_offset: Offset,
+    pub(super) offset_delta: i32,
+    pub(super) timestamp: i64,
+}
+
+impl BatchMetadata {
+    pub(super) fn first_offset(&self) -> Offset {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+
+    fn first_sequence(&self) -> i32 {
+        let first = self.last_sequence.wrapping_sub(self.offset_delta);
+        if self.last_sequence >= self.offset_delta {
+            return first;
+        }
+        // Before 0 comes `i32::MAX`.
+        first.wrapping_add(i32::MAX).wrapping_add(1)
+    }
+}
+
+/// What is known of one producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProducerEntry {
+    pub(super) epoch: i16,
+    pub(super) coordinator_epoch: i32,
+    pub(super) last_timestamp: i64,
+    pub(super) txn_first_offset: Option<Offset>,
+    pub(super) batches: VecDeque<BatchMetadata>,
+}
+
+impl Default for ProducerEntry {
+    fn default() -> Self {
+        Self {
+            epoch: NO_PRODUCER_EPOCH,
+            coordinator_epoch: -1,
+            last_timestamp: NO_TIMESTAMP,
+            txn_first_offset: None,
+            batches: VecDeque::new(),
+        }
+    }
+}
+
+impl ProducerEntry {
+    fn last_sequence(&self) -> i32 {
+        self.batches
+            .back()
+            .map_or(NO_SEQUENCE, |batch| batch.last_sequence)
+    }
+
+    fn set_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.batches.clear();
+            self.epoch = epoch;
+        }
+    }
+}
+
+/// The verdict on a batch that is about to be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Append,
+    /// The batch is in the log already.
+    Duplicate(BatchMetadata),
+}
+
+/// The producers of one partition.
+#[derive(Debug, Default)]
+pub(super) struct ProducerState {
+    producers: HashMap<i64, ProducerEntry>,
+    open_transactions: BTreeMap<Offset, i64>,
+    /// Up to where the log is reflected here.
+    end_offset: Offset,
+}
+
+impl ProducerState {
+    pub(super) fn end_offset(&self) -> Offset {
+        self.end_offset
+    }
+
+    pub(super) fn set_end_offset(&mut self, offset: Offset) {
+        self.end_offset = offset;
+    }
+
+    pub(super) fn clear(&mut self, end_offset: Offset) {
+        self.producers.clear();
+        self.open_transactions.clear();
+        self.end_offset = end_offset;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    /// First offset of the oldest transaction without a marker.
+    pub(super) fn first_undecided_offset(&self) -> Option<Offset> {
+        self.open_transactions
+            .first_key_value()
+            .map(|(&offset, _)| offset)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (i64, &ProducerEntry)> {
+        self.producers.iter().map(|(&id, entry)| (id, entry))
+    }
+
+    pub(super) fn restore(&mut self, id: i64, entry: ProducerEntry) {
+        if let Some(first) = entry.txn_first_offset {
+            self.open_transactions.insert(first, id);
+        }
+        self.producers.insert(id, entry);
+    }
+
+    /// Forgets producers that were silent for `expiration_ms`.
+    pub(super) fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.producers.retain(|_, entry| {
+            entry.txn_first_offset.is_some()
+                || now_ms.saturating_sub(entry.last_timestamp) < expiration_ms
+        });
+    }
+
+    /// Judges the batch that `origin` wants to append.
+    pub(super) fn check(
+        &self,
+        batch: &Header,
+        origin: AppendOrigin,
+    ) -> Result<Verdict, AppendError> {
+        if !batch.has_producer_id() || origin == AppendOrigin::Replication {
+            return Ok(Verdict::Append);
+        }
+        let known = self.producers.get(&batch.producer_id);
+        if origin == AppendOrigin::Client
+            && let Some(entry) = known
+            && let Some(duplicate) = find_duplicate(entry, batch)
+        {
+            return Ok(Verdict::Duplicate(duplicate));
+        }
+        let Some(entry) = known else {
+            return Ok(Verdict::Append);
+        };
+        if batch.producer_epoch < entry.epoch {
+            return Err(AppendError::InvalidProducerEpoch {
+                producer_id: batch.producer_id,
+                epoch: batch.producer_epoch,
+                last_epoch: entry.epoch,
+            });
+        }
+        if batch.is_control() {
+            return Ok(Verdict::Append);
+        }
+        if origin == AppendOrigin::Client {
+            check_sequence(entry, batch)?;
+        }
+        if entry.txn_first_offset.is_some() && !batch.is_transactional() {
+            return Err(AppendError::InvalidTxnState {
+                producer_id: batch.producer_id,
+            });
+        }
+        Ok(Verdict::Append)
+    }
+
+    /// Notes a data batch that is now in the log at `first_offset`.
+    pub(super) fn apply(&mut self, batch: &Header, first_offset: Offset) {
+        self.end_offset = first_offset + i64::from(batch.last_offset_delta) + 1;
+        if !batch.has_producer_id() || batch.is_control() {
+            return;
+        }
+        let entry = self.producers.entry(batch.producer_id).or_default();
+        entry.set_epoch(batch.producer_epoch);
+        if entry.batches.len() == BATCHES_KEPT {
+            entry.batches.pop_front();
+        }
+        entry.batches.push_back(BatchMetadata {
+            last_sequence: batch.last_sequence(),
+            last_offset: self.end_offset - 1,
+            offset_delta: batch.last_offset_delta,
+            timestamp: batch.max_timestamp,
+        });
+        entry.last_timestamp = batch.max_timestamp;
+        if batch.is_transactional() && entry.txn_first_offset.is_none() {
+            entry.txn_first_offset = Some(first_offset);
+            self.open_transactions
+                .insert(first_offset, batch.producer_id);
+        }
+    }
+
+    /// Notes a transaction's marker that is now in the log.
+    pub(super) fn apply_marker(&mut self, batch: &Header, marker: EndTxnMarker) {
+        if !batch.has_producer_id() {
+            return;
+        }
+        let entry = self.producers.entry(batch.producer_id).or_default();
+        entry.set_epoch(batch.producer_epoch);
+        entry.coordinator_epoch = marker.coordinator_epoch;
+        entry.last_timestamp = marker.timestamp;
+        if let Some(first) = entry.txn_first_offset.take() {
+            self.open_transactions.remove(&first);
+        }
+    }
+
+    /// Notes a batch that lies in the log with its final offsets.
+    pub(super) fn replay(&mut self, batch: &Batch) {
+        let header = batch.header();
+        self.apply(header, header.base_offset);
+        if header.is_control()
+            && let Some(marker) = marker_of(batch)
+        {
+            self.apply_marker(header, marker);
+        }
+    }
+}
+
+/// The marker in a control batch; `None` when it holds something else.
+pub(super) fn marker_of(batch: &Batch) -> Option<EndTxnMarker> {
+    let record = batch.records(CONTROL_SIZE_MAX).ok()?.next()?.ok()?;
+    EndTxnMarker::from_record(&record).ok()?
+}
+
+fn find_duplicate(entry: &ProducerEntry, batch: &Header) -> Option<BatchMetadata> {
+    if entry.epoch != batch.producer_epoch {
+        return None;
+    }
+    let range = (batch.base_sequence, batch.last_sequence());
+    let mut known = entry.batches.iter();
+    known
+        .find(|known| (known.first_sequence(), known.last_sequence) == range)
+        .copied()
+}
+
+fn check_sequence(entry: &ProducerEntry, batch: &Header) -> Result<(), AppendError> {
+    let gap = |expected_after| AppendError::OutOfOrderSequence {
+        producer_id: batch.producer_id,
+        sequence: batch.base_sequence,
+        last_sequence: expected_after,
+    };
+    if entry.epoch == NO_PRODUCER_EPOCH {
+        return Ok(());
+    }
+    if batch.producer_epoch != entry.epoch {
+        return match batch.base_sequence {
+            0 => Ok(()),
+            _ => Err(gap(NO_SEQUENCE)),
+        };
+    }
+    let last = entry.last_sequence();
+    let next = last.checked_add(1).unwrap_or(0);
+    if batch.base_sequence == next {
+        Ok(())
+    } else {
+        Err(gap(last))
+    }
+}

@@ -1,0 +1,483 @@
+//! One segment: a file of batches with its two indexes.
+//!
+//! **Invariant:** `size` counts whole, valid batches; bytes behind it (a
+//! failed write) are overwritten by the next append and never served.
+//! **Invariant:** only the active segment keeps its descriptor; a closed one
+//! shares the descriptor of whoever reads it just now.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::config::LogConfig;
+use super::index::{OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset};
+use super::scan::Scan;
+use super::storage::{FileSlice, SegmentFile, Storage};
+use crate::model::Offset;
+use crate::record::{Header, NO_TIMESTAMP};
+
+pub(super) const LOG_SUFFIX: &str = "log";
+pub(super) const INDEX_SUFFIX: &str = "index";
+pub(super) const TIME_INDEX_SUFFIX: &str = "timeindex";
+pub(super) const TXN_INDEX_SUFFIX: &str = "txnindex";
+pub(super) const SNAPSHOT_SUFFIX: &str = "snapshot";
+pub(super) const DELETED_SUFFIX: &str = "deleted";
+
+/// The name of a file that belongs to the segment at `base_offset`.
+pub(super) fn file_name(base_offset: Offset, suffix: &str) -> String {
+    format!("{base_offset:020}.{suffix}")
+}
+
+#[derive(Debug)]
+enum Descriptor {
+    Active(Arc<dyn SegmentFile>),
+    Closed(Weak<dyn SegmentFile>),
+}
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    dir: PathBuf,
+    storage: Arc<dyn Storage>,
+    base_offset: Offset,
+    size: u64,
+    descriptor: Mutex<Descriptor>,
+    offsets: OffsetIndex,
+    times: TimeIndex,
+    bytes_since_index: u64,
+    /// The largest timestamp; unknown until somebody asks.
+    max_timestamp: Mutex<Option<TimestampOffset>>,
+    /// Maximum timestamp of the first batch, from which the roll is counted.
+    first_timestamp: Option<i64>,
+    created_ms: i64,
+    synced: bool,
+}
+
+/// What an append adds to a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appended {
+    pub(super) last_offset: Offset,
+    pub(super) max_timestamp: TimestampOffset,
+}
+
+impl Segment {
+    /// Creates an empty segment, replacing leftovers of the same name.
+    pub(super) fn create(
+        dir: &Path,
+        storage: &Arc<dyn Storage>,
+        base_offset: Offset,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> io::Result<Self> {
+        let mut segment = Self::open(dir, storage, base_offset, config, now_ms)?;
+        segment.file()?.set_length(0)?;
+        segment.size = 0;
+        segment.offsets.reset()?;
+        segment.times.reset()?;
+        segment.synced = false;
+        *segment.max_timestamp.lock() = Some(segment.times.last());
+        segment.activate()?;
+        Ok(segment)
+    }
+
+    /// Opens a segment as it lies on the disk, as a closed one.
+    pub(super) fn open(
+        dir: &Path,
+        storage: &Arc<dyn Storage>,
+        base_offset: Offset,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> io::Result<Self> {
+        let index_size = usize::try_from(config.segment_index_bytes).unwrap_or(0);
+        let path = |suffix| dir.join(file_name(base_offset, suffix));
+        let file = storage.create(&path(LOG_SUFFIX))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            storage: Arc::clone(storage),
+            base_offset,
+            size: file.length()?,
+            descriptor: Mutex::new(Descriptor::Closed(Arc::downgrade(&file))),
+            offsets: OffsetIndex::open(path(INDEX_SUFFIX), base_offset, index_size)?,
+            times: TimeIndex::open(path(TIME_INDEX_SUFFIX), base_offset, index_size)?,
+            bytes_since_index: 0,
+            max_timestamp: Mutex::new(None),
+            first_timestamp: None,
+            created_ms: now_ms,
+            synced: true,
+        })
+    }
+
+    pub(super) fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn path(&self, suffix: &str) -> PathBuf {
+        self.dir.join(file_name(self.base_offset, suffix))
+    }
+
+    pub(super) fn has_index_files(&self) -> bool {
+        self.offsets.file().exists() && self.times.file().exists()
+    }
+
+    /// Makes this the segment that grows: keeps its descriptor, preallocates
+    /// its indexes.
+    pub(super) fn activate(&mut self) -> io::Result<()> {
+        let file = self.file()?;
+        *self.descriptor.lock() = Descriptor::Active(file);
+        self.offsets.preallocate()?;
+        self.times.preallocate()
+    }
+
+    /// Ends the segment's growth: writes the last time entry, trims the
+    /// indexes and gives the descriptor back.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        let largest = self.largest_timestamp()?;
+        self.times.maybe_append(largest)?;
+        self.offsets.trim()?;
+        self.times.trim()?;
+        let file = self.file()?;
+        if file.length()? != self.size {
+            file.set_length(self.size)?;
+        }
+        *self.descriptor.lock() = Descriptor::Closed(Arc::downgrade(&file));
+        Ok(())
+    }
+
+    /// Says whether `bytes` more up to `last_offset` must go to a new segment.
+    pub(super) fn should_roll(
+        &mut self,
+        config: &LogConfig,
+        bytes: u64,
+        last: Appended,
+        now_ms: i64,
+    ) -> io::Result<bool> {
+        let size_max = u64::try_from(config.segment_bytes).unwrap_or(0);
+        if self.size + bytes > size_max && self.size > 0 {
+            return Ok(true);
+        }
+        if self.offsets.is_full()
+            || self.times.is_full()
+            || !self.offsets.can_hold(last.last_offset)
+        {
+            // Rolling an empty segment at its own offset would change nothing.
+            return Ok(self.size > 0);
+        }
+        if self.size == 0 {
+            return Ok(false);
+        }
+        let waited = match self.first_timestamp()? {
+            first if first >= 0 => last.max_timestamp.timestamp - first,
+            _ => now_ms - self.created_ms,
+        };
+        Ok(waited > config.segment_ms - self.jitter_ms(config))
+    }
+
+    /// Spreads the rolls of many partitions without a source of randomness.
+    fn jitter_ms(&self, config: &LogConfig) -> i64 {
+        let limit = config.segment_jitter_ms.min(config.segment_ms);
+        if limit <= 0 {
+            return 0;
+        }
+        let name = self.path(LOG_SUFFIX);
+        let hash = common::checksum::crc32c(name.as_os_str().as_encoded_bytes());
+        i64::from(hash) % limit
+    }
+
+    /// Writes whole batches at the end and, every so often, index entries.
+    pub(super) fn append(
+        &mut self,
+        parts: &[&[u8]],
+        appended: Appended,
+        index_interval: u64,
+    ) -> io::Result<()> {
+        let position = self.size;
+        let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let file = self.file()?;
+        if let Err(error) = file.write_at(position, parts) {
+            // Best effort: what stays behind `size` is overwritten anyway.
+            let _ = file.set_length(position);
+            return Err(error);
+        }
+        self.synced = false;
+        self.size += bytes;
+        if position == 0 {
+            self.first_timestamp = Some(appended.max_timestamp.timestamp);
+        }
+        let largest = self.note_timestamp(appended.max_timestamp)?;
+        if self.bytes_since_index > index_interval {
+            self.offsets.append(OffsetPosition {
+                offset: appended.last_offset,
+                position,
+            })?;
+            self.times.maybe_append(largest)?;
+            self.bytes_since_index = 0;
+        }
+        self.bytes_since_index += bytes;
+        Ok(())
+    }
+
+    fn note_timestamp(&self, new: TimestampOffset) -> io::Result<TimestampOffset> {
+        let known = self.largest_timestamp()?;
+        if new.timestamp <= known.timestamp {
+            return Ok(known);
+        }
+        *self.max_timestamp.lock() = Some(new);
+        Ok(new)
+    }
+
+    /// The batch that contains `offset`, or the first one after it.
+    pub(super) fn find(&self, offset: Offset) -> io::Result<Option<(u64, Header)>> {
+        let mut scan = self.scan(self.checked_start(offset)?)?;
+        while let Some((position, header)) = scan.next_header()? {
+            if header.last_offset() >= offset {
+                return Ok(Some((position, header)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A position at or before the batch with `offset`. An index entry counts
+    /// only if a batch begins there that is not beyond the entry.
+    fn checked_start(&self, offset: Offset) -> io::Result<u64> {
+        let Some(entry) = self.offsets.lookup(offset)? else {
+            return Ok(0);
+        };
+        if entry.position >= self.size {
+            return Ok(0);
+        }
+        let found = self.scan(entry.position)?.next_header()?;
+        let fits = found.is_some_and(|(_, header)| {
+            header.base_offset >= self.base_offset && header.base_offset <= entry.offset
+        });
+        Ok(if fits { entry.position } else { 0 })
+    }
+
+    /// Reads batch headers from `position` to the end of the segment.
+    pub(super) fn scan(&self, position: u64) -> io::Result<Scan> {
+        Ok(Scan::new(self.file()?, position, self.size))
+    }
+
+    pub(super) fn slice(&self, position: u64, length: usize) -> io::Result<FileSlice> {
+        Ok(FileSlice {
+            file: self.file()?,
+            position,
+            length,
+        })
+    }
+
+    /// First offset after the last batch.
+    pub(super) fn next_offset(&self) -> io::Result<Offset> {
+        let mut scan = self.scan(self.checked_start(Offset::MAX)?)?;
+        let mut next = self.base_offset;
+        while let Some((_, header)) = scan.next_header()? {
+            next = header.next_offset();
+        }
+        Ok(next)
+    }
+
+    /// The largest timestamp in the segment and its batch's last offset.
+    pub(super) fn largest_timestamp(&self) -> io::Result<TimestampOffset> {
+        if let Some(known) = *self.max_timestamp.lock() {
+            return Ok(known);
+        }
+        let mut largest = TimestampOffset {
+            timestamp: NO_TIMESTAMP,
+            offset: self.base_offset,
+        };
+        // The last entry is believed when the batch at its offset has its
+        // timestamp; then only what follows must be read.
+        let last = self.times.last();
+        let mut start = 0;
+        if last.timestamp >= 0
+            && let Some((position, header)) = self.find(last.offset)?
+            && header.last_offset() == last.offset
+            && header.max_timestamp == last.timestamp
+        {
+            largest = last;
+            start = position;
+        }
+        let mut scan = self.scan(start)?;
+        while let Some((_, header)) = scan.next_header()? {
+            if header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset {
+                    timestamp: header.max_timestamp,
+                    offset: header.last_offset(),
+                };
+            }
+        }
+        *self.max_timestamp.lock() = Some(largest);
+        Ok(largest)
+    }
+
+    /// Where a search for a record with at least `timestamp` may begin.
+    pub(super) fn start_for_timestamp(&self, timestamp: i64, from: Offset) -> io::Result<u64> {
+        let before = match self.times.lookup_before(timestamp)? {
+            Some(entry) => match self.find(entry.offset)? {
+                Some((_, header)) if header.max_timestamp == entry.timestamp => entry.offset,
+                _ => self.base_offset,
+            },
+            None => self.base_offset,
+        };
+        let found = self.find(before.max(from))?;
+        Ok(found.map_or(self.size, |(position, _)| position))
+    }
+
+    /// Maximum timestamp of the first batch, -1 when there is none.
+    pub(super) fn first_timestamp(&mut self) -> io::Result<i64> {
+        if let Some(first) = self.first_timestamp {
+            return Ok(first);
+        }
+        let first = self.scan(0)?.next_header()?;
+        let Some((_, header)) = first else {
+            return Ok(NO_TIMESTAMP);
+        };
+        self.first_timestamp = Some(header.max_timestamp);
+        Ok(header.max_timestamp)
+    }
+
+    /// Time that retention compares: the largest timestamp, or for records
+    /// without one the time of the last write.
+    pub(super) fn retention_time(&self) -> io::Result<i64> {
+        let largest = self.largest_timestamp()?;
+        if largest.timestamp >= 0 {
+            return Ok(largest.timestamp);
+        }
+        let modified = std::fs::metadata(self.path(LOG_SUFFIX))?.modified()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_millis();
+        Ok(i64::try_from(since).unwrap_or(i64::MAX))
+    }
+
+    /// Cuts the batches from the one with `offset` on; the segment becomes
+    /// the active one.
+    pub(super) fn truncate_to(&mut self, offset: Offset) -> io::Result<u64> {
+        let cut_at = self
+            .find(offset)?
+            .map_or(self.size, |(position, _)| position);
+        self.offsets.truncate_to(offset)?;
+        self.times.truncate_to(offset)?;
+        let cut = self.size - cut_at;
+        self.cut(cut_at)?;
+        self.activate()?;
+        Ok(cut)
+    }
+
+    fn cut(&mut self, size: u64) -> io::Result<()> {
+        let file = self.file()?;
+        if file.length()? != size {
+            file.set_length(size)?;
+        }
+        self.size = size;
+        self.synced = false;
+        self.bytes_since_index = 0;
+        self.first_timestamp = None;
+        *self.max_timestamp.lock() = None;
+        Ok(())
+    }
+
+    /// Starts a rebuild: empties the indexes. `index_batch` and
+    /// `finish_rebuild` do the rest.
+    pub(super) fn start_rebuild(&mut self) -> io::Result<()> {
+        self.offsets.reset()?;
+        self.times.reset()?;
+        self.bytes_since_index = 0;
+        self.first_timestamp = None;
+        *self.max_timestamp.lock() = Some(self.times.last());
+        Ok(())
+    }
+
+    /// Enters a batch of a segment that is being rebuilt.
+    pub(super) fn index_batch(
+        &mut self,
+        position: u64,
+        header: &Header,
+        index_interval: u64,
+    ) -> io::Result<()> {
+        let largest = self.note_timestamp(TimestampOffset {
+            timestamp: header.max_timestamp,
+            offset: header.last_offset(),
+        })?;
+        if self.bytes_since_index > index_interval {
+            let offset = header.last_offset();
+            self.offsets.append(OffsetPosition { offset, position })?;
+            self.times.maybe_append(largest)?;
+            self.bytes_since_index = 0;
+        }
+        self.bytes_since_index += header.size() as u64;
+        Ok(())
+    }
+
+    /// Cuts the file behind the last valid batch and closes the indexes.
+    pub(super) fn finish_rebuild(&mut self, valid: u64) -> io::Result<()> {
+        let largest = self.largest_timestamp()?;
+        if valid != self.size {
+            self.cut(valid)?;
+        }
+        *self.max_timestamp.lock() = Some(largest);
+        self.synced = false;
+        self.close()
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    pub(super) fn mark_synced(&mut self) {
+        self.synced = true;
+    }
+
+    /// Makes everything up to now durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file()?.sync()?;
+        self.offsets.sync()?;
+        self.times.sync()
+    }
+
+    /// Marks the files for deletion by renaming them; returns the new names.
+    pub(super) fn rename_to_deleted(&self) -> io::Result<Vec<PathBuf>> {
+        let mut renamed = Vec::new();
+        for suffix in [
+            LOG_SUFFIX,
+            INDEX_SUFFIX,
+            TIME_INDEX_SUFFIX,
+            TXN_INDEX_SUFFIX,
+            SNAPSHOT_SUFFIX,
+        ] {
+            let from = self.path(suffix);
+            let to = from.with_extension(format!("{suffix}.{DELETED_SUFFIX}"));
+            match common::fs::rename_durably(&from, &to) {
+                Ok(()) => renamed.push(to),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// Follows a rename of the partition's directory.
+    pub(super) fn set_dir(&mut self, dir: &Path) {
+        self.dir = dir.to_owned();
+        self.offsets.set_path(self.path(INDEX_SUFFIX));
+        self.times.set_path(self.path(TIME_INDEX_SUFFIX));
+    }
+
+    fn file(&self) -> io::Result<Arc<dyn SegmentFile>> {
+        let mut descriptor = self.descriptor.lock();
+        match &*descriptor {
+            Descriptor::Active(file) => return Ok(Arc::clone(file)),
+            Descriptor::Closed(shared) => {
+                if let Some(file) = shared.upgrade() {
+                    return Ok(file);
+                }
+            }
+        }
+        let file = self.storage.open(&self.path(LOG_SUFFIX))?;
+        *descriptor = Descriptor::Closed(Arc::downgrade(&file));
+        Ok(file)
+    }
+}

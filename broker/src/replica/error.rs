@@ -1,0 +1,76 @@
+//! Why replicas refuse to be written or read.
+
+use crate::log;
+
+/// Why a replica cannot be read or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("This server does not host this topic-partition.")]
+    UnknownPartition,
+    #[error("For requests intended only for the leader, this error indicates that the broker is not the current leader.")]
+    NotLeader,
+    #[error("The leader epoch in the request is older than the epoch on the broker.")]
+    FencedEpoch,
+    #[error("The leader epoch in the request is newer than the epoch on the broker.")]
+    UnknownEpoch,
+    #[error(transparent)]
+    Read(#[from] log::ReadError),
+    #[error(transparent)]
+    Log(#[from] log::Error),
+}
+
+/// Why records were not appended, or are not known to be committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    #[error("This server does not host this topic-partition.")]
+    UnknownPartition,
+    #[error("This server does not host this topic ID.")]
+    UnknownTopicId,
+    #[error("The request attempted to perform an operation on an invalid topic.")]
+    InvalidTopic,
+    #[error("Cannot append to an internal topic.")]
+    InternalTopic,
+    #[error("Produce request specified an invalid value for required acks.")]
+    InvalidAcks,
+    #[error("This server is not the leader for that topic-partition.")]
+    NotLeader,
+    #[error("The size of the current ISR is insufficient to satisfy the min.isr requirement.")]
+    NotEnoughReplicas,
+    #[error("Messages are written to the log, but to fewer in-sync replicas than required.")]
+    NotEnoughReplicasAfterAppend,
+    #[error("The request timed out.")]
+    TimedOut,
+    #[error(transparent)]
+    Log(std::sync::Arc<log::AppendError>),
+}
+
+impl From<log::AppendError> for AppendError {
+    fn from(error: log::AppendError) -> Self {
+        Self::Log(std::sync::Arc::new(error))
+    }
+}
+
+impl From<Error> for AppendError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::UnknownPartition => Self::UnknownPartition,
+            Error::Log(error) => log::AppendError::Storage(error).into(),
+            Error::NotLeader | Error::FencedEpoch | Error::UnknownEpoch | Error::Read(_) => {
+                Self::NotLeader
+            }
+        }
+    }
+}
+
+impl AppendError {
+    /// The record that was at fault and what was wrong with it, where one was.
+    #[must_use]
+    pub fn record_error(&self) -> Option<(i32, String)> {
+        let Self::Log(error) = self else { return None };
+        match &**error {
+            log::AppendError::InvalidTimestamp { index, .. } => Some((*index, self.to_string())),
+            log::AppendError::InvalidRecord(_) => Some((0, self.to_string())),
+            _ => None,
+        }
+    }
+}

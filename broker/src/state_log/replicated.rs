@@ -1,0 +1,171 @@
+//! The state log on top of this broker's replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::task;
+use common::wire::{FileRange, Part};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{Chunk, Error, StateLog};
+use crate::cluster::Cluster;
+use crate::log::{AppendError as LogAppendError, AppendOrigin};
+use crate::model::{TopicName, TopicPartition};
+use crate::replica::{
+    Acks, AppendError, Isolation, Manager, Partition, Pending, ReadRequest, Waiter,
+};
+
+/// An internal topic that this broker's coordinators write to and read from.
+pub struct ReplicatedLog {
+    topic: TopicName,
+    cluster: Arc<Cluster>,
+    replicas: Arc<Manager>,
+    /// How long an append waits for its in-sync replicas.
+    commit_timeout: Duration,
+}
+
+impl ReplicatedLog {
+    #[must_use]
+    pub fn new(
+        topic: TopicName,
+        cluster: Arc<Cluster>,
+        replicas: Arc<Manager>,
+        commit_timeout: Duration,
+    ) -> Self {
+        Self {
+            topic,
+            cluster,
+            replicas,
+            commit_timeout,
+        }
+    }
+
+    fn leader(&self, partition: i32) -> Result<Arc<Partition>, Error> {
+        let id = TopicPartition::new(self.topic.clone(), partition);
+        self.replicas.leader(&id).map_err(|error| match error {
+            crate::replica::Error::UnknownPartition => Error::UnknownPartition,
+            _ => Error::NotLeader,
+        })
+    }
+}
+
+impl StateLog for ReplicatedLog {
+    fn partition_count(&self) -> i32 {
+        let snapshot = self.cluster.snapshot();
+        let topic = snapshot.topic(self.topic.as_str());
+        topic.map_or(0, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
+    }
+
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+        let appended = self.leader(partition).and_then(|partition| {
+            let appended = partition.append_from(batch, Acks::All, AppendOrigin::Coordinator);
+            appended.map_err(|error| append_error(&error))
+        });
+        match appended {
+            Err(error) => std::future::ready(Err(error)).boxed(),
+            Ok((appended, None)) => std::future::ready(Ok(appended.first_offset)).boxed(),
+            Ok((appended, Some(pending))) => {
+                let committed = wait(pending, self.commit_timeout);
+                committed.map(move |done| done.map(|()| appended.first_offset)).boxed()
+            }
+        }
+    }
+
+    fn log_start_offset(&self, partition: i32) -> Result<i64, Error> {
+        let (start, ..) = self.leader(partition)?.extent();
+        Ok(start)
+    }
+
+    fn read(
+        &self,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Chunk, Error>> {
+        let leader = self.leader(partition);
+        let request = ReadRequest {
+            offset,
+            bytes_max: max_bytes,
+            whole_batch: true,
+            isolation: Isolation::ReadUncommitted,
+            current_epoch: None,
+            last_epoch: None,
+        };
+        let work = move || {
+            let result = leader?.read(&request).map_err(|error| {
+                tracing::error!(%error, "the state log cannot be read");
+                Error::Storage
+            })?;
+            let bytes = match result.records {
+                None => Bytes::new(),
+                Some(Part::Memory(bytes)) => bytes,
+                Some(Part::File(range)) => load(&range)?,
+            };
+            let whole = crate::record::whole_batches_length(&bytes);
+            Ok(Chunk {
+                batches: bytes.slice(..whole),
+                high_watermark: result.high_watermark,
+            })
+        };
+        let reading = task::spawn_blocking("read state log", work);
+        reading.map(|read| read.unwrap_or(Err(Error::Storage))).boxed()
+    }
+}
+
+/// Reads a range into memory.
+fn load(range: &FileRange) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::zeroed(range.length);
+    let mut filled = 0;
+    while filled < range.length {
+        let position = range.position + filled as u64;
+        match range.source.read_at(position, &mut bytes[filled..]) {
+            Ok(0) => return Err(Error::Storage),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                tracing::error!(%error, "the state log cannot be read");
+                return Err(Error::Storage);
+            }
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+async fn wait(pending: Pending, limit: Duration) -> Result<(), Error> {
+    let waiter = Waiter::default();
+    let _registration = pending.register(&waiter);
+    let decided = async {
+        loop {
+            if let Some(outcome) = pending.outcome() {
+                return outcome.map_err(|error| append_error(&error));
+            }
+            waiter.progress().await;
+        }
+    };
+    tokio::time::timeout(limit, decided).await.unwrap_or(Err(Error::Timeout))
+}
+
+fn append_error(error: &AppendError) -> Error {
+    match error {
+        AppendError::UnknownPartition | AppendError::UnknownTopicId => Error::UnknownPartition,
+        AppendError::NotEnoughReplicas | AppendError::NotEnoughReplicasAfterAppend => {
+            Error::NotEnoughReplicas
+        }
+        AppendError::TimedOut => Error::Timeout,
+        AppendError::NotLeader
+        | AppendError::InvalidTopic
+        | AppendError::InternalTopic
+        | AppendError::InvalidAcks => Error::NotLeader,
+        AppendError::Log(error) => match &**error {
+            LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
+                Error::TooLarge
+            }
+            other => {
+                tracing::error!(error = %other, "the state log cannot be written");
+                Error::Storage
+            }
+        },
+    }
+}

@@ -1,0 +1,146 @@
+//! What clients ask for, and what they are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::zk::{
+    Acl, AddWatchMode, CheckWatchesRequest, ClientInfo, CreateRequest, DeleteRequest, ErrorCode,
+    EventType, Id, MultiOp, MultiResult, SetAclRequest, SetDataRequest, SetWatches2, Stat,
+    WatcherType,
+};
+
+use crate::session::Session;
+use crate::watch::WatcherId;
+
+#[derive(Debug)]
+pub(crate) enum Request {
+    Read(Read),
+    Write(Write),
+}
+
+/// Requests that change the state, if they succeed.
+#[derive(Debug)]
+pub(crate) enum Write {
+    Create {
+        request: CreateRequest,
+        /// Whether the reply carries the stat (create2).
+        with_stat: bool,
+    },
+    Delete(DeleteRequest),
+    SetData(SetDataRequest),
+    SetAcl(SetAclRequest),
+    Multi(Vec<MultiOp>),
+    CreateSession {
+        timeout_ms: i32,
+    },
+    CloseSession,
+    /// A write that is known but not offered.
+    Refused(ErrorCode),
+}
+
+/// Requests that look at the state, and those about watches.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    GetData {
+        path: String,
+        watch: bool,
+    },
+    GetAcl {
+        path: String,
+    },
+    GetChildren {
+        path: String,
+        watch: bool,
+        with_stat: bool,
+    },
+    GetAllChildrenNumber {
+        path: String,
+    },
+    GetEphemerals {
+        prefix: String,
+    },
+    /// Done when everything before it is.
+    Sync {
+        path: String,
+    },
+    SetWatches(SetWatches2),
+    AddWatch {
+        path: String,
+        mode: AddWatchMode,
+    },
+    CheckWatches(CheckWatchesRequest, WatcherType),
+    RemoveWatches(CheckWatchesRequest, WatcherType),
+    Several(Vec<MultiOp>),
+    WhoAmI,
+    /// A request that cannot be served; it only takes its turn.
+    Refused(ErrorCode),
+}
+
+/// The body of a successful reply.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Nothing,
+    Path(String),
+    PathStat(String, Stat),
+    Stat(Stat),
+    Data(Option<Bytes>, Stat),
+    Acl(Vec<Acl>, Stat),
+    Children(Vec<String>),
+    ChildrenStat(Vec<String>, Stat),
+    Count(i32),
+    Paths(Vec<String>),
+    /// The answer to addWatch.
+    Watching,
+    Multi(Vec<MultiResult>),
+    WhoAmI(Vec<ClientInfo>),
+    /// The session that was asked for; the client may send requests now.
+    Session(Arc<Session>),
+    /// The session is closed; the connection ends.
+    Closed,
+}
+
+/// Something that a watch was waiting for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event<'a> {
+    pub(crate) event_type: EventType,
+    pub(crate) path: &'a str,
+    /// The transaction that fired it; −1 if it happened while the client was away.
+    pub(crate) zxid: i64,
+}
+
+/// A connection, as the pipeline sees it. Nothing here may block.
+pub(crate) trait Client: Send + Sync {
+    fn watcher_id(&self) -> WatcherId;
+
+    /// Who the client has proved to be.
+    fn ids(&self) -> Arc<[Id]>;
+
+    /// Queues the reply to the request `xid` behind what is queued already.
+    fn on_reply(&self, reply: Answer);
+
+    /// Queues an event behind what is queued already.
+    fn on_event(&self, event: Event<'_>);
+
+    /// What was queued may be sent now.
+    fn wake(&self);
+
+    /// Ends the connection after what is queued was sent.
+    fn close(&self);
+}
+
+/// A reply with its place in the order of things.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) xid: i32,
+    /// The last transaction that the reply knows of.
+    pub(crate) zxid: i64,
+    pub(crate) received: Duration,
+    pub(crate) result: Result<Reply, ErrorCode>,
+    /// Whether the request had gone through the queue.
+    pub(crate) queued: bool,
+}

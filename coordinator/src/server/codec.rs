@@ -1,0 +1,169 @@
+//! Between the frames of the wire and the requests of the pipeline.
+
+use bytes::BytesMut;
+use common::jute::{Error, Reader, Record, Result};
+use common::zk::{
+    AddWatchMode, AddWatchRequest, CheckWatchesRequest, Create2Response, CreateTtlRequest,
+    ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse, GetChildren2Response,
+    GetChildrenResponse, GetDataResponse, GetEphemeralsRequest, GetEphemeralsResponse, MultiOp,
+    MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse, PathWatchRequest, ReplyHeader,
+    SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
+};
+
+use crate::pipeline::{Read, Reply, Request, Write};
+
+/// Decodes the body of a request; `None` if the operation is not one for clients.
+pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> {
+    if let Some(write) = write(op, body)? {
+        return Ok(Some(Request::Write(write)));
+    }
+    Ok(read(op, body)?.map(Request::Read))
+}
+
+fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
+    Ok(Some(match op {
+        OpCode::Create => Write::Create {
+            request: body.read()?,
+            with_stat: false,
+        },
+        OpCode::Create2 => Write::Create {
+            request: body.read()?,
+            with_stat: true,
+        },
+        OpCode::CreateContainer => {
+            body.read::<common::zk::CreateRequest>()?;
+            Write::Refused(ErrorCode::Unimplemented)
+        }
+        OpCode::CreateTtl => {
+            body.read::<CreateTtlRequest>()?;
+            Write::Refused(ErrorCode::Unimplemented)
+        }
+        OpCode::Delete => Write::Delete(body.read()?),
+        OpCode::SetData => Write::SetData(body.read()?),
+        OpCode::SetAcl => Write::SetAcl(body.read()?),
+        OpCode::Multi => Write::Multi(multi_ops(body, OpCode::Multi)?),
+        OpCode::CloseSession => Write::CloseSession,
+        _ => return Ok(None),
+    }))
+}
+
+fn read(op: OpCode, body: &mut Reader) -> Result<Option<Read>> {
+    Ok(Some(match op {
+        OpCode::Exists => {
+            let PathWatchRequest { path, watch } = body.read()?;
+            Read::Exists { path, watch }
+        }
+        OpCode::GetData => {
+            let PathWatchRequest { path, watch } = body.read()?;
+            Read::GetData { path, watch }
+        }
+        OpCode::GetChildren | OpCode::GetChildren2 => {
+            let PathWatchRequest { path, watch } = body.read()?;
+            Read::GetChildren {
+                path,
+                watch,
+                with_stat: op == OpCode::GetChildren2,
+            }
+        }
+        OpCode::GetAcl => Read::GetAcl { path: path(body)? },
+        OpCode::Sync => Read::Sync { path: path(body)? },
+        OpCode::GetAllChildrenNumber => Read::GetAllChildrenNumber { path: path(body)? },
+        OpCode::GetEphemerals => {
+            let GetEphemeralsRequest { prefix } = body.read()?;
+            Read::GetEphemerals { prefix }
+        }
+        OpCode::SetWatches => Read::SetWatches(without_persistent(body.read()?)),
+        OpCode::SetWatches2 => Read::SetWatches(body.read()?),
+        OpCode::AddWatch => {
+            let AddWatchRequest { path, mode } = body.read()?;
+            let mode = AddWatchMode::from_code(mode)
+                .ok_or_else(|| bad_discriminant("an addWatch mode", mode))?;
+            Read::AddWatch { path, mode }
+        }
+        OpCode::CheckWatches => {
+            let request: CheckWatchesRequest = body.read()?;
+            let kind = watcher_type(&request)?;
+            Read::CheckWatches(request, kind)
+        }
+        OpCode::RemoveWatches => {
+            let request: CheckWatchesRequest = body.read()?;
+            let kind = watcher_type(&request)?;
+            Read::RemoveWatches(request, kind)
+        }
+        OpCode::MultiRead => Read::Several(multi_ops(body, OpCode::MultiRead)?),
+        OpCode::WhoAmI => Read::WhoAmI,
+        _ => return Ok(None),
+    }))
+}
+
+fn path(body: &mut Reader) -> Result<String> {
+    body.read::<PathRequest>().map(|request| request.path)
+}
+
+/// The operations of a multi or a multiRead; a mixture is neither.
+fn multi_ops(body: &mut Reader, op: OpCode) -> Result<Vec<MultiOp>> {
+    let MultiRequest { ops } = body.read()?;
+    let is_read = |op: &MultiOp| matches!(op, MultiOp::GetData(_) | MultiOp::GetChildren(_));
+    let wanted = op == OpCode::MultiRead;
+    match ops.iter().find(|op| is_read(op) != wanted) {
+        Some(stranger) => Err(bad_discriminant(
+            "an operation of this kind of multi",
+            stranger.op_code().code(),
+        )),
+        None => Ok(ops),
+    }
+}
+
+fn watcher_type(request: &CheckWatchesRequest) -> Result<WatcherType> {
+    let code = request.watcher_type;
+    WatcherType::from_code(code).ok_or_else(|| bad_discriminant("a watcher type", code))
+}
+
+fn bad_discriminant(what: &'static str, value: i32) -> Error {
+    Error::BadDiscriminant { what, value }
+}
+
+fn without_persistent(request: SetWatches) -> SetWatches2 {
+    SetWatches2 {
+        relative_zxid: request.relative_zxid,
+        data_watches: request.data_watches,
+        exist_watches: request.exist_watches,
+        child_watches: request.child_watches,
+        persistent_watches: Vec::new(),
+        persistent_recursive_watches: Vec::new(),
+    }
+}
+
+/// Encodes a reply, header and body.
+pub(super) fn encode_reply(
+    out: &mut BytesMut,
+    xid: i32,
+    zxid: i64,
+    result: std::result::Result<Reply, ErrorCode>,
+) {
+    let err = result.as_ref().err().map_or(0, |code| code.code());
+    ReplyHeader { xid, zxid, err }.encode(out);
+    if let Ok(reply) = result {
+        encode_body(out, reply);
+    }
+}
+
+fn encode_body(out: &mut BytesMut, reply: Reply) {
+    match reply {
+        Reply::Nothing | Reply::Closed | Reply::Session(_) => {}
+        Reply::Path(path) => PathResponse { path }.encode(out),
+        Reply::PathStat(path, stat) => Create2Response { path, stat }.encode(out),
+        Reply::Stat(stat) => StatResponse { stat }.encode(out),
+        Reply::Data(data, stat) => GetDataResponse { data, stat }.encode(out),
+        Reply::Acl(acl, stat) => GetAclResponse { acl, stat }.encode(out),
+        Reply::Children(children) => GetChildrenResponse { children }.encode(out),
+        Reply::ChildrenStat(children, stat) => {
+            GetChildren2Response { children, stat }.encode(out);
+        }
+        Reply::Count(total) => GetAllChildrenNumberResponse { total }.encode(out),
+        Reply::Paths(ephemerals) => GetEphemeralsResponse { ephemerals }.encode(out),
+        Reply::Watching => ErrorResponse { err: 0 }.encode(out),
+        Reply::Multi(results) => MultiResponse { results }.encode(out),
+        Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
+    }
+}

@@ -1,0 +1,512 @@
+//! One client connection: handshake, requests in order, replies and events in order.
+//!
+//! Flow: `run` reads the first bytes (a four-letter word or a connect request),
+//! then each frame becomes a request. Pings are answered at once; a read is served
+//! here unless requests of this connection are in the pipeline, in which case it
+//! queues behind them.
+//!
+//! **Invariant:** `pending` counts this connection's requests in the pipeline;
+//! only when it is 0 may a request be answered here.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::frame::FrameReader;
+use common::jute::{Reader, Record};
+use common::zk::{
+    AuthPacket, ConnectRequest, ConnectResponse, ErrorCode, Id, KeeperState, OpCode, PASSWORD_LEN,
+    ReplyHeader, RequestHeader, WatcherEvent, xid,
+};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::oneshot;
+
+use super::error::{Error, code_of};
+use super::outbound::{HIGH_WATER, Next, Outbound};
+use super::{Server, codec, four_letter};
+use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
+use crate::session::Session;
+use crate::tree::acl;
+use crate::watch::WatcherId;
+
+/// How long a socket may stay without a session.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the connection's task and the pipeline share.
+pub(crate) struct Connection {
+    id: WatcherId,
+    peer: SocketAddr,
+    server: Arc<Server>,
+    outbound: Outbound,
+    ids: Mutex<Arc<[Id]>>,
+    session: OnceLock<Arc<Session>>,
+    /// Where the answer to the request for a session goes.
+    opened: Mutex<Option<oneshot::Sender<Arc<Session>>>>,
+    pending: AtomicUsize,
+    received: AtomicU64,
+    sent: AtomicU64,
+    last_xid: AtomicI32,
+    last_latency_us: AtomicU64,
+}
+
+/// What the operator is shown of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) id: WatcherId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) queued: usize,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) session: Option<i64>,
+    pub(crate) timeout_ms: i32,
+    pub(crate) last_xid: i32,
+    pub(crate) last_latency_ms: u64,
+}
+
+impl Connection {
+    fn new(server: Arc<Server>, peer: SocketAddr) -> Self {
+        let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_canonical().to_string())]);
+        Self {
+            id: server.next_connection_id(),
+            peer,
+            server,
+            outbound: Outbound::default(),
+            ids: Mutex::new(address),
+            session: OnceLock::new(),
+            opened: Mutex::default(),
+            pending: AtomicUsize::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            last_xid: AtomicI32::new(0),
+            last_latency_us: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn info(&self) -> ConnectionInfo {
+        let session = self.session.get();
+        ConnectionInfo {
+            id: self.id,
+            peer: self.peer,
+            queued: self.pending.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            session: session.map(|session| session.id),
+            timeout_ms: session.map_or(0, |session| session.timeout_ms()),
+            last_xid: self.last_xid.load(Ordering::Relaxed),
+            last_latency_ms: self.last_latency_us.load(Ordering::Relaxed) / 1000,
+        }
+    }
+
+    fn count_received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        self.server.stats.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_answered(&self, received: Duration) {
+        let latency = self.server.clock.monotonic().saturating_sub(received);
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.last_latency_us.store(us, Ordering::Relaxed);
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.server.stats.answered(latency);
+    }
+
+    fn push_reply(&self, xid: i32, zxid: i64, result: Result<Reply, ErrorCode>) {
+        self.outbound
+            .push(|out| codec::encode_reply(out, xid, zxid, result));
+    }
+}
+
+impl Client for Connection {
+    fn watcher_id(&self) -> WatcherId {
+        self.id
+    }
+
+    fn ids(&self) -> Arc<[Id]> {
+        Arc::clone(&self.ids.lock())
+    }
+
+    fn on_reply(&self, answer: Answer) {
+        match answer.result {
+            Ok(Reply::Session(session)) => {
+                if let Some(opened) = self.opened.lock().take() {
+                    // A client that is gone leaves its session to the expiry.
+                    drop(opened.send(session));
+                }
+            }
+            result => self.push_reply(answer.xid, answer.zxid, result),
+        }
+        self.count_answered(answer.received);
+        if answer.queued {
+            // After the reply is in its place, so that whoever sees 0 comes behind it.
+            self.pending.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    fn on_event(&self, event: Event<'_>) {
+        let header = ReplyHeader {
+            xid: xid::NOTIFICATION,
+            zxid: event.zxid,
+            err: 0,
+        };
+        let body = WatcherEvent {
+            event_type: event.event_type.code(),
+            state: KeeperState::SyncConnected.code(),
+            path: event.path.to_owned(),
+        };
+        self.outbound.push(|out| {
+            header.encode(out);
+            body.encode(out);
+        });
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.server.stats.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        self.outbound.wake();
+    }
+
+    fn close(&self) {
+        self.outbound.close();
+    }
+}
+
+/// Serves one socket until it ends.
+pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+    let connection = Arc::new(Connection::new(Arc::clone(&server), peer));
+    let id = connection.id;
+    let weak = Arc::downgrade(&connection);
+    server.connections.lock().insert(id, weak);
+    let (source, sink) = stream.into_split();
+    let mut task = Task {
+        server: &server,
+        connection: Arc::clone(&connection),
+        sink,
+        draining: false,
+    };
+    if let Err(error) = task.serve(source).await {
+        if error.is_noteworthy() {
+            tracing::warn!(%peer, %error, "connection closed");
+        } else {
+            tracing::debug!(%peer, %error, "connection closed");
+        }
+    }
+    server.connections.lock().remove(&id);
+    if let Some(session) = connection.session.get() {
+        server.pipeline.detach(session.id, id);
+    }
+}
+
+/// What the connection's own task holds.
+struct Task<'a> {
+    server: &'a Arc<Server>,
+    connection: Arc<Connection>,
+    sink: OwnedWriteHalf,
+    /// No more is read: the connection ends when what is under way is answered.
+    draining: bool,
+}
+
+impl Task<'_> {
+    async fn serve(&mut self, source: OwnedReadHalf) -> Result<(), Error> {
+        let shutdown = self.server.shutdown.clone();
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.open(source)) => opened,
+            () = shutdown.requested() => return Err(Error::Stopping),
+        };
+        let Some(frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))?? else {
+            return Ok(());
+        };
+        tokio::select! {
+            done = self.converse(frames) => done,
+            () = shutdown.requested() => Err(Error::Stopping),
+        }
+    }
+
+    /// Reads the first bytes; `None` if they wanted no session or got none.
+    async fn open(
+        &mut self,
+        mut source: OwnedReadHalf,
+    ) -> Result<Option<FrameReader<OwnedReadHalf>>, Error> {
+        let mut first = BytesMut::with_capacity(64);
+        while first.len() < four_letter::LEN {
+            if source.read_buf(&mut first).await? == 0 {
+                return Ok(None);
+            }
+        }
+        if let Some(word) = four_letter::Word::parse(&first[..four_letter::LEN]) {
+            self.connection.count_received();
+            let text = four_letter::answer(self.server, word);
+            self.sink.write_all(text.as_bytes()).await?;
+            self.sink.shutdown().await?;
+            return Ok(None);
+        }
+        let length_max = self.server.config.frame_max;
+        let mut frames = FrameReader::with_buffer(source, length_max, first);
+        let Some(frame) = frames.next().await? else {
+            return Ok(None);
+        };
+        let received = self.server.clock.monotonic();
+        self.connection.count_received();
+        let request = ConnectRequest::from_bytes(frame).map_err(Error::Handshake)?;
+        let here = self.server.pipeline.with_state(|state| state.zxid);
+        if request.last_zxid_seen > here {
+            return Err(Error::ClientIsAhead {
+                seen: request.last_zxid_seen,
+                here,
+            });
+        }
+        let session = self.session(&request, received).await?;
+        self.welcome(&request, session.as_deref()).await?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let client: Arc<dyn Client> = Arc::clone(&self.connection) as _;
+        let id = session.id;
+        if self.connection.session.set(session).is_err() {
+            return Err(Error::Stopping);
+        }
+        self.server.pipeline.attach(id, client);
+        Ok(Some(frames))
+    }
+
+    /// The session that the request wants; `None` if it may not have it.
+    async fn session(
+        &mut self,
+        request: &ConnectRequest,
+        received: Duration,
+    ) -> Result<Option<Arc<Session>>, Error> {
+        let config = &self.server.config;
+        let timeout_ms = request
+            .timeout_ms
+            .clamp(config.session_timeout_ms_min, config.session_timeout_ms_max);
+        if request.session_id == 0 {
+            return self.new_session(timeout_ms, received).await.map(Some);
+        }
+        let id = request.session_id;
+        let password = request.password.as_deref().unwrap_or_default();
+        if !self.server.secret.verify(id, password) {
+            tracing::warn!(peer = %self.connection.peer, session = format_args!("{id:#x}"), "wrong session password");
+            return Ok(None);
+        }
+        let sessions = self.server.pipeline.sessions();
+        let Some(session) = sessions.get(id).filter(|session| !session.is_closing()) else {
+            return Ok(None);
+        };
+        sessions.reattach(&session, timeout_ms, received);
+        Ok(Some(session))
+    }
+
+    async fn new_session(
+        &mut self,
+        timeout_ms: i32,
+        received: Duration,
+    ) -> Result<Arc<Session>, Error> {
+        let (sender, opened) = oneshot::channel();
+        *self.connection.opened.lock() = Some(sender);
+        let request = Request::Write(Write::CreateSession { timeout_ms });
+        let session = Session::requested(self.server.session_ids.next(), timeout_ms);
+        self.submit(session, 0, received, request).await?;
+        opened.await.map_err(|_| Error::Stopping)
+    }
+
+    async fn welcome(
+        &mut self,
+        request: &ConnectRequest,
+        session: Option<&Session>,
+    ) -> Result<(), Error> {
+        let password = match session {
+            Some(session) => self.server.secret.password(session.id),
+            None => [0; PASSWORD_LEN],
+        };
+        let response = ConnectResponse {
+            protocol_version: 0,
+            timeout_ms: session.map_or(0, Session::timeout_ms),
+            session_id: session.map_or(0, |session| session.id),
+            password: Some(Bytes::copy_from_slice(&password)),
+            read_only: request.read_only.map(|_| false),
+        };
+        self.connection.outbound.push(|out| response.encode(out));
+        self.flush().await?;
+        Ok(())
+    }
+
+    async fn converse(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+        let connection = Arc::clone(&self.connection);
+        let Some(session) = connection.session.get() else {
+            return Ok(());
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = connection.outbound.woken() => {}
+                frame = frames.next(), if !self.draining => {
+                    let Some(frame) = frame? else {
+                        return Ok(());
+                    };
+                    self.on_frame(session, frame).await?;
+                    // Replies to what has already arrived leave together.
+                    if frames.has_frame() && connection.outbound.len() < HIGH_WATER {
+                        continue;
+                    }
+                }
+            }
+            let is_idle = connection.pending.load(Ordering::Acquire) == 0;
+            if self.flush().await? || (self.draining && is_idle) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends what is queued; says whether the connection is to end now.
+    async fn flush(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.connection.outbound.next() {
+                Next::Send(bytes) => self.sink.write_all(&bytes).await?,
+                Next::Nothing => return Ok(false),
+                Next::Close => return Ok(true),
+                Next::Overflow(waiting) => return Err(Error::SlowClient(waiting)),
+            }
+        }
+    }
+
+    async fn on_frame(&mut self, session: &Arc<Session>, frame: Bytes) -> Result<(), Error> {
+        let received = self.server.clock.monotonic();
+        session.touch(received);
+        self.connection.count_received();
+        let mut body = Reader::new(frame);
+        let header: RequestHeader = body.read().map_err(Error::Header)?;
+        self.connection
+            .last_xid
+            .store(header.xid, Ordering::Relaxed);
+        let op = OpCode::from_code(header.op);
+        let decoded = match op {
+            Some(OpCode::Ping) => {
+                self.answer_now(xid::PING, received, Ok(Reply::Nothing));
+                return Ok(());
+            }
+            Some(OpCode::Auth) => {
+                self.authenticate(&mut body, received);
+                return Ok(());
+            }
+            Some(op) => codec::request(op, &mut body),
+            None => Ok(None),
+        };
+        let request = match decoded {
+            Ok(Some(request)) => request,
+            // As ZooKeeper: who speaks another protocol is told, and let go.
+            Ok(None) => {
+                tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
+                self.draining = true;
+                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+            }
+            Err(error) => {
+                tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
+                Request::Read(Read::Refused(code_of(&error)))
+            }
+        };
+        self.draining |= matches!(request, Request::Write(Write::CloseSession));
+        self.dispatch(Arc::clone(session), header.xid, received, request)
+            .await
+    }
+
+    async fn dispatch(
+        &mut self,
+        session: Arc<Session>,
+        xid: i32,
+        received: Duration,
+        request: Request,
+    ) -> Result<(), Error> {
+        let is_idle = self.connection.pending.load(Ordering::Acquire) == 0;
+        let Request::Read(read) = request else {
+            return self.submit(session, xid, received, request).await;
+        };
+        // A sync is a promise about what came before it, so it always queues.
+        if !is_idle || matches!(read, Read::Sync { .. }) {
+            return self
+                .submit(session, xid, received, Request::Read(read))
+                .await;
+        }
+        let origin = self.origin(session, xid, received);
+        self.server.pipeline.read(&origin, &read);
+        Ok(())
+    }
+
+    fn origin(&self, session: Arc<Session>, xid: i32, received: Duration) -> Origin {
+        Origin {
+            client: Some(Arc::clone(&self.connection) as _),
+            session,
+            xid,
+            ids: self.connection.ids(),
+            received,
+        }
+    }
+
+    /// Queues a request; waits here, without reading on, while too many are outstanding.
+    async fn submit(
+        &mut self,
+        session: Arc<Session>,
+        xid: i32,
+        received: Duration,
+        request: Request,
+    ) -> Result<(), Error> {
+        let permits = Arc::clone(&self.server.outstanding);
+        let permit = permits.acquire_owned().await.map_err(|_| Error::Stopping)?;
+        let submission = Submission {
+            origin: self.origin(session, xid, received),
+            request,
+            _permit: Some(permit),
+        };
+        self.connection.pending.fetch_add(1, Ordering::AcqRel);
+        let submitted = self.server.pipeline.submit(submission);
+        submitted.map_err(|_| Error::Stopping)
+    }
+
+    /// Answers what has no place in the order of requests.
+    fn answer_now(&self, xid: i32, received: Duration, result: Result<Reply, ErrorCode>) {
+        let zxid = self.server.pipeline.with_state(|state| state.zxid);
+        self.connection.push_reply(xid, zxid, result);
+        self.connection.count_answered(received);
+    }
+
+    fn authenticate(&mut self, body: &mut Reader, received: Duration) {
+        let ids = body
+            .read::<AuthPacket>()
+            .ok()
+            .and_then(|packet| self.proven_ids(&packet));
+        let Some(proven) = ids else {
+            tracing::warn!(peer = %self.connection.peer, "authentication failed");
+            self.answer_now(xid::AUTH, received, Err(ErrorCode::AuthFailed));
+            self.draining = true;
+            return;
+        };
+        {
+            let mut ids = self.connection.ids.lock();
+            let mut all = ids.to_vec();
+            for id in proven {
+                if !all.contains(&id) {
+                    all.push(id);
+                }
+            }
+            *ids = all.into();
+        }
+        self.answer_now(xid::AUTH, received, Ok(Reply::Nothing));
+    }
+
+    /// Who the packet proves the client to be; `None` if it proves nothing.
+    fn proven_ids(&self, packet: &AuthPacket) -> Option<Vec<Id>> {
+        match packet.scheme.as_str() {
+            "digest" => {
+                let credentials = std::str::from_utf8(packet.auth.as_deref()?).ok()?;
+                let super_digest = self.server.config.super_digest.as_deref();
+                Some(acl::digest_ids(credentials, super_digest))
+            }
+            // Everybody has shown their address by connecting.
+            "ip" => Some(Vec::new()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The client port: ZooKeeper's protocol and its four-letter words.
+//!
+//! Flow: `listener` accepts -> `connection` shakes hands, cuts frames and hands
+//! requests to the pipeline -> replies and events come back through one ordered
+//! `outbound` queue per connection.
+//!
+//! **Invariant:** bytes from a client never panic, and never cost more memory than
+//! the client sent and the limits allow.
+//! **Invariant:** no state of the tree is kept here.
+
+mod codec;
+mod connection;
+mod error;
+mod expiry;
+pub(crate) mod four_letter;
+mod listener;
+mod outbound;
+mod stats;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use common::clock::SharedClock;
+use common::shutdown::Shutdown;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+pub(crate) use connection::{Connection, ConnectionInfo};
+pub(crate) use expiry::expire_sessions;
+pub(crate) use listener::serve;
+pub(crate) use stats::Stats;
+
+use crate::config::Config;
+use crate::pipeline::Handle;
+use crate::session::{IdGenerator, Secret};
+use crate::watch::WatcherId;
+
+/// This server's number in session ids; a single server is 1.
+const SERVER_ID: u8 = 1;
+
+/// What all connections share.
+pub(crate) struct Server {
+    pub(crate) config: Arc<Config>,
+    pub(crate) pipeline: Handle,
+    pub(crate) stats: Stats,
+    pub(crate) clock: SharedClock,
+    pub(crate) shutdown: Shutdown,
+    secret: Secret,
+    session_ids: IdGenerator,
+    /// The bound on requests in the pipeline; who gets none stops reading.
+    outstanding: Arc<Semaphore>,
+    connections: Mutex<HashMap<WatcherId, Weak<Connection>>>,
+    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    next_id: AtomicU64,
+}
+
+impl Server {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        pipeline: Handle,
+        clock: SharedClock,
+        shutdown: Shutdown,
+    ) -> Self {
+        let secret = pipeline.with_state(|state| state.secret.clone());
+        Self {
+            stats: Stats::new(clock.monotonic()),
+            session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
+            outstanding: Arc::new(Semaphore::new(config.outstanding_max)),
+            config,
+            pipeline,
+            clock,
+            shutdown,
+            secret,
+            connections: Mutex::default(),
+            per_ip: Mutex::default(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    fn next_connection_id(&self) -> WatcherId {
+        WatcherId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The open connections, in the order in which they came.
+    pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
+        let connections = self.connections.lock();
+        let open = connections.values().filter_map(Weak::upgrade);
+        let mut infos: Vec<_> = open.map(|connection| connection.info()).collect();
+        infos.sort_by_key(|info| info.id);
+        infos
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// Requests in the pipeline that are not answered yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        let free = self.outstanding.available_permits();
+        self.config.outstanding_max.saturating_sub(free)
+    }
+}

@@ -1,0 +1,316 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use common::zk::Acl;
+
+use super::*;
+use crate::txn::{Create, Txn};
+
+fn options(dir: &Path) -> Options {
+    Options {
+        data_dir: dir.to_owned(),
+        log_dir: dir.to_owned(),
+        preallocate: 64 << 20,
+        snap_count: 1_000_000,
+        retain: 3,
+        sync: true,
+    }
+}
+
+fn open(dir: &Path) -> (Storage, State) {
+    let (storage, state, _) = Storage::open(options(dir)).unwrap();
+    (storage, state)
+}
+
+/// The creation of `/n<zxid>`.
+fn entry(zxid: i64) -> Entry {
+    Entry {
+        zxid,
+        session: 1,
+        cxid: 2,
+        time_ms: 3,
+        txn: Txn::Create(Create {
+            path: format!("/n{zxid}"),
+            data: Some(Bytes::from_static(b"data")),
+            acl: Acl::open(),
+            owner: 0,
+            parent_cversion: i32::try_from(zxid).unwrap(),
+            with_stat: false,
+        }),
+    }
+}
+
+/// Appends the transactions in batches of two and returns where each begins.
+fn fill(dir: &Path, count: i64) -> Vec<u64> {
+    let (mut storage, state) = open(dir);
+    let mut ends = vec![storage.log.len()];
+    let mut zxid = state.zxid;
+    while zxid < count {
+        storage.append(&[entry(zxid + 1), entry(zxid + 2)]).unwrap();
+        zxid += 2;
+        ends.push(storage.log.len());
+    }
+    ends
+}
+
+fn log_file(dir: &Path) -> PathBuf {
+    dir.join(FOLDER).join("log.0000000000000001")
+}
+
+fn files(dir: &Path, prefix: &str) -> Vec<String> {
+    let names = fs::read_dir(dir.join(FOLDER)).unwrap();
+    let names = names.map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|n| n.starts_with(prefix)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_appended_is_there_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 6);
+    let (storage, state) = open(dir.path());
+    assert_eq!(state.zxid, 6);
+    assert!(state.tree.get("/n6").is_some());
+    storage.close().unwrap();
+    // It goes on in the same file, also behind the mark of an orderly end.
+    fill(dir.path(), 8);
+    let (_, state) = open(dir.path());
+    assert_eq!(state.zxid, 8);
+    assert_eq!(files(dir.path(), "log."), ["log.0000000000000001"]);
+}
+
+#[test]
+fn the_secret_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, state) = open(dir.path());
+    let secret = state.secret;
+    drop(first);
+    assert_eq!(open(dir.path()).1.secret, secret);
+}
+
+#[test]
+fn a_tail_cut_anywhere_costs_only_the_last_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = fill(dir.path(), 6);
+    let file = log_file(dir.path());
+    let whole = fs::read(&file).unwrap();
+    let (before, end) = (ends[ends.len() - 2], ends[ends.len() - 1]);
+    for cut in before..end {
+        let mut torn = whole.clone();
+        // A cut file, and one whose unwritten end is still the zeros of its allocation.
+        torn.truncate(usize::try_from(cut).unwrap());
+        if cut % 2 == 0 {
+            torn.resize(whole.len(), 0);
+        }
+        if torn == whole {
+            continue;
+        }
+        fs::write(&file, &torn).unwrap();
+        let (storage, state, recovered) = Storage::open(options(dir.path())).unwrap();
+        assert_eq!(state.zxid, 4, "cut at {cut}");
+        assert_eq!(recovered.cut > 0, cut > before, "cut at {cut}");
+        drop(storage);
+        assert_eq!(fs::metadata(&file).unwrap().len(), before);
+    }
+}
+
+#[test]
+fn a_flipped_bit_before_the_tail_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = fill(dir.path(), 6);
+    let file = log_file(dir.path());
+    let whole = fs::read(&file).unwrap();
+    let last_batch = usize::try_from(ends[ends.len() - 2]).unwrap();
+    for position in 0..last_batch {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&file, &flipped).unwrap();
+        match Storage::open(options(dir.path())) {
+            Err(Error::Damaged { path, offset, .. }) => {
+                assert_eq!(path, file);
+                assert!(offset as usize <= position, "{position}");
+            }
+            Ok((_, state, _)) => panic!("{position}: zxid {}", state.zxid),
+            Err(other) => panic!("{position}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn after_an_orderly_end_a_flipped_bit_in_the_last_batch_is_damage_too() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 6);
+    let (storage, _) = open(dir.path());
+    let last_byte = usize::try_from(storage.log.len()).unwrap() - 1;
+    storage.close().unwrap();
+    let file = log_file(dir.path());
+    let mut flipped = fs::read(&file).unwrap();
+    flipped[last_byte] ^= 4;
+    fs::write(&file, &flipped).unwrap();
+    let error = Storage::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn snapshots_are_taken_logs_rolled_and_old_files_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, mut state) = open(dir.path());
+    for round in 0..5 {
+        let batch = [entry(round * 2 + 1), entry(round * 2 + 2)];
+        storage.append(&batch).unwrap();
+        for entry in &batch {
+            state.apply(entry).unwrap();
+        }
+        storage.snapshot(state.clone()).unwrap();
+    }
+    storage.close().unwrap();
+    let expected = [
+        "snapshot.0000000000000006",
+        "snapshot.0000000000000008",
+        "snapshot.000000000000000a",
+    ];
+    assert_eq!(files(dir.path(), "snapshot."), expected);
+    let expected = [
+        "log.0000000000000007",
+        "log.0000000000000009",
+        "log.000000000000000b",
+    ];
+    assert_eq!(files(dir.path(), "log."), expected);
+
+    // With the newest snapshot damaged the one before it and the logs do.
+    let newest = dir.path().join(FOLDER).join("snapshot.000000000000000a");
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let (_, state, recovered) = Storage::open(options(dir.path())).unwrap();
+    assert_eq!((state.zxid, recovered.snapshot_zxid), (10, 8));
+    assert!(state.tree.get("/n10").is_some());
+}
+
+#[test]
+fn every_flipped_bit_of_a_snapshot_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut state, end) = (State::fresh(crate::session::Secret::for_tests()), 3);
+    (1..=end).for_each(|zxid| drop(state.apply(&entry(zxid)).unwrap()));
+    let path = snapshot::write(dir.path(), &state).unwrap();
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(snapshot::read(&path).unwrap().zxid, end);
+    for position in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).unwrap();
+        assert!(snapshot::read(&path).is_err(), "{position}");
+        fs::write(&path, &whole[..position]).unwrap();
+        assert!(snapshot::read(&path).is_err(), "{position}");
+    }
+}
+
+#[test]
+fn missing_files_are_not_taken_for_an_empty_state() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 2);
+    let snapshot = dir.path().join(FOLDER).join("snapshot.0000000000000000");
+    fs::remove_file(snapshot).unwrap();
+    let error = Storage::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, Error::NoSnapshot { .. }), "{error}");
+}
+
+#[test]
+fn a_directory_serves_one_daemon_and_no_zookeeper() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open(dir.path());
+    let error = Storage::open(options(dir.path())).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir(other.path().join("version-2")).unwrap();
+    let error = Storage::open(options(other.path())).unwrap_err();
+    assert!(matches!(error, Error::ZooKeeperData { .. }), "{error}");
+}
+
+/// A disk whose `sync` fails at the given call.
+#[derive(Debug)]
+struct Failing {
+    fails_at: usize,
+    syncs: usize,
+    writes: Arc<AtomicUsize>,
+}
+
+impl log::Medium for Failing {
+    fn write_at(&mut self, _: &[u8], _: u64) -> io::Result<()> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn grow(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.syncs += 1;
+        if self.syncs == self.fails_at {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let medium = Failing {
+        fails_at: 2,
+        syncs: 0,
+        writes: Arc::clone(&writes),
+    };
+    let settings = log::Settings {
+        preallocate: 1 << 20,
+        sync: true,
+    };
+    let mut writer = log::Writer::over(Box::new(medium), "log".into(), 24, 1, settings);
+    writer.append(&[entry(1)]).unwrap();
+    let error = writer.append(&[entry(2)]).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    for _ in 0..2 {
+        let error = writer.append(&[entry(2)]).unwrap_err();
+        assert!(matches!(error, Error::Failed), "{error}");
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn golden_bytes_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open(dir.path());
+    storage.append(&[entry(1)]).unwrap();
+    let end = usize::try_from(storage.log.len()).unwrap();
+    let bytes = fs::read(log_file(dir.path())).unwrap();
+    let hex: String = bytes[..end].iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        hex,
+        concat!(
+            "4f44524b544c4f47", // magic
+            "00000001",         // version
+            "0000000000000001", // first zxid
+            "b277ca57",         // checksum of the header
+            "b07ca5ed",         // marker
+            "e62d1606",         // checksum of the batch
+            "00000022",         // length
+            "0000000000000001", // first zxid
+            "00000001",         // entries
+            "01",               // one entry: its zxid, session, number and time
+            "02020406",
+            "03032f6e31",                     // a creation of /n1
+            "010464617461",                   // with data
+            "013e05776f726c6406616e796f6e65", // open to the world
+            "00",                             // no owner
+            "02",                             // the parent's first child
+            "00",                             // no stat wanted
+        )
+    );
+}

@@ -1,0 +1,241 @@
+//! Who may do what: the schemes `world`, `ip`, `digest` and `auth`.
+//!
+//! **Invariant:** an ACL that is accepted is enforced; a scheme that is not
+//! known here is refused when the ACL is set.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use common::zk::{Acl, ErrorCode, Id};
+use sha1::{Digest, Sha1};
+
+/// The identity that passes every check.
+const SUPER: &str = "super";
+
+/// Checks that one of `ids` has one of the permissions `wanted`.
+pub(crate) fn check(acl: &[Acl], wanted: i32, ids: &[Id]) -> Result<(), ErrorCode> {
+    let allowed = acl.is_empty()
+        || ids.iter().any(|id| id.scheme == SUPER)
+        || acl
+            .iter()
+            .any(|entry| entry.perms & wanted != 0 && is_one_of(&entry.id, ids));
+    if allowed {
+        Ok(())
+    } else {
+        Err(ErrorCode::NoAuth)
+    }
+}
+
+fn is_one_of(wanted: &Id, ids: &[Id]) -> bool {
+    if wanted.is_world() {
+        return true;
+    }
+    ids.iter()
+        .filter(|id| id.scheme == wanted.scheme)
+        .any(|id| match wanted.scheme.as_str() {
+            "ip" => ip_matches(&id.id, &wanted.id),
+            _ => id.id == wanted.id,
+        })
+}
+
+/// Makes the ACL of a request the one that is stored: without duplicates, with
+/// `auth` replaced by who asks.
+pub(crate) fn normalise(acl: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
+    let mut stored: Vec<Acl> = Vec::with_capacity(acl.len());
+    for (index, entry) in acl.iter().enumerate() {
+        if acl[..index].contains(entry) {
+            continue;
+        }
+        match entry.id.scheme.as_str() {
+            "auth" => {
+                let before = stored.len();
+                let authenticated = ids.iter().filter(|id| is_authenticated(id));
+                stored.extend(authenticated.map(|id| Acl::new(entry.perms, id.clone())));
+                if stored.len() == before {
+                    return Err(ErrorCode::InvalidAcl);
+                }
+            }
+            _ if is_valid(&entry.id) => stored.push(entry.clone()),
+            _ => return Err(ErrorCode::InvalidAcl),
+        }
+    }
+    if stored.is_empty() {
+        return Err(ErrorCode::InvalidAcl);
+    }
+    Ok(stored)
+}
+
+/// An address is where somebody is, not who.
+fn is_authenticated(id: &Id) -> bool {
+    id.scheme == "digest"
+}
+
+fn is_valid(id: &Id) -> bool {
+    match id.scheme.as_str() {
+        "world" => id.is_world(),
+        "ip" => parse_network(&id.id).is_some(),
+        "digest" => {
+            let mut parts = id.id.split(':');
+            let (user, hash) = (parts.next(), parts.next());
+            user.is_some() && hash.is_some_and(|hash| !hash.is_empty()) && parts.next().is_none()
+        }
+        _ => false,
+    }
+}
+
+fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, bits) = match text.split_once('/') {
+        None => (text, None),
+        Some((address, bits)) => (address, Some(bits)),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let bits_max = if address.is_ipv4() { 32 } else { 128 };
+    let bits = match bits {
+        None => bits_max,
+        Some(bits) => bits.parse().ok().filter(|bits| *bits <= bits_max)?,
+    };
+    Some((address, bits))
+}
+
+fn ip_matches(address: &str, network: &str) -> bool {
+    let (Ok(address), Some((network, bits))) = (address.parse(), parse_network(network)) else {
+        return false;
+    };
+    match (address, network) {
+        (IpAddr::V4(a), IpAddr::V4(n)) => {
+            let differing = (u32::from(a) ^ u32::from(n)).leading_zeros();
+            differing >= bits
+        }
+        (IpAddr::V6(a), IpAddr::V6(n)) => {
+            let differing = (u128::from(a) ^ u128::from(n)).leading_zeros();
+            differing >= bits
+        }
+        _ => false,
+    }
+}
+
+/// The identities that `user:password` proves; `super_digest` is the operator's.
+pub(crate) fn digest_ids(credentials: &str, super_digest: Option<&str>) -> Vec<Id> {
+    let user = credentials.split(':').next().unwrap_or_default();
+    let hash = BASE64.encode(Sha1::digest(credentials.as_bytes()));
+    let digest = format!("{user}:{hash}");
+    let mut ids = Vec::new();
+    if super_digest == Some(digest.as_str()) {
+        ids.push(Id::new(SUPER, ""));
+    }
+    ids.push(Id::new("digest", digest));
+    ids
+}
+
+/// What somebody who may read but not administer a node is shown of its ACL.
+pub(crate) fn mask(acl: &[Acl]) -> Vec<Acl> {
+    acl.iter()
+        .map(|entry| match entry.id.scheme.as_str() {
+            "digest" => {
+                let user = entry.id.id.split(':').next().unwrap_or_default();
+                Acl::new(entry.perms, Id::new("digest", format!("{user}:x")))
+            }
+            _ => entry.clone(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::zk::perms;
+
+    fn entry(perms: i32, scheme: &str, id: &str) -> Acl {
+        Acl::new(perms, Id::new(scheme, id))
+    }
+
+    #[test]
+    fn permissions_are_found_by_identity() {
+        let alice = Id::new("digest", "alice:hash");
+        let local = Id::new("ip", "10.1.2.3");
+        let boss = Id::new("super", "");
+        let acl = [
+            entry(perms::READ, "world", "anyone"),
+            entry(perms::ALL, "digest", "alice:hash"),
+            entry(perms::WRITE, "ip", "10.1.0.0/16"),
+        ];
+        let table: [(i32, &[Id], bool); 7] = [
+            (perms::READ, &[], true),
+            (perms::DELETE, &[], false),
+            (perms::DELETE, std::slice::from_ref(&alice), true),
+            (perms::DELETE, std::slice::from_ref(&local), false),
+            (perms::WRITE, std::slice::from_ref(&local), true),
+            (perms::READ | perms::ADMIN, &[], true),
+            (perms::ADMIN, std::slice::from_ref(&boss), true),
+        ];
+        for (wanted, ids, allowed) in table {
+            let verdict = check(&acl, wanted, ids).is_ok();
+            assert_eq!(verdict, allowed, "{wanted} {ids:?}");
+        }
+        assert_eq!(check(&[], perms::ALL, &[]), Ok(()));
+    }
+
+    #[test]
+    fn networks_match_by_their_bits() {
+        let table = [
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "10.0.0.9/28", true),
+            ("10.0.0.1", "0.0.0.0/0", true),
+            ("::1", "::1", true),
+            ("fe80::1", "fe80::/10", true),
+            ("10.0.0.1", "::/0", false),
+        ];
+        for (address, network, expected) in table {
+            assert_eq!(
+                ip_matches(address, network),
+                expected,
+                "{address} {network}"
+            );
+        }
+    }
+
+    #[test]
+    fn acls_are_normalised_or_refused() {
+        let ids = [Id::new("ip", "127.0.0.1"), Id::new("digest", "a:h")];
+        let open = entry(31, "world", "anyone");
+        assert_eq!(
+            normalise(&[open.clone(), open.clone()], &ids),
+            Ok(vec![open])
+        );
+        assert_eq!(
+            normalise(&[entry(31, "auth", "")], &ids),
+            Ok(vec![entry(31, "digest", "a:h")])
+        );
+        let refused = [
+            entry(31, "auth", ""),
+            entry(31, "world", "somebody"),
+            entry(31, "digest", "a"),
+            entry(31, "digest", "a:b:c"),
+            entry(31, "ip", "300.1.1.1"),
+            entry(31, "ip", "10.0.0.0/33"),
+            entry(31, "sasl", "kafka"),
+        ];
+        for acl in refused {
+            let verdict = normalise(std::slice::from_ref(&acl), &ids[..1]);
+            assert_eq!(verdict, Err(ErrorCode::InvalidAcl), "{acl:?}");
+        }
+        assert_eq!(normalise(&[], &ids), Err(ErrorCode::InvalidAcl));
+    }
+
+    #[test]
+    fn digests_are_those_of_zookeeper() {
+        // The pair of ZooKeeper's own documentation.
+        let ids = digest_ids("super:admin", Some("super:xQJmxLMiHGwaqBvst5y6rkB6HQs="));
+        assert_eq!(ids[0], Id::new("super", ""));
+        assert_eq!(ids[1].id, "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=");
+        assert_eq!(digest_ids("u:p", None).len(), 1);
+    }
+
+    #[test]
+    fn hashes_are_masked() {
+        let masked = mask(&[entry(1, "digest", "u:hash"), entry(1, "ip", "::1")]);
+        assert_eq!(masked, [entry(1, "digest", "u:x"), entry(1, "ip", "::1")]);
+    }
+}
