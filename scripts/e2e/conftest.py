@@ -18,9 +18,10 @@ import harness  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption(
         "--servers",
-        choices=["odradek", "apache", "mixed"],
+        choices=list(harness.SERVERS),
         default="odradek",
-        help="whose daemons are tested: ours, Apache's, or our broker on Apache's ZooKeeper",
+        help="whose daemons are tested: ours, Apache's, our broker on Apache's ZooKeeper, "
+        "or Apache's broker on our coordinator",
     )
     parser.addoption(
         "--kills", type=int, default=2, help="how often each daemon is killed in the kill tests"

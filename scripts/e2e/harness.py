@@ -233,11 +233,19 @@ def apache_broker(directory, port, zookeeper_port, overrides, heap):
     return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
 
 
+# Whose daemons a cluster has: (coordinator is ours, broker is ours).
+SERVERS = {
+    "odradek": (True, True),
+    "apache": (False, False),
+    "mixed": (False, True),
+    "jvm-broker": (True, False),
+}
+
+
 class Cluster:
     """A coordinator and a broker with their own ports and directory.
 
-    `servers` says whose: "odradek" (both ours), "apache" (both Apache's) or
-    "mixed" (our broker on Apache's ZooKeeper).
+    `servers` says whose: see `SERVERS`.
     """
 
     def __init__(self, directory, servers="odradek", overrides=None, heap="384m"):
@@ -247,23 +255,24 @@ class Cluster:
         self.zookeeper_port, self.broker_port = Ports.take(), Ports.take()
         self.coordinator_admin_port, self.broker_admin_port = Ports.take(), Ports.take()
         overrides = overrides or {}
-        if servers == "odradek":
+        our_coordinator, self.our_broker = SERVERS[servers]
+        if our_coordinator:
             self.coordinator = odradek_coordinator(
                 self.directory, self.zookeeper_port, self.coordinator_admin_port
             )
         else:
             self.coordinator = apache_zookeeper(self.directory, self.zookeeper_port)
-        if servers == "apache":
-            self.broker = apache_broker(
-                self.directory, self.broker_port, self.zookeeper_port, overrides, heap
-            )
-        else:
+        if self.our_broker:
             self.broker = odradek_broker(
                 self.directory,
                 self.broker_port,
                 self.broker_admin_port,
                 self.zookeeper_port,
                 overrides,
+            )
+        else:
+            self.broker = apache_broker(
+                self.directory, self.broker_port, self.zookeeper_port, overrides, heap
             )
 
     @property
@@ -306,7 +315,7 @@ class Cluster:
             try:
                 return self.broker.start(timeout)
             except Failed:
-                if self.servers != "apache" or time.monotonic() > deadline:
+                if self.our_broker or time.monotonic() > deadline:
                     raise
 
     def close(self):

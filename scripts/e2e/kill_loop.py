@@ -13,14 +13,14 @@ import sys
 import tempfile
 
 from faults import kill_loop
-from harness import Cluster, Failed
+from harness import SERVERS, Cluster, Failed
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--servers", choices=["odradek", "apache", "mixed"], default="odradek")
+    parser.add_argument("--servers", choices=list(SERVERS), default="odradek")
     parser.add_argument("--keep", action="store_true", help="keep the data and logs")
     parser.add_argument("what", nargs="*", default=["broker", "coordinator", "both"])
     options = parser.parse_args()

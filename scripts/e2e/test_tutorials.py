@@ -124,7 +124,7 @@ def create_topic(cluster, topic, partitions):
 def run_topics(cluster, *arguments):
     """The topics command of the cluster's own side."""
     at = ["--bootstrap-server", cluster.bootstrap]
-    if cluster.servers == "apache":
+    if not cluster.our_broker:
         return harness.java_tool("org.apache.kafka.tools.TopicCommand", *at, *arguments)
     return run([harness.TARGET / "kafka", "topics", *at, *arguments])
 

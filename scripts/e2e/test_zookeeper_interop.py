@@ -2,6 +2,7 @@
 
 import json
 
+import harness
 import pytest
 from faults import kill_loop
 from harness import PEERS, run
@@ -19,7 +20,7 @@ def zookeeper_shell(cluster, *command):
 @pytest.fixture
 def on_zookeeper(new_cluster, servers):
     """Our broker on Apache ZooKeeper (or both Apache's, to check the test itself)."""
-    return new_cluster(servers="apache" if servers == "apache" else "mixed")
+    return new_cluster(servers="mixed" if harness.SERVERS[servers][1] else "apache")
 
 
 def test_broker_on_zookeeper(on_zookeeper):
