@@ -1,0 +1,55 @@
+//! Requests that old tools leave under `/admin`; they are only read.
+
+use serde::Deserialize;
+
+use super::json::{Malformed, decode};
+use super::notes::{RawPartition, RawPartitions};
+use crate::model::{BrokerId, TopicName, TopicPartition};
+
+/// `/admin/preferred_replica_election`.
+pub fn decode_preferred_election(bytes: &[u8]) -> Result<Vec<TopicPartition>, Malformed> {
+    const WHAT: &str = "/admin/preferred_replica_election";
+    let raw: RawPartitions<RawPartition> = decode(WHAT, bytes)?;
+    raw.partitions.into_iter().map(|p| p.into_partition(WHAT)).collect()
+}
+
+/// `/admin/reassign_partitions`: partition -> wanted replicas.
+pub fn decode_reassignment(bytes: &[u8]) -> Result<Vec<(TopicPartition, Vec<BrokerId>)>, Malformed> {
+    const WHAT: &str = "/admin/reassign_partitions";
+    #[derive(Deserialize)]
+    struct Raw {
+        topic: String,
+        partition: i32,
+        replicas: Vec<BrokerId>,
+    }
+    let raw: RawPartitions<Raw> = decode(WHAT, bytes)?;
+    raw.partitions
+        .into_iter()
+        .map(|p| {
+            let topic = TopicName::new(&p.topic)
+                .map_err(|_| Malformed::Field { what: WHAT, field: "topic" })?;
+            Ok((TopicPartition::new(topic, p.partition), p.replicas))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_requests_decode() {
+        let topic = TopicName::new("t").unwrap();
+        let asked = br#"{"version":1,"partitions":[{"topic":"t","partition":0}]}"#;
+        assert_eq!(
+            decode_preferred_election(asked).unwrap(),
+            [TopicPartition::new(topic.clone(), 0)]
+        );
+        let asked = br#"{"version":1,"partitions":[{"topic":"t","partition":2,"replicas":[3,1]}]}"#;
+        assert_eq!(
+            decode_reassignment(asked).unwrap(),
+            [(TopicPartition::new(topic, 2), vec![3, 1])]
+        );
+        assert!(decode_reassignment(b"{}").is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! The handshake, and the headers of everything after it.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::jute::{Reader, Record, Result};
+
+/// The length of a session's password.
+pub const PASSWORD_LEN: usize = 16;
+
+/// The first frame of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectRequest {
+    pub protocol_version: i32,
+    pub last_zxid_seen: i64,
+    pub timeout_ms: i32,
+    /// 0 asks for a new session.
+    pub session_id: i64,
+    pub password: Option<Bytes>,
+    /// Absent in clients up to 3.3, which must not get the byte back either.
+    pub read_only: Option<bool>,
+}
+
+/// The server's answer; a timeout of 0 says that the session is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectResponse {
+    pub protocol_version: i32,
+    pub timeout_ms: i32,
+    pub session_id: i64,
+    pub password: Option<Bytes>,
+    pub read_only: Option<bool>,
+}
+
+fn optional_flag(reader: &mut Reader) -> Result<Option<bool>> {
+    if reader.remaining() == 0 {
+        return Ok(None);
+    }
+    reader.read().map(Some)
+}
+
+impl Record for ConnectRequest {
+    const MIN_LEN: usize = 4 + 8 + 4 + 8 + 4;
+
+    fn encode(&self, out: &mut BytesMut) {
+        self.protocol_version.encode(out);
+        self.last_zxid_seen.encode(out);
+        self.timeout_ms.encode(out);
+        self.session_id.encode(out);
+        self.password.encode(out);
+        if let Some(read_only) = self.read_only {
+            read_only.encode(out);
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Self> {
+        Ok(Self {
+            protocol_version: reader.read()?,
+            last_zxid_seen: reader.read()?,
+            timeout_ms: reader.read()?,
+            session_id: reader.read()?,
+            password: reader.read()?,
+            read_only: optional_flag(reader)?,
+        })
+    }
+}
+
+impl Record for ConnectResponse {
+    const MIN_LEN: usize = 4 + 4 + 8 + 4;
+
+    fn encode(&self, out: &mut BytesMut) {
+        self.protocol_version.encode(out);
+        self.timeout_ms.encode(out);
+        self.session_id.encode(out);
+        self.password.encode(out);
+        if let Some(read_only) = self.read_only {
+            read_only.encode(out);
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Self> {
+        Ok(Self {
+            protocol_version: reader.read()?,
+            timeout_ms: reader.read()?,
+            session_id: reader.read()?,
+            password: reader.read()?,
+            read_only: optional_flag(reader)?,
+        })
+    }
+}
+
+crate::jute_record! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct RequestHeader {
+        xid: i32,
+        /// An [`OpCode`](super::OpCode), or one that we do not know.
+        op: i32,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ReplyHeader {
+        xid: i32,
+        /// The last transaction that the server had applied.
+        zxid: i64,
+        /// 0, or an [`ErrorCode`](super::ErrorCode).
+        err: i32,
+    }
+}
