@@ -1,0 +1,234 @@
+//! Builds one batch, record by record.
+
+use bytes::Bytes;
+
+use super::header::{self, HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
+use super::varint::{write_varint, write_varlong};
+use super::{
+    Compression, Error, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, Record,
+    RecordHeader, compress,
+};
+
+/// Collects records for one batch.
+#[derive(Debug, Clone)]
+pub struct BatchBuilder {
+    compression: Compression,
+    timestamps: TimestampType,
+    append_time: i64,
+    transactional: bool,
+    control: bool,
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+    base_offset: i64,
+    leader_epoch: i32,
+    size_max: usize,
+    body: Vec<u8>,
+    record_count: i32,
+    last_offset_delta: i32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl BatchBuilder {
+    #[must_use]
+    pub fn new(compression: Compression) -> Self {
+        Self {
+            compression,
+            timestamps: TimestampType::CreateTime,
+            append_time: NO_TIMESTAMP,
+            transactional: false,
+            control: false,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            base_sequence: NO_SEQUENCE,
+            base_offset: 0,
+            leader_epoch: -1,
+            size_max: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            body: Vec::new(),
+            record_count: 0,
+            last_offset_delta: 0,
+            base_timestamp: NO_TIMESTAMP,
+            max_timestamp: NO_TIMESTAMP,
+        }
+    }
+
+    /// Makes the batch part of an idempotent producer's sequence.
+    #[must_use]
+    pub fn producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
+        self.producer_id = id;
+        self.producer_epoch = epoch;
+        self.base_sequence = base_sequence;
+        self
+    }
+
+    #[must_use]
+    pub fn transactional(mut self) -> Self {
+        self.transactional = true;
+        self
+    }
+
+    #[must_use]
+    pub fn control(mut self) -> Self {
+        self.control = true;
+        self
+    }
+
+    /// Gives every record the broker's time instead of its own.
+    #[must_use]
+    pub fn log_append_time(mut self, now_ms: i64) -> Self {
+        self.timestamps = TimestampType::LogAppendTime;
+        self.append_time = now_ms;
+        self
+    }
+
+    /// Where the batch starts; 0 for a batch that a leader still has to place.
+    #[must_use]
+    pub fn base_offset(mut self, base_offset: i64, leader_epoch: i32) -> Self {
+        self.base_offset = base_offset;
+        self.leader_epoch = leader_epoch;
+        self
+    }
+
+    /// Bounds the size of the batch before compression.
+    #[must_use]
+    pub fn size_max(mut self, size_max: usize) -> Self {
+        self.size_max = size_max.min(self.size_max);
+        self
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.record_count == 0
+    }
+
+    #[must_use]
+    pub fn record_count(&self) -> i32 {
+        self.record_count
+    }
+
+    /// Adds a record at the next offset; false, and nothing changed, when the
+    /// batch would grow beyond its bound.
+    #[must_use]
+    pub fn push(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[RecordHeader],
+    ) -> bool {
+        let delta = if self.record_count == 0 {
+            0
+        } else {
+            self.last_offset_delta.saturating_add(1)
+        };
+        self.push_at(delta, timestamp, key, value, headers)
+    }
+
+    /// Adds a copy of `record` at its own distance from the base offset.
+    #[must_use]
+    pub fn push_record(&mut self, record: &Record) -> bool {
+        let Ok(delta) = i32::try_from(record.offset - self.base_offset) else {
+            return false;
+        };
+        if delta < 0 || (self.record_count > 0 && delta <= self.last_offset_delta) {
+            return false;
+        }
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        self.push_at(delta, record.timestamp, key, value, &record.headers)
+    }
+
+    fn push_at(
+        &mut self,
+        offset_delta: i32,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[RecordHeader],
+    ) -> bool {
+        let base_timestamp = if self.record_count == 0 {
+            timestamp
+        } else {
+            self.base_timestamp
+        };
+        let mut fields = vec![0]; // attributes
+        write_varlong(&mut fields, timestamp.wrapping_sub(base_timestamp));
+        write_varint(&mut fields, offset_delta);
+        let mut written = write_bytes(&mut fields, key) && write_bytes(&mut fields, value);
+        let Ok(count) = i32::try_from(headers.len()) else {
+            return false;
+        };
+        write_varint(&mut fields, count);
+        for header in headers {
+            written &= write_bytes(&mut fields, Some(&header.key));
+            written &= write_bytes(&mut fields, header.value.as_deref());
+        }
+        let Ok(length) = i32::try_from(fields.len()) else {
+            return false;
+        };
+        let mut prefix = Vec::with_capacity(5);
+        write_varint(&mut prefix, length);
+        let size = HEADER_SIZE + self.body.len() + prefix.len() + fields.len();
+        if !written || size > self.size_max {
+            return false;
+        }
+        self.body.extend_from_slice(&prefix);
+        self.body.extend_from_slice(&fields);
+        self.base_timestamp = base_timestamp;
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.last_offset_delta = offset_delta;
+        self.record_count += 1;
+        true
+    }
+
+    /// The batch, with its CRC.
+    pub fn build(self) -> Result<Bytes, Error> {
+        const TOO_LARGE: Error = Error::Malformed("the batch is too large");
+        let body = match self.compression {
+            Compression::None => self.body,
+            codec => compress(codec, &self.body)?,
+        };
+        let length = HEADER_SIZE - LOG_OVERHEAD + body.len();
+        let header = Header {
+            base_offset: self.base_offset,
+            length: i32::try_from(length).map_err(|_| TOO_LARGE)?,
+            partition_leader_epoch: self.leader_epoch,
+            crc: 0,
+            attributes: header::attributes(
+                self.compression,
+                self.timestamps,
+                self.transactional,
+                self.control,
+            ),
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: match self.timestamps {
+                TimestampType::CreateTime => self.max_timestamp,
+                TimestampType::LogAppendTime => self.append_time,
+            },
+            producer_id: self.producer_id,
+            producer_epoch: self.producer_epoch,
+            base_sequence: self.base_sequence,
+            record_count: self.record_count,
+        };
+        let mut bytes = Vec::with_capacity(HEADER_SIZE + body.len());
+        bytes.extend_from_slice(&header.encode());
+        bytes.extend_from_slice(&body);
+        header::store_crc(&mut bytes);
+        Ok(Bytes::from(bytes))
+    }
+}
+
+/// False when the field is longer than the format can say.
+fn write_bytes(out: &mut Vec<u8>, field: Option<&[u8]>) -> bool {
+    let Some(field) = field else {
+        write_varint(out, -1);
+        return true;
+    };
+    let Ok(length) = i32::try_from(field.len()) else {
+        return false;
+    };
+    write_varint(out, length);
+    out.extend_from_slice(field);
+    true
+}

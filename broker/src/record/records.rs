@@ -1,0 +1,190 @@
+//! The records inside a batch.
+
+use bytes::Bytes;
+
+use super::header::{Header, TimestampType};
+use super::varint::{read_varint, read_varlong};
+use super::{Error, NO_TIMESTAMP};
+
+const CUT: Error = Error::Malformed("a record is cut off");
+/// The least a header takes: its key's and its value's length.
+const RECORD_HEADER_SIZE_MIN: usize = 2;
+
+/// One record; its fields share the memory of the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub offset: i64,
+    pub timestamp: i64,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Vec<RecordHeader>,
+}
+
+/// A header of a record; keys may repeat and need not be UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordHeader {
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+/// Iterates over the records of a batch; ends after the first error.
+#[derive(Debug)]
+pub struct Records {
+    body: Bytes,
+    remaining: i32,
+    base_offset: i64,
+    base_timestamp: i64,
+    log_append_time: Option<i64>,
+}
+
+impl Records {
+    pub(super) fn new(header: &Header, body: Bytes) -> Self {
+        let append_time = header.timestamp_type() == TimestampType::LogAppendTime;
+        Self {
+            body,
+            remaining: header.record_count,
+            base_offset: header.base_offset,
+            base_timestamp: header.base_timestamp,
+            log_append_time: append_time.then_some(header.max_timestamp),
+        }
+    }
+
+    fn read_record(&mut self) -> Result<Record, Error> {
+        let mut rest = &self.body[..];
+        let length = usize::try_from(read_varint(&mut rest)?).map_err(|_| CUT)?;
+        if rest.len() < length {
+            return Err(CUT);
+        }
+        let start = self.body.len() - rest.len();
+        let mut fields = Cursor(self.body.slice(start..start + length));
+        self.body = self.body.slice(start + length..);
+
+        fields.skip_attributes()?;
+        let timestamp_delta = fields.varlong()?;
+        let offset_delta = fields.varint()?;
+        let key = fields.nullable_bytes()?;
+        let value = fields.nullable_bytes()?;
+        let headers = fields.headers()?;
+        if !fields.0.is_empty() {
+            return Err(Error::Malformed("a record is longer than its fields"));
+        }
+        let timestamp = self
+            .log_append_time
+            .unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
+        Ok(Record {
+            offset: self.base_offset.wrapping_add(i64::from(offset_delta)),
+            timestamp: timestamp.max(NO_TIMESTAMP),
+            key,
+            value,
+            headers,
+        })
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.remaining == 0 {
+            if self.body.is_empty() {
+                return None;
+            }
+            self.body.clear();
+            return Some(Err(Error::Malformed("bytes follow the last record")));
+        }
+        self.remaining -= 1;
+        let record = self.read_record();
+        if record.is_err() {
+            self.remaining = 0;
+            self.body.clear();
+        }
+        Some(record)
+    }
+}
+
+struct Cursor(Bytes);
+
+impl Cursor {
+    fn skip_attributes(&mut self) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Err(CUT);
+        }
+        self.0 = self.0.slice(1..);
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<i32, Error> {
+        let mut rest = &self.0[..];
+        let value = read_varint(&mut rest)?;
+        let read = self.0.len() - rest.len();
+        self.0 = self.0.slice(read..);
+        Ok(value)
+    }
+
+    fn varlong(&mut self) -> Result<i64, Error> {
+        let mut rest = &self.0[..];
+        let value = read_varlong(&mut rest)?;
+        let read = self.0.len() - rest.len();
+        self.0 = self.0.slice(read..);
+        Ok(value)
+    }
+
+    fn nullable_bytes(&mut self) -> Result<Option<Bytes>, Error> {
+        let length = self.varint()?;
+        if length < 0 {
+            return Ok(None);
+        }
+        let length = usize::try_from(length).map_err(|_| CUT)?;
+        if self.0.len() < length {
+            return Err(CUT);
+        }
+        Ok(Some(self.0.split_to(length)))
+    }
+
+    fn headers(&mut self) -> Result<Vec<RecordHeader>, Error> {
+        let count = usize::try_from(self.varint()?)
+            .map_err(|_| Error::Malformed("a record has a negative number of headers"))?;
+        if count > self.0.len() / RECORD_HEADER_SIZE_MIN {
+            return Err(CUT);
+        }
+        let mut headers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let key = self
+                .nullable_bytes()?
+                .ok_or(Error::Malformed("a header has no key"))?;
+            let value = self.nullable_bytes()?;
+            headers.push(RecordHeader { key, value });
+        }
+        Ok(headers)
+    }
+}
+
+/// The marker that ends a transaction in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndTxnMarker {
+    pub commit: bool,
+    pub coordinator_epoch: i32,
+    pub timestamp: i64,
+}
+
+impl EndTxnMarker {
+    /// Reads the marker from the first record of a control batch; `None` for
+    /// an unknown kind of control record.
+    pub fn from_record(record: &Record) -> Result<Option<Self>, Error> {
+        const BAD: Error = Error::Malformed("a control record cannot be read");
+        let key = record.key.as_deref().ok_or(BAD)?;
+        let [_, _, kind @ ..] = key.first_chunk::<4>().ok_or(BAD)?;
+        let commit = match i16::from_be_bytes(*kind) {
+            0 => false,
+            1 => true,
+            _ => return Ok(None),
+        };
+        let value = record.value.as_deref().ok_or(BAD)?;
+        let [_, _, epoch @ ..] = value.first_chunk::<6>().ok_or(BAD)?;
+        Ok(Some(Self {
+            commit,
+            coordinator_epoch: i32::from_be_bytes(*epoch),
+            timestamp: record.timestamp,
+        }))
+    }
+}
