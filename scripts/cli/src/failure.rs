@@ -24,6 +24,14 @@ impl Failure {
         Self::new("")
     }
 
+    /// Ends silently with the exit code of a signal.
+    pub(crate) fn interrupted(code: u8) -> Self {
+        Self {
+            text: String::new(),
+            code,
+        }
+    }
+
     /// Ends with exit code 1 after `message` and the table of options.
     pub(crate) fn usage(parser: &Parser, message: impl ToString) -> Self {
         Self::new(parser.usage(&message.to_string()).trim_end_matches('\n'))

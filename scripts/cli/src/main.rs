@@ -9,16 +9,13 @@
 mod broker_api_versions;
 mod client;
 mod console;
-mod console_consumer;
 mod console_producer;
-mod consumer_groups;
 mod failure;
 mod get_offsets;
 mod options;
 mod runtime;
 mod text;
 mod topics;
-mod zookeeper_shell;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,11 +32,8 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "topics", run: topics::run },
     Command { name: "console-producer", run: console_producer::run },
-    Command { name: "console-consumer", run: console_consumer::run },
-    Command { name: "consumer-groups", run: consumer_groups::run },
     Command { name: "get-offsets", run: get_offsets::run },
     Command { name: "broker-api-versions", run: broker_api_versions::run },
-    Command { name: "zookeeper-shell", run: zookeeper_shell::run },
 ];
 
 fn main() -> ExitCode {

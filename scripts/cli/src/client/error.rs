@@ -18,8 +18,19 @@ pub(crate) enum Error {
     Unsupported(String),
     #[error("Timed out waiting for a node assignment. Call: {0}")]
     NoNode(&'static str),
-    #[error("Call(callName={0}) timed out.")]
-    TimedOut(&'static str),
+    #[error("Topic {topic} not present in metadata after {waited_ms} ms.")]
+    NoTopic { topic: String, waited_ms: u128 },
+    #[error("Invalid topics: [{0}]")]
+    InvalidTopic(String),
+    #[error("The message is {size} bytes when serialized which is larger than {limit}, which is the value of the max.request.size configuration.")]
+    TooLarge { size: usize, limit: usize },
+    #[error("Expiring {count} record(s) for {topic}-{partition}:{waited_ms} ms has passed since batch creation")]
+    Expired {
+        count: usize,
+        topic: String,
+        partition: i32,
+        waited_ms: u128,
+    },
     #[error("No broker with id {0} is known.")]
     UnknownBroker(i32),
     #[error("{}", message.clone().unwrap_or_else(|| default_text(*code)))]
@@ -71,7 +82,11 @@ impl Error {
         let name = match self {
             Self::Server { code, .. } => class_name(*code),
             Self::Unsupported(_) => "UnsupportedVersionException".to_owned(),
-            Self::NoNode(_) | Self::TimedOut(_) => "TimeoutException".to_owned(),
+            Self::NoNode(_) | Self::NoTopic { .. } | Self::Expired { .. } => {
+                "TimeoutException".to_owned()
+            }
+            Self::InvalidTopic(_) => "InvalidTopicException".to_owned(),
+            Self::TooLarge { .. } => "RecordTooLargeException".to_owned(),
             Self::Unreachable(..) | Self::Disconnected(_) | Self::UnknownBroker(_) => {
                 "DisconnectException".to_owned()
             }
@@ -111,7 +126,7 @@ fn class_name(code: i16) -> String {
         Some(E::TopicAlreadyExists) => "TopicExistsException".to_owned(),
         Some(E::RequestTimedOut) => "TimeoutException".to_owned(),
         Some(E::MessageTooLarge) => "RecordTooLargeException".to_owned(),
-        Some(E::NotCoordinator) => "NotCoordinatorException".to_owned(),
+        Some(E::InvalidTopicException) => "InvalidTopicException".to_owned(),
         Some(E::InvalidConfig) => "InvalidConfigurationException".to_owned(),
         Some(E::KafkaStorageError) => "KafkaStorageException".to_owned(),
         Some(error) => format!("{error:?}Exception"),

@@ -12,10 +12,11 @@
 pub(crate) mod admin;
 pub(crate) mod config;
 mod connection;
-pub(crate) mod consumer;
+
 mod error;
 pub(crate) mod metadata;
 pub(crate) mod producer;
+
 
 use std::collections::HashMap;
 use std::fmt;

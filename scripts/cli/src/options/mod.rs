@@ -48,7 +48,7 @@ struct Spec {
 }
 
 /// The options that one command knows.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parser {
     specs: Vec<Spec>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Parser {
 impl Parser {
     /// A parser that knows `--help` and `--version`, as every tool does.
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self { specs: Vec::new() }
             .flag("help", "Show this text.")
             .flag("version", "Show which version of Kafka this tool follows.")
     }
@@ -92,7 +92,7 @@ impl Parser {
     }
 
     /// Gives the option added last a default.
-    pub(crate) fn default(mut self, value: &'static str) -> Self {
+    pub(crate) fn or(mut self, value: &'static str) -> Self {
         if let Some(last) = self.specs.last_mut() {
             last.default = Some(value);
         }
@@ -288,7 +288,7 @@ mod tests {
             .text("topic", "topic", "")
             .int("partitions", "count", "")
             .long("timeout", "ms", "")
-            .default("1000")
+            .or("1000")
             .optional_text("compression-codec", "codec", "")
     }
 
