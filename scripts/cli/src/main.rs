@@ -9,6 +9,7 @@
 mod broker_api_versions;
 mod client;
 mod console;
+mod console_consumer;
 mod console_producer;
 mod failure;
 mod get_offsets;
@@ -32,6 +33,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "topics", run: topics::run },
     Command { name: "console-producer", run: console_producer::run },
+    Command { name: "console-consumer", run: console_consumer::run },
     Command { name: "get-offsets", run: get_offsets::run },
     Command { name: "broker-api-versions", run: broker_api_versions::run },
 ];

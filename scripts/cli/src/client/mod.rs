@@ -15,6 +15,7 @@ mod connection;
 
 mod error;
 pub(crate) mod metadata;
+pub(crate) mod consumer;
 pub(crate) mod producer;
 
 
