@@ -1,0 +1,435 @@
+//! Topics as an administrator sees them: create, extend, mark for deletion.
+//!
+//! The checks, their order and their texts are AdminZkClient's. The values of
+//! the configuration are checked by the caller, who knows the table of keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use super::assignment::{self, Candidate, Start};
+use super::configs::topic_entity;
+use super::znode::{ReplicaAssignment, TopicAssignment, path};
+use super::{Error, Registry, at, new_uuid};
+use crate::model::{BrokerId, TopicId, TopicName};
+use crate::zk::{self, CreateMode, ErrorCode};
+
+/// Whether to do it, or only say whether it could be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Apply,
+    ValidateOnly,
+}
+
+/// Where the replicas go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    Automatic { partitions: i32, replication_factor: i32 },
+    Manual(BTreeMap<i32, Vec<BrokerId>>),
+}
+
+/// A topic to create.
+#[derive(Debug, Clone)]
+pub struct NewTopic {
+    pub name: TopicName,
+    pub placement: Placement,
+    pub config: IndexMap<String, String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateTopicError {
+    #[error("Topic '{0}' is marked for deletion.")]
+    MarkedForDeletion(TopicName),
+    #[error("Topic '{0}' already exists.")]
+    Exists(TopicName),
+    #[error("Topic '{topic}' collides with existing topics: {existing}")]
+    Collides { topic: TopicName, existing: String },
+    #[error(transparent)]
+    Assignment(#[from] assignment::Error),
+    #[error("All partitions should have the same number of replicas")]
+    UnevenReplicas,
+    #[error("Duplicate replica assignment found: {0:?}")]
+    DuplicateReplicas(BTreeMap<i32, Vec<BrokerId>>),
+    #[error("partitions should be a consecutive 0-based integer sequence")]
+    PartitionsNotConsecutive,
+    #[error(transparent)]
+    Registry(#[from] Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AddPartitionsError {
+    #[error("The topic '{0}' does not exist.")]
+    UnknownTopic(TopicName),
+    #[error(
+        "The number of partitions for a topic can only be increased. Topic {topic} currently has \
+         {current} partitions, {wanted} would not be an increase."
+    )]
+    NoIncrease { topic: TopicName, current: usize, wanted: i32 },
+    #[error(
+        "Unexpected existing replica assignment for topic '{0}', partition id 0 is missing."
+    )]
+    NoFirstPartition(TopicName),
+    #[error("Cannot have replication factor of 0 for partition id {0}.")]
+    NoReplicas(i32),
+    #[error(
+        "Duplicate brokers not allowed in replica assignment: {replicas} for partition id {partition}."
+    )]
+    DuplicateReplicas { partition: i32, replicas: String },
+    #[error(
+        "Some brokers specified for partition id {partition} are not available. Specified \
+         brokers: {replicas}, available brokers: {available}."
+    )]
+    UnknownBrokers { partition: i32, replicas: String, available: String },
+    #[error(
+        "Inconsistent replication factor between partitions, partition 0 has {expected} while \
+         partitions [{partitions}] have replication factors [{factors}], respectively."
+    )]
+    UnevenReplicas { expected: usize, partitions: String, factors: String },
+    #[error(transparent)]
+    Assignment(#[from] assignment::Error),
+    #[error(transparent)]
+    Registry(#[from] Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteTopicError {
+    #[error("Topic `{0}` to delete does not exist")]
+    UnknownTopic(TopicName),
+    #[error("topic {0} is already marked for deletion")]
+    AlreadyMarked(TopicName),
+    #[error(transparent)]
+    Registry(#[from] Error),
+}
+
+impl Registry {
+    /// Creates a topic: configuration first, then the topic's node, upon which
+    /// the controller creates the partitions. Returns what was (or, when only
+    /// validated, would be) written.
+    pub async fn create_topic(
+        &self,
+        topic: &NewTopic,
+        brokers: &[Candidate],
+        mode: Mode,
+    ) -> Result<TopicAssignment, CreateTopicError> {
+        let name = &topic.name;
+        self.check_name_is_free(name).await?;
+        let replicas = place(&topic.placement, brokers)?;
+        check_replicas(&replicas)?;
+        let partitions =
+            replicas.into_iter().map(|(p, replicas)| (p, ReplicaAssignment::of(replicas))).collect();
+        let assignment = TopicAssignment { topic_id: Some(new_uuid()), partitions };
+        if mode == Mode::ValidateOnly {
+            return Ok(assignment);
+        }
+        self.write_config(&topic_entity(name), &topic.config).await?;
+        self.write_new_topic(name, &assignment).await?;
+        tracing::info!(topic = %name, partitions = assignment.partitions.len(), "created the topic");
+        Ok(assignment)
+    }
+
+    async fn check_name_is_free(&self, name: &TopicName) -> Result<(), CreateTopicError> {
+        if self.is_marked_for_deletion(name).await? {
+            return Err(CreateTopicError::MarkedForDeletion(name.clone()));
+        }
+        if self.topic_exists(name).await? {
+            return Err(CreateTopicError::Exists(name.clone()));
+        }
+        if !name.as_str().contains(['.', '_']) {
+            return Ok(());
+        }
+        let all = self.topics(None).await?;
+        if all.contains(name) {
+            return Err(CreateTopicError::Exists(name.clone()));
+        }
+        let existing: Vec<&str> =
+            all.iter().filter(|other| name.collides_with(other)).map(TopicName::as_str).collect();
+        if existing.is_empty() {
+            return Ok(());
+        }
+        Err(CreateTopicError::Collides { topic: name.clone(), existing: existing.join(", ") })
+    }
+
+    async fn write_new_topic(
+        &self,
+        name: &TopicName,
+        assignment: &TopicAssignment,
+    ) -> Result<(), CreateTopicError> {
+        let path = path::topic(name);
+        let data = Bytes::from(assignment.encode());
+        let create = || self.client.create(&path, Some(data.clone()), CreateMode::Persistent);
+        match self.client.retry(create).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is(ErrorCode::NodeExists) => {
+                // Ours, if the reply of the first attempt was lost.
+                match self.topic(name).await? {
+                    Some(found) if found.topic_id == assignment.topic_id => Ok(()),
+                    _ => Err(CreateTopicError::Exists(name.clone())),
+                }
+            }
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    /// Raises the number of partitions to `total`; `new` places the added ones,
+    /// in order. Returns the whole assignment.
+    pub async fn add_partitions(
+        &self,
+        name: &TopicName,
+        total: i32,
+        new: Option<&[Vec<BrokerId>]>,
+        brokers: &[Candidate],
+        mode: Mode,
+    ) -> Result<TopicAssignment, AddPartitionsError> {
+        let path = path::topic(name);
+        loop {
+            let Some((data, stat)) = self.read(&path).await? else {
+                return Err(AddPartitionsError::UnknownTopic(name.clone()));
+            };
+            let mut assignment = at(&path, TopicAssignment::decode(&data))?;
+            let added = extend(name, &assignment, total, new, brokers)?;
+            let added = added.into_iter().map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
+            assignment.partitions.extend(added);
+            if mode == Mode::ValidateOnly {
+                return Ok(assignment);
+            }
+            let data = Bytes::from(assignment.encode());
+            // Kafka overwrites blindly; the version keeps two callers apart.
+            match self.client.set_data(&path, data, stat.version).await {
+                Ok(_) => return Ok(assignment),
+                Err(error) if error.is(ErrorCode::BadVersion) => {}
+                Err(zk::Error::ConnectionLoss) => {
+                    let now = self.topic(name).await?;
+                    if now.as_ref() == Some(&assignment) {
+                        return Ok(assignment);
+                    }
+                }
+                Err(error) => return Err(Error::from(error).into()),
+            }
+        }
+    }
+
+    /// Asks the controller to delete a topic.
+    pub async fn delete_topic(&self, name: &TopicName) -> Result<(), DeleteTopicError> {
+        if !self.topic_exists(name).await? {
+            return Err(DeleteTopicError::UnknownTopic(name.clone()));
+        }
+        let path = path::delete_topic(name);
+        match self.client.create(&path, None, CreateMode::Persistent).await {
+            Ok(_) => Ok(()),
+            Err(zk::Error::ConnectionLoss) => {
+                let create = || self.client.create(&path, None, CreateMode::Persistent);
+                match self.client.retry(create).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.is(ErrorCode::NodeExists) => Ok(()),
+                    Err(error) => Err(Error::from(error).into()),
+                }
+            }
+            Err(error) if error.is(ErrorCode::NodeExists) => {
+                Err(DeleteTopicError::AlreadyMarked(name.clone()))
+            }
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    /// One topic's id and assignment.
+    pub async fn topic(&self, name: &TopicName) -> Result<Option<TopicAssignment>, Error> {
+        let found = self.assignments(std::slice::from_ref(name), None).await?;
+        Ok(found.into_iter().next().map(|(_, assignment)| assignment))
+    }
+
+    pub async fn topic_id(&self, name: &TopicName) -> Result<Option<TopicId>, Error> {
+        Ok(self.topic(name).await?.and_then(|assignment| assignment.topic_id))
+    }
+
+    pub async fn topic_exists(&self, name: &TopicName) -> Result<bool, Error> {
+        let path = path::topic(name);
+        Ok(self.client.retry(|| self.client.exists(&path, None)).await?.is_some())
+    }
+
+    pub async fn is_marked_for_deletion(&self, name: &TopicName) -> Result<bool, Error> {
+        let path = path::delete_topic(name);
+        Ok(self.client.retry(|| self.client.exists(&path, None)).await?.is_some())
+    }
+}
+
+fn place(
+    placement: &Placement,
+    brokers: &[Candidate],
+) -> Result<BTreeMap<i32, Vec<BrokerId>>, assignment::Error> {
+    match placement {
+        Placement::Manual(replicas) => Ok(replicas.clone()),
+        Placement::Automatic { partitions, replication_factor } => {
+            let start = Start::random(brokers.len());
+            assignment::assign(&usable_racks(brokers), *partitions, *replication_factor, start)
+        }
+    }
+}
+
+/// Brokers by id; racks count only if every broker has one.
+fn usable_racks(brokers: &[Candidate]) -> Vec<Candidate> {
+    let all_have_racks = brokers.iter().all(|broker| broker.rack.is_some());
+    let mut usable = brokers.to_vec();
+    if !all_have_racks {
+        usable.iter_mut().for_each(|broker| broker.rack = None);
+    }
+    usable.sort_unstable_by_key(|broker| broker.id);
+    usable
+}
+
+fn check_replicas(partitions: &BTreeMap<i32, Vec<BrokerId>>) -> Result<(), CreateTopicError> {
+    let sizes: BTreeSet<usize> = partitions.values().map(Vec::len).collect();
+    if sizes.len() != 1 {
+        return Err(CreateTopicError::UnevenReplicas);
+    }
+    if sizes.contains(&0) {
+        return Err(assignment::Error::NoReplicas.into());
+    }
+    if partitions.values().any(has_duplicates) {
+        return Err(CreateTopicError::DuplicateReplicas(partitions.clone()));
+    }
+    if !partitions.keys().copied().eq((0..).take(partitions.len())) {
+        return Err(CreateTopicError::PartitionsNotConsecutive);
+    }
+    Ok(())
+}
+
+fn has_duplicates(replicas: &Vec<BrokerId>) -> bool {
+    replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len()
+}
+
+/// The replicas of the partitions to add.
+fn extend(
+    name: &TopicName,
+    existing: &TopicAssignment,
+    total: i32,
+    new: Option<&[Vec<BrokerId>]>,
+    brokers: &[Candidate],
+) -> Result<BTreeMap<i32, Vec<BrokerId>>, AddPartitionsError> {
+    let first = existing
+        .partitions
+        .get(&0)
+        .ok_or_else(|| AddPartitionsError::NoFirstPartition(name.clone()))?;
+    let current = existing.partitions.len();
+    let first_new = i32::try_from(current).unwrap_or(i32::MAX);
+    let added = total.saturating_sub(first_new);
+    if added <= 0 {
+        let topic = name.clone();
+        return Err(AddPartitionsError::NoIncrease { topic, current, wanted: total });
+    }
+    let factor = first.replicas.len();
+    if let Some(new) = new {
+        let proposed: BTreeMap<i32, Vec<BrokerId>> = (first_new..).zip(new.to_vec()).collect();
+        check_added(&proposed, factor, brokers)?;
+        return Ok(proposed);
+    }
+    let brokers = usable_racks(brokers);
+    let head = first.replicas.first().copied().unwrap_or(0);
+    let index = brokers.iter().position(|broker| broker.id >= head).unwrap_or(0);
+    let start = Start { index, shift: index, partition: first_new };
+    let factor = i32::try_from(factor).unwrap_or(i32::MAX);
+    Ok(assignment::assign(&brokers, added, factor, start)?)
+}
+
+fn check_added(
+    proposed: &BTreeMap<i32, Vec<BrokerId>>,
+    expected: usize,
+    brokers: &[Candidate],
+) -> Result<(), AddPartitionsError> {
+    let available: BTreeSet<BrokerId> = brokers.iter().map(|broker| broker.id).collect();
+    for (&partition, replicas) in proposed {
+        if replicas.is_empty() {
+            return Err(AddPartitionsError::NoReplicas(partition));
+        }
+        if has_duplicates(replicas) {
+            let replicas = join(replicas);
+            return Err(AddPartitionsError::DuplicateReplicas { partition, replicas });
+        }
+        if !replicas.iter().all(|id| available.contains(id)) {
+            return Err(AddPartitionsError::UnknownBrokers {
+                partition,
+                replicas: join(replicas),
+                available: join(&available),
+            });
+        }
+    }
+    let uneven = proposed.iter().filter(|(_, replicas)| replicas.len() != expected);
+    let (partitions, factors): (Vec<i32>, Vec<usize>) =
+        uneven.map(|(partition, replicas)| (*partition, replicas.len())).unzip();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    Err(AddPartitionsError::UnevenReplicas {
+        expected,
+        partitions: join(&partitions),
+        factors: join(&factors),
+    })
+}
+
+fn join<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manual(partitions: &[(i32, &[i32])]) -> BTreeMap<i32, Vec<i32>> {
+        partitions.iter().map(|(p, replicas)| (*p, replicas.to_vec())).collect()
+    }
+
+    fn candidates(ids: &[i32]) -> Vec<Candidate> {
+        ids.iter().map(|id| Candidate { id: *id, rack: None }).collect()
+    }
+
+    #[test]
+    fn manual_assignments_are_judged_as_in_kafka() {
+        let table: [(&[(i32, &[i32])], &str); 5] = [
+            (&[], "All partitions should have the same number of replicas"),
+            (&[(0, &[1]), (1, &[1, 2])], "All partitions should have the same number of replicas"),
+            (&[(0, &[1, 1])], "Duplicate replica assignment found: {0: [1, 1]}"),
+            (&[(1, &[1])], "partitions should be a consecutive 0-based integer sequence"),
+            (&[(0, &[])], "Replication factor must be larger than 0."),
+        ];
+        for (partitions, text) in table {
+            assert_eq!(check_replicas(&manual(partitions)).unwrap_err().to_string(), text);
+        }
+        assert!(check_replicas(&manual(&[(0, &[1, 2]), (1, &[2, 1])])).is_ok());
+    }
+
+    #[test]
+    fn added_partitions_are_judged_as_in_kafka() {
+        let name = TopicName::new("t").unwrap();
+        let existing = TopicAssignment {
+            topic_id: None,
+            partitions: BTreeMap::from([(0, ReplicaAssignment::of(vec![2]))]),
+        };
+        let brokers = candidates(&[1, 2, 3]);
+        let refuse = |total, new: Option<&[Vec<i32>]>| {
+            extend(&name, &existing, total, new, &brokers).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refuse(1, None),
+            "The number of partitions for a topic can only be increased. Topic t currently has 1 \
+             partitions, 1 would not be an increase."
+        );
+        assert_eq!(
+            refuse(2, Some(&[vec![9]])),
+            "Some brokers specified for partition id 1 are not available. Specified brokers: 9, \
+             available brokers: 1, 2, 3."
+        );
+        assert_eq!(
+            refuse(2, Some(&[vec![1, 2]])),
+            "Inconsistent replication factor between partitions, partition 0 has 1 while \
+             partitions [1] have replication factors [2], respectively."
+        );
+        assert_eq!(
+            refuse(2, Some(&[vec![1, 1]])),
+            "Duplicate brokers not allowed in replica assignment: 1, 1 for partition id 1."
+        );
+        assert_eq!(refuse(2, Some(&[vec![]])), "Cannot have replication factor of 0 for partition id 1.");
+        let added = extend(&name, &existing, 3, None, &brokers).unwrap();
+        assert_eq!(added, manual(&[(1, &[3]), (2, &[1])]));
+    }
+}
