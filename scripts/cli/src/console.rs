@@ -40,7 +40,7 @@ fn log(level: &str, text: &dyn Display, logger: &str) {
 }
 
 /// `2026-11-21 12:29:04,871` in UTC.
-pub(crate) fn timestamp(wall_ms: i64) -> String {
+fn timestamp(wall_ms: i64) -> String {
     let (days, ms) = (wall_ms.div_euclid(86_400_000), wall_ms.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
@@ -48,8 +48,24 @@ pub(crate) fn timestamp(wall_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02},{milli:03}")
 }
 
+/// `Sat Nov 21 12:26:46 UTC 2026`, as Java prints a date.
+pub(crate) fn date(wall_ms: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let days = wall_ms.div_euclid(86_400_000);
+    let (year, month, day) = civil(days);
+    let nth = |index: i64| usize::try_from(index).unwrap_or_default();
+    let stamp = timestamp(wall_ms);
+    let time = stamp.get(11..19).unwrap_or_default();
+    let weekday = DAYS[nth(days.rem_euclid(7))];
+    let month = MONTHS[nth(month - 1) % MONTHS.len()];
+    format!("{weekday} {month} {day:02} {time} UTC {year}")
+}
+
 /// Year, month and day of a count of days since 1970 (proleptic Gregorian).
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

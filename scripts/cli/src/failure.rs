@@ -24,8 +24,8 @@ impl Failure {
         Self::new("")
     }
 
-    /// Ends silently with the exit code of a signal.
-    pub(crate) fn interrupted(code: u8) -> Self {
+    /// Ends with `code`; everything was said already.
+    pub(crate) fn silent(code: u8) -> Self {
         Self {
             text: String::new(),
             code,
@@ -35,6 +35,11 @@ impl Failure {
     /// Ends with exit code 1 after `message` and the table of options.
     pub(crate) fn usage(parser: &Parser, message: impl ToString) -> Self {
         Self::new(parser.usage(&message.to_string()).trim_end_matches('\n'))
+    }
+
+    /// The same end without its text, which was said.
+    pub(crate) fn told_already(self) -> Self {
+        Self::silent(self.code)
     }
 
     /// Says what is to be said; the exit code is the process's.

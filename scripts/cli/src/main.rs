@@ -17,6 +17,8 @@ mod options;
 mod runtime;
 mod text;
 mod topics;
+mod zookeeper;
+mod zookeeper_shell;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -36,6 +38,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "console-consumer", run: console_consumer::run },
     Command { name: "get-offsets", run: get_offsets::run },
     Command { name: "broker-api-versions", run: broker_api_versions::run },
+    Command { name: "zookeeper-shell", run: zookeeper_shell::run },
 ];
 
 fn main() -> ExitCode {

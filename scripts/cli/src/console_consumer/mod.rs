@@ -55,7 +55,7 @@ async fn consume(arguments: &Arguments, mut consumer: Consumer) -> Outcome {
     match ended {
         End::Normal => Ok(()),
         End::Failed => Err(Failure::told()),
-        End::Interrupted => Err(Failure::interrupted(INTERRUPTED)),
+        End::Interrupted => Err(Failure::silent(INTERRUPTED)),
     }
 }
 

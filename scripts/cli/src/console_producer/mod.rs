@@ -36,7 +36,7 @@ async fn produce(arguments: Arguments) -> Outcome {
         let due = producer.flush_in();
         let next = tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => break Err(Failure::interrupted(INTERRUPTED)),
+            _ = tokio::signal::ctrl_c() => break Err(Failure::silent(INTERRUPTED)),
             line = lines.recv() => line,
             () = sleep_if(due) => {
                 tell(&arguments.topic, &producer.flush().await);

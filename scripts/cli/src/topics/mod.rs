@@ -10,6 +10,7 @@
 mod arguments;
 mod brokers;
 mod description;
+mod topic_configs;
 mod zookeeper;
 
 use crate::console;
