@@ -14,9 +14,19 @@ use crate::{runtime, text};
 
 pub(crate) fn run(words: &[String]) -> Outcome {
     let parser = Parser::new()
-        .text("bootstrap-server", "server(s) to use for bootstrapping", "One or more brokers, as host:port,host:port.")
-        .text("command-config", "command config property file", "A properties file with settings for the connection to the brokers.");
-    let options = parser.parse(words).map_err(|error| Failure::usage(&parser, error))?;
+        .text(
+            "bootstrap-server",
+            "server(s) to use for bootstrapping",
+            "One or more brokers, as host:port,host:port.",
+        )
+        .text(
+            "command-config",
+            "command config property file",
+            "A properties file with settings for the connection to the brokers.",
+        );
+    let options = parser
+        .parse(words)
+        .map_err(|error| Failure::usage(&parser, error))?;
     if options.is_empty() || options.has("help") {
         let purpose = "This tool helps to retrieve broker version information.";
         return Err(Failure::usage(&parser, purpose));
@@ -32,7 +42,10 @@ pub(crate) fn run(words: &[String]) -> Outcome {
         Some(path) => Settings::load(path).map_err(Failure::new)?,
         None => Settings::default(),
     };
-    settings.set("bootstrap.servers", options.text("bootstrap-server").unwrap_or_default());
+    settings.set(
+        "bootstrap.servers",
+        options.text("bootstrap-server").unwrap_or_default(),
+    );
     let config = Config::from_settings(&settings, "AdminClient", "admin").map_err(Failure::new)?;
     runtime::block_on(print_all(Client::new(config)))
 }
@@ -140,9 +153,22 @@ mod tests {
         ];
         let text = table(&versions.into_iter().collect());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[..3], ["(", "\tProduce(0): 0 to 9 [usable: 9],", "\tFetch(1): UNSUPPORTED,"]);
-        assert!(lines.contains(&"\tUpdateMetadata(6): 0 to 8 [usable: 8],"), "{text}");
-        assert!(lines.contains(&"\tApiVersions(18): 4 [usable: 4],"), "{text}");
+        assert_eq!(
+            lines[..3],
+            [
+                "(",
+                "\tProduce(0): 0 to 9 [usable: 9],",
+                "\tFetch(1): UNSUPPORTED,"
+            ]
+        );
+        assert!(
+            lines.contains(&"\tUpdateMetadata(6): 0 to 8 [usable: 8],"),
+            "{text}"
+        );
+        assert!(
+            lines.contains(&"\tApiVersions(18): 4 [usable: 4],"),
+            "{text}"
+        );
         assert_eq!(lines[lines.len() - 2..], ["\tUNKNOWN(250): 0 to 1", ")"]);
     }
 

@@ -41,7 +41,10 @@ fn log(level: &str, text: &dyn Display, logger: &str) {
 
 /// `2026-11-21 12:29:04,871` in UTC.
 fn timestamp(wall_ms: i64) -> String {
-    let (days, ms) = (wall_ms.div_euclid(86_400_000), wall_ms.rem_euclid(86_400_000));
+    let (days, ms) = (
+        wall_ms.div_euclid(86_400_000),
+        wall_ms.rem_euclid(86_400_000),
+    );
     let (year, month, day) = civil(days);
     let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
     let (second, milli) = (ms / 1000 % 60, ms % 1000);

@@ -25,9 +25,14 @@ pub(crate) fn run(words: &[String]) -> Outcome {
         console::say(text::version());
         return Ok(());
     }
-    let servers = options.text("bootstrap-server").or_else(|| options.text("broker-list"));
+    let servers = options
+        .text("bootstrap-server")
+        .or_else(|| options.text("broker-list"));
     let Some(servers) = servers else {
-        return Err(Failure::usage(&parser, "Missing required argument \"[bootstrap-server]\""));
+        return Err(Failure::usage(
+            &parser,
+            "Missing required argument \"[bootstrap-server]\"",
+        ));
     };
     text::validate_bootstrap(servers).map_err(|error| Failure::usage(&parser, error))?;
     let mut settings = match options.text("command-config") {
@@ -35,7 +40,8 @@ pub(crate) fn run(words: &[String]) -> Outcome {
         None => Settings::default(),
     };
     settings.set("bootstrap.servers", servers);
-    let config = Config::from_settings(&settings, "AdminClient", "GetOffsetShell").map_err(occurred)?;
+    let config =
+        Config::from_settings(&settings, "AdminClient", "GetOffsetShell").map_err(occurred)?;
     let timestamp = timestamp(options.text("time").unwrap_or("latest")).map_err(occurred)?;
     let rules = rules(&options).map_err(occurred)?;
     let hides_internal = options.has("exclude-internal-topics");
@@ -81,11 +87,18 @@ async fn print_offsets(
     };
     let mut wanted: Vec<(String, i32)> = described
         .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|at| (topic.name.clone(), at.index)))
+        .flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .map(|at| (topic.name.clone(), at.index))
+        })
         .filter(|(name, partition)| rules.iter().any(|rule| rule.allows(name, *partition)))
         .collect();
     if wanted.is_empty() {
-        return Err(occurred("Could not match any topic-partitions with the specified filters"));
+        return Err(occurred(
+            "Could not match any topic-partitions with the specified filters",
+        ));
     }
     wanted.sort_by_key(|(name, partition)| format!("{name}-{partition}"));
     for (name, partition) in wanted {
@@ -143,7 +156,9 @@ impl Rule {
 fn rules(options: &Options) -> Result<Vec<Rule>, String> {
     if let Some(list) = options.text("topic-partitions") {
         if options.has("topic") || options.has("partitions") {
-            return Err("--topic-partitions cannot be used with --topic or --partitions".to_owned());
+            return Err(
+                "--topic-partitions cannot be used with --topic or --partitions".to_owned(),
+            );
         }
         return list.split(',').map(rule).collect();
     }
@@ -168,7 +183,12 @@ fn rule(written: &str) -> Result<Rule, String> {
     let form = Regex::new("^([^:,]*)(?::(?:([0-9]*)|(?:([0-9]*)-([0-9]*))))?$")
         .map_err(|error| error.to_string())?;
     let found = form.captures(written).ok_or_else(invalid)?;
-    let part = |index| found.get(index).map(|part| part.as_str()).filter(|part| !part.is_empty());
+    let part = |index| {
+        found
+            .get(index)
+            .map(|part| part.as_str())
+            .filter(|part| !part.is_empty())
+    };
     let number = |index, absent| match part(index) {
         Some(digits) => digits.parse().map_err(|_| invalid()),
         None => Ok(absent),
@@ -201,9 +221,16 @@ mod tests {
             (":1", "anything", 1, true),
         ];
         for (written, topic, partition, allowed) in cases {
-            assert_eq!(rule(written).unwrap().allows(topic, partition), allowed, "{written}");
+            assert_eq!(
+                rule(written).unwrap().allows(topic, partition),
+                allowed,
+                "{written}"
+            );
         }
-        assert_eq!(rule("a:x").err().unwrap(), "Invalid rule specification: a:x");
+        assert_eq!(
+            rule("a:x").err().unwrap(),
+            "Invalid rule specification: a:x"
+        );
     }
 
     #[test]
@@ -211,6 +238,10 @@ mod tests {
         assert_eq!(timestamp("latest"), Ok(-1));
         assert_eq!(timestamp("-2"), Ok(-2));
         assert_eq!(timestamp("1700000000000"), Ok(1_700_000_000_000));
-        assert!(timestamp("xx").unwrap_err().starts_with("Malformed time argument xx."));
+        assert!(
+            timestamp("xx")
+                .unwrap_err()
+                .starts_with("Malformed time argument xx.")
+        );
     }
 }

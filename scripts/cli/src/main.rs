@@ -11,6 +11,7 @@ mod client;
 mod console;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod failure;
 mod get_offsets;
 mod options;
@@ -33,12 +34,34 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "topics", run: topics::run },
-    Command { name: "console-producer", run: console_producer::run },
-    Command { name: "console-consumer", run: console_consumer::run },
-    Command { name: "get-offsets", run: get_offsets::run },
-    Command { name: "broker-api-versions", run: broker_api_versions::run },
-    Command { name: "zookeeper-shell", run: zookeeper_shell::run },
+    Command {
+        name: "topics",
+        run: topics::run,
+    },
+    Command {
+        name: "console-producer",
+        run: console_producer::run,
+    },
+    Command {
+        name: "console-consumer",
+        run: console_consumer::run,
+    },
+    Command {
+        name: "consumer-groups",
+        run: consumer_groups::run,
+    },
+    Command {
+        name: "get-offsets",
+        run: get_offsets::run,
+    },
+    Command {
+        name: "broker-api-versions",
+        run: broker_api_versions::run,
+    },
+    Command {
+        name: "zookeeper-shell",
+        run: zookeeper_shell::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -68,13 +91,18 @@ fn dispatch(arguments: impl Iterator<Item = OsString>) -> Outcome {
             console::say(text::version());
             Ok(())
         }
-        None => Err(Failure::new(format!("kafka: there is no command '{first}'\n{}", usage()))),
+        None => Err(Failure::new(format!(
+            "kafka: there is no command '{first}'\n{}",
+            usage()
+        ))),
     }
 }
 
 /// `/usr/bin/kafka-topics.sh` → `topics`.
 fn command_of(called_as: &str) -> &str {
-    let base = Path::new(called_as).file_name().and_then(|name| name.to_str());
+    let base = Path::new(called_as)
+        .file_name()
+        .and_then(|name| name.to_str());
     let base = base.unwrap_or_default();
     let base = base.strip_suffix(".sh").unwrap_or(base);
     base.strip_prefix("kafka-").unwrap_or(base)
@@ -86,7 +114,10 @@ fn find(name: &str) -> Option<&'static Command> {
 
 fn usage() -> String {
     let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    format!("usage: kafka COMMAND [OPTION]...\ncommands: {}", names.join(", "))
+    format!(
+        "usage: kafka COMMAND [OPTION]...\ncommands: {}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -95,8 +126,16 @@ mod tests {
 
     #[test]
     fn the_name_of_the_binary_is_a_command() {
-        for name in ["kafka-topics", "/opt/x/kafka-topics.sh", "./kafka-topics.sh"] {
-            assert_eq!(find(command_of(name)).map(|found| found.name), Some("topics"), "{name}");
+        for name in [
+            "kafka-topics",
+            "/opt/x/kafka-topics.sh",
+            "./kafka-topics.sh",
+        ] {
+            assert_eq!(
+                find(command_of(name)).map(|found| found.name),
+                Some("topics"),
+                "{name}"
+            );
         }
         let shell = find(command_of("zookeeper-shell.sh"));
         assert_eq!(shell.map(|found| found.name), Some("zookeeper-shell"));

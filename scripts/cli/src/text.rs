@@ -85,7 +85,12 @@ mod tests {
     #[test]
     fn filters_match_whole_names() {
         let filter = TopicFilter::new("conf.*,a\\.b").unwrap();
-        for (name, fits) in [("conf", true), ("conf2", true), ("a.b", true), ("axb", false)] {
+        for (name, fits) in [
+            ("conf", true),
+            ("conf2", true),
+            ("a.b", true),
+            ("axb", false),
+        ] {
             assert_eq!(filter.allows(name), fits, "{name}");
         }
         assert!(!TopicFilter::new("b").unwrap().allows("abc"));
@@ -95,7 +100,15 @@ mod tests {
     #[test]
     fn bootstrap_lists() {
         assert!(validate_bootstrap("a:1,b:2").is_ok());
-        assert!(validate_bootstrap("foo").unwrap_err().starts_with("Please provide valid"));
-        assert!(validate_bootstrap("").unwrap_err().starts_with("Error while validating"));
+        assert!(
+            validate_bootstrap("foo")
+                .unwrap_err()
+                .starts_with("Please provide valid")
+        );
+        assert!(
+            validate_bootstrap("")
+                .unwrap_err()
+                .starts_with("Error while validating")
+        );
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Error {
 pub(crate) async fn connect(servers: &str) -> Result<Client, Error> {
     let servers: ConnectString = servers.parse()?;
     let client = Client::connect(Config::new(servers, common::clock::system()));
-    client.wait_connected(CONNECT_LIMIT).await.map_err(Error::Unreachable)?;
+    client
+        .wait_connected(CONNECT_LIMIT)
+        .await
+        .map_err(Error::Unreachable)?;
     Ok(client)
 }

@@ -103,7 +103,9 @@ impl Client {
     /// Describes topics by name, in the order of their names.
     pub(crate) async fn describe_topics(&self, names: &[String]) -> Result<Vec<Topic>, Error> {
         self.retrying("describeTopics", async || {
-            let answer = self.refresh(Topics::Named(names), AutoCreate::Never).await?;
+            let answer = self
+                .refresh(Topics::Named(names), AutoCreate::Never)
+                .await?;
             topics_of(&answer.topics)
         })
         .await
@@ -220,7 +222,11 @@ impl Client {
                 .iter()
                 .map(|entry| ConfigEntry {
                     name: entry.name.to_string(),
-                    value: entry.value.as_ref().map_or("null", StrBytes::as_str).to_owned(),
+                    value: entry
+                        .value
+                        .as_ref()
+                        .map_or("null", StrBytes::as_str)
+                        .to_owned(),
                     is_default: entry.config_source == SOURCE_DEFAULT,
                 })
                 .collect();
@@ -295,7 +301,11 @@ impl Client {
                     .with_timeout_ms(timeout_ms)
             })
             .await?;
-        let found = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
+        let found = answer
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .next();
         let Some(found) = found else {
             return Ok(None);
         };
@@ -327,7 +337,8 @@ impl Client {
         let timeout_ms = self.request_timeout_ms();
         // The broker waits `timeout_ms` for the change and then still answers.
         let limit = self.config().request_timeout * 2;
-        self.call_within(&controller, Lane::Control, limit, |_| build(timeout_ms)).await
+        self.call_within(&controller, Lane::Control, limit, |_| build(timeout_ms))
+            .await
     }
 
     async fn find_controller(&self, call: &'static str) -> Result<super::Endpoint, Error> {

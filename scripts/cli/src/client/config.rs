@@ -185,8 +185,14 @@ mod tests {
         assert_eq!(bootstrap("a:1, b:2,"), Ok(vec!["a:1".into(), "b:2".into()]));
         assert_eq!(bootstrap("PLAINTEXT://h:9092"), Ok(vec!["h:9092".into()]));
         assert_eq!(bootstrap("[::1]:9092"), Ok(vec!["::1:9092".into()]));
-        assert_eq!(bootstrap("foo"), Err("Invalid url in bootstrap.servers: foo".into()));
-        assert_eq!(bootstrap("foo:x"), Err("Invalid url in bootstrap.servers: foo:x".into()));
+        assert_eq!(
+            bootstrap("foo"),
+            Err("Invalid url in bootstrap.servers: foo".into())
+        );
+        assert_eq!(
+            bootstrap("foo:x"),
+            Err("Invalid url in bootstrap.servers: foo:x".into())
+        );
         assert!(bootstrap("").is_err());
     }
 
@@ -203,7 +209,9 @@ mod tests {
         assert_eq!(config.client_id, "mine");
         settings.set("retry.backoff.ms", "abc");
         assert_eq!(
-            Config::from_settings(&settings, "Producer", "x").unwrap_err().to_string(),
+            Config::from_settings(&settings, "Producer", "x")
+                .unwrap_err()
+                .to_string(),
             "Invalid value abc for configuration retry.backoff.ms: Not a number of type LONG"
         );
     }

@@ -78,14 +78,22 @@ impl Connection {
     /// Whether the broker has hung up (or said something nobody asked for).
     pub(super) fn is_closed(&self) -> bool {
         let mut byte = [0; 1];
-        self.writer.as_ref().peek(&mut byte).now_or_never().is_some()
+        self.writer
+            .as_ref()
+            .peek(&mut byte)
+            .now_or_never()
+            .is_some()
     }
 
     async fn learn_versions(&mut self) -> Result<(), Error> {
         let mut version = API_VERSIONS_NEWEST;
         loop {
-            let mut body = self.exchange(ApiKey::ApiVersions, version, &question()).await?;
-            let code = body.first_chunk::<2>().map(|code| i16::from_be_bytes(*code));
+            let mut body = self
+                .exchange(ApiKey::ApiVersions, version, &question())
+                .await?;
+            let code = body
+                .first_chunk::<2>()
+                .map(|code| i16::from_be_bytes(*code));
             let unknown = code == Some(ResponseError::UnsupportedVersion.code());
             let answer = ApiVersionsResponse::decode(&mut body, if unknown { 0 } else { version })
                 .map_err(|error| self.malformed(error))?;
@@ -207,7 +215,9 @@ fn encode<R: Request>(
         |error: kafka_protocol::error::ProtoError| Error::Unwritable(error.to_string());
     let mut frame = BytesMut::new();
     frame.put_i32(0);
-    header.encode(&mut frame, header_version).map_err(unwritable)?;
+    header
+        .encode(&mut frame, header_version)
+        .map_err(unwritable)?;
     request.encode(&mut frame, version).map_err(unwritable)?;
     let length = i32::try_from(frame.len() - size_of::<i32>())
         .map_err(|_| Error::Unwritable("it is larger than 2 GB".to_owned()))?;

@@ -22,9 +22,13 @@ pub(crate) enum Error {
     NoTopic { topic: String, waited_ms: u128 },
     #[error("Invalid topics: [{0}]")]
     InvalidTopic(String),
-    #[error("The message is {size} bytes when serialized which is larger than {limit}, which is the value of the max.request.size configuration.")]
+    #[error(
+        "The message is {size} bytes when serialized which is larger than {limit}, which is the value of the max.request.size configuration."
+    )]
     TooLarge { size: usize, limit: usize },
-    #[error("Expiring {count} record(s) for {topic}-{partition}:{waited_ms} ms has passed since batch creation")]
+    #[error(
+        "Expiring {count} record(s) for {topic}-{partition}:{waited_ms} ms has passed since batch creation"
+    )]
     Expired {
         count: usize,
         topic: String,
@@ -204,7 +208,10 @@ mod tests {
         assert!(told.is(ResponseError::TopicAlreadyExists));
         let silent = Error::check(7, None).unwrap_err();
         assert_eq!(silent.to_string(), "The request timed out.");
-        assert_eq!(silent.class(), "org.apache.kafka.common.errors.TimeoutException");
+        assert_eq!(
+            silent.class(),
+            "org.apache.kafka.common.errors.TimeoutException"
+        );
         assert!(silent.is_retriable());
         assert!(Error::check(0, None).is_ok());
     }

@@ -73,7 +73,11 @@ impl Metadata {
 
 /// The name in an answer; empty when the broker left it out.
 pub(crate) fn topic_name(topic: &MetadataResponseTopic) -> String {
-    topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default()
+    topic
+        .name
+        .as_ref()
+        .map(|name| name.0.to_string())
+        .unwrap_or_default()
 }
 
 /// A name as requests carry it.
@@ -177,7 +181,9 @@ fn metadata_request(topics: Topics<'_>, auto_create: AutoCreate, version: i16) -
                 .collect(),
         ),
         Topics::ById(id) => Some(vec![
-            MetadataRequestTopic::default().with_topic_id(id).with_name(None),
+            MetadataRequestTopic::default()
+                .with_topic_id(id)
+                .with_name(None),
         ]),
     };
     MetadataRequest::default()

@@ -13,11 +13,11 @@ pub(crate) mod admin;
 pub(crate) mod config;
 mod connection;
 
-mod error;
-pub(crate) mod metadata;
 pub(crate) mod consumer;
+mod error;
+pub(crate) mod groups;
+pub(crate) mod metadata;
 pub(crate) mod producer;
-
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,7 +28,9 @@ use common::clock::SharedClock;
 use kafka_protocol::protocol::Request;
 
 pub(crate) use config::Config;
-pub(crate) use connection::{VersionRange, Versions};
+#[cfg(test)]
+pub(crate) use connection::VersionRange;
+pub(crate) use connection::Versions;
 pub(crate) use error::{Error, code_name};
 
 use crate::console;
@@ -92,7 +94,10 @@ impl Client {
             return;
         };
         let now = self.now();
-        let mut last = self.last_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| now >= last + TELL_INTERVAL) {
             *last = Some(now);
             self.warn(format_args!(

@@ -39,7 +39,9 @@ impl Arguments {
     pub(super) fn parse(words: &[String]) -> Result<Option<Self>, Failure> {
         let parser = parser();
         let usage = |message: String| Failure::usage(&parser, message);
-        let options = parser.parse(words).map_err(|error| usage(error.to_string()))?;
+        let options = parser
+            .parse(words)
+            .map_err(|error| usage(error.to_string()))?;
         if options.is_empty() || options.has("help") {
             return Err(usage(PURPOSE.to_owned()));
         }
@@ -60,7 +62,9 @@ impl Arguments {
             settings,
             formatter: formatter(&options).map_err(usage)?,
             messages_max: messages_max.and_then(|count| u64::try_from(count).ok()),
-            timeout: timeout.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
+            timeout: timeout
+                .and_then(|ms| u64::try_from(ms).ok())
+                .map(Duration::from_millis),
             skips_errors: options.has("skip-message-on-error"),
             tells_events: options.has("enable-systest-events"),
         }))
@@ -81,7 +85,9 @@ enum Refused {
 }
 
 fn pattern(options: &Options) -> Option<&str> {
-    options.text("include").or_else(|| options.text("whitelist"))
+    options
+        .text("include")
+        .or_else(|| options.text("whitelist"))
 }
 
 fn check(options: &Options) -> Result<(), String> {
@@ -93,12 +99,16 @@ fn check(options: &Options) -> Result<(), String> {
             return Err("The topic is required when partition is specified.".to_owned());
         }
         if options.has("from-beginning") && options.has("offset") {
-            return Err("Options from-beginning and offset cannot be specified together.".to_owned());
+            return Err(
+                "Options from-beginning and offset cannot be specified together.".to_owned(),
+            );
         }
     } else if options.has("offset") {
         return Err("The partition is required when offset is specified.".to_owned());
     }
-    options.require(&["bootstrap-server"]).map_err(|error| error.to_string())
+    options
+        .require(&["bootstrap-server"])
+        .map_err(|error| error.to_string())
 }
 
 fn subscription(options: &Options) -> Result<Subscription, String> {
@@ -109,7 +119,10 @@ fn subscription(options: &Options) -> Result<Subscription, String> {
         return Ok(Subscription::Pattern(whole));
     };
     let topic = topic.to_owned();
-    match options.i32("partition").map_err(|error| error.to_string())? {
+    match options
+        .i32("partition")
+        .map_err(|error| error.to_string())?
+    {
         Some(partition) => Ok(Subscription::Partition((topic, partition), start)),
         None => Ok(Subscription::Topics(vec![topic])),
     }
@@ -156,7 +169,11 @@ fn consumer_settings(options: &Options) -> Result<Settings, Refused> {
     let given = key_values(&options.all("consumer-property"));
     let mut properties = Settings::default();
     properties.extend(given.clone());
-    let places = [options.text("group"), file.get("group.id"), properties.get("group.id")];
+    let places = [
+        options.text("group"),
+        file.get("group.id"),
+        properties.get("group.id"),
+    ];
     let mut groups: Vec<&str> = places.into_iter().flatten().collect();
     groups.sort_unstable();
     groups.dedup();
@@ -176,7 +193,10 @@ fn consumer_settings(options: &Options) -> Result<Settings, Refused> {
     let mut settings = file;
     settings.extend(given);
     set_reset(&mut settings, options)?;
-    settings.set("bootstrap.servers", options.text("bootstrap-server").unwrap_or_default());
+    settings.set(
+        "bootstrap.servers",
+        options.text("bootstrap-server").unwrap_or_default(),
+    );
     let isolation_level = options.text("isolation-level").unwrap_or_default();
     match options.has("isolation-level") {
         true => settings.set("isolation.level", isolation_level),
@@ -218,14 +238,41 @@ fn load(options: &Options, option: &str) -> Result<Settings, String> {
 fn parser() -> Parser {
     let what = Parser::new()
         .text("topic", "topic", "The topic to read.")
-        .text("include", "Java regex (String)", "The topics to read, by a pattern that whole names must match.")
-        .text("whitelist", "Java regex (String)", "The old name of --include.")
-        .int("partition", "partition", "The partition to read; from its end unless --offset says otherwise.")
-        .text("offset", "consume offset", "With --partition: a number, 'earliest' or 'latest'.")
+        .text(
+            "include",
+            "Java regex (String)",
+            "The topics to read, by a pattern that whole names must match.",
+        )
+        .text(
+            "whitelist",
+            "Java regex (String)",
+            "The old name of --include.",
+        )
+        .int(
+            "partition",
+            "partition",
+            "The partition to read; from its end unless --offset says otherwise.",
+        )
+        .text(
+            "offset",
+            "consume offset",
+            "With --partition: a number, 'earliest' or 'latest'.",
+        )
         .or("latest")
-        .flag("from-beginning", "Begin with the oldest record when the group has no committed offset.")
-        .int("max-messages", "num_messages", "End after this many records.")
-        .long("timeout-ms", "timeout_ms", "End when no record came for this long.");
+        .flag(
+            "from-beginning",
+            "Begin with the oldest record when the group has no committed offset.",
+        )
+        .int(
+            "max-messages",
+            "num_messages",
+            "End after this many records.",
+        )
+        .long(
+            "timeout-ms",
+            "timeout_ms",
+            "End when no record came for this long.",
+        );
     let how = what
         .text("bootstrap-server", "server to connect to", "REQUIRED: One or more brokers, as host:port,host:port.")
         .text("group", "consumer group id", "The consumer group to read as a member of.")
@@ -257,14 +304,40 @@ mod tests {
     #[test]
     fn lines_are_refused_in_kafkas_words() {
         let cases = [
-            (B.to_owned(), "Exactly one of --include/--topic is required. "),
-            ("--topic x".to_owned(), r#"Missing required argument \"[bootstrap-server]\""#),
-            (format!("{B} --topic x --offset 3"), "The partition is required when offset is specified."),
-            (format!("{B} --topic x --partition 0 --offset -3"), "The provided offset value '-3' is incorrect."),
-            (format!("{B} --include x --partition 0"), "The topic is required when partition is specified."),
-            (format!("{B} --topic x --partition 0 --group g"), "Options group and partition cannot be specified together."),
-            (format!("{B} --topic x --group a --consumer-property group.id=b"), "Detected group ids: 'a', 'b'"),
-            (format!("{B} --topic x --from-beginning --consumer-property auto.offset.reset=latest"), "please remove one option"),
+            (
+                B.to_owned(),
+                "Exactly one of --include/--topic is required. ",
+            ),
+            (
+                "--topic x".to_owned(),
+                r#"Missing required argument \"[bootstrap-server]\""#,
+            ),
+            (
+                format!("{B} --topic x --offset 3"),
+                "The partition is required when offset is specified.",
+            ),
+            (
+                format!("{B} --topic x --partition 0 --offset -3"),
+                "The provided offset value '-3' is incorrect.",
+            ),
+            (
+                format!("{B} --include x --partition 0"),
+                "The topic is required when partition is specified.",
+            ),
+            (
+                format!("{B} --topic x --partition 0 --group g"),
+                "Options group and partition cannot be specified together.",
+            ),
+            (
+                format!("{B} --topic x --group a --consumer-property group.id=b"),
+                "Detected group ids: 'a', 'b'",
+            ),
+            (
+                format!(
+                    "{B} --topic x --from-beginning --consumer-property auto.offset.reset=latest"
+                ),
+                "please remove one option",
+            ),
             (format!("{B} --topic x --formatter foo.Bar"), "foo.Bar"),
         ];
         for (line, words) in cases {
@@ -280,7 +353,12 @@ mod tests {
         assert_eq!(named.get("group.id"), Some("g"));
         assert_eq!(named.get("enable.auto.commit"), None);
         let unnamed = settings(format!("{B} --topic x"));
-        assert!(unnamed.get("group.id").unwrap().starts_with("console-consumer-"));
+        assert!(
+            unnamed
+                .get("group.id")
+                .unwrap()
+                .starts_with("console-consumer-")
+        );
         assert_eq!(unnamed.get("enable.auto.commit"), Some("false"));
         assert_eq!(unnamed.get("auto.offset.reset"), Some("latest"));
     }

@@ -21,7 +21,9 @@ impl Decoder {
     fn named(class: &str) -> Result<Self, String> {
         let name = class.rsplit('.').next().unwrap_or_default();
         Ok(match name {
-            "StringDeserializer" | "ByteArrayDeserializer" | "BytesDeserializer"
+            "StringDeserializer"
+            | "ByteArrayDeserializer"
+            | "BytesDeserializer"
             | "ByteBufferDeserializer" => Self::Bytes,
             "LongDeserializer" => Self::Long,
             "IntegerDeserializer" => Self::Integer,
@@ -35,28 +37,37 @@ impl Decoder {
 
     fn write(self, out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
         let size = |expected: usize, name: &str| {
-            format!("Size of data received by {name} is not {expected} (it is {})", bytes.len())
+            format!(
+                "Size of data received by {name} is not {expected} (it is {})",
+                bytes.len()
+            )
         };
         let text = match self {
             Self::Bytes | Self::Uuid => {
                 out.extend_from_slice(bytes);
                 return Ok(());
             }
-            Self::Long => i64::from_be_bytes(
-                bytes.try_into().map_err(|_| size(8, "LongDeserializer"))?,
-            )
-            .to_string(),
+            Self::Long => {
+                i64::from_be_bytes(bytes.try_into().map_err(|_| size(8, "LongDeserializer"))?)
+                    .to_string()
+            }
             Self::Integer => i32::from_be_bytes(
-                bytes.try_into().map_err(|_| size(4, "IntegerDeserializer"))?,
+                bytes
+                    .try_into()
+                    .map_err(|_| size(4, "IntegerDeserializer"))?,
             )
             .to_string(),
-            Self::Short => i16::from_be_bytes(
-                bytes.try_into().map_err(|_| size(2, "ShortDeserializer"))?,
-            )
-            .to_string(),
+            Self::Short => {
+                i16::from_be_bytes(bytes.try_into().map_err(|_| size(2, "ShortDeserializer"))?)
+                    .to_string()
+            }
             Self::Double => format!(
                 "{:?}",
-                f64::from_be_bytes(bytes.try_into().map_err(|_| size(8, "DoubleDeserializer"))?)
+                f64::from_be_bytes(
+                    bytes
+                        .try_into()
+                        .map_err(|_| size(8, "DoubleDeserializer"))?
+                )
             ),
             Self::Float => format!(
                 "{:?}",
@@ -228,20 +239,39 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_record() {
-        let all: Vec<(&str, &str)> = ["timestamp", "key", "offset", "epoch", "partition", "headers", "delivery"]
+        let all: Vec<(&str, &str)> = [
+            "timestamp",
+            "key",
+            "offset",
+            "epoch",
+            "partition",
+            "headers",
+            "delivery",
+        ]
+        .iter()
+        .map(|part| (*part, "true"))
+        .collect();
+        let keys: Vec<String> = all
             .iter()
-            .map(|part| (*part, "true"))
+            .map(|(part, _)| format!("print.{part}"))
             .collect();
-        let keys: Vec<String> = all.iter().map(|(part, _)| format!("print.{part}")).collect();
         let all: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "true")).collect();
         assert_eq!(
             print(&all, &record()).unwrap(),
             "CreateTime:1000\tPartition:3\tOffset:5\tDelivery:NOT_PRESENT\tEpoch:7\ta:1,b:null\tnull\tv\n"
         );
         assert_eq!(print(&[], &record()).unwrap(), "v\n");
-        let key_only = [("print.key", "true"), ("print.value", "false"), ("null.literal", "NIL")];
+        let key_only = [
+            ("print.key", "true"),
+            ("print.value", "false"),
+            ("null.literal", "NIL"),
+        ];
         assert_eq!(print(&key_only, &record()).unwrap(), "NIL\n");
-        let separated = [("print.key", "true"), ("key.separator", "|"), ("line.separator", "$")];
+        let separated = [
+            ("print.key", "true"),
+            ("key.separator", "|"),
+            ("line.separator", "$"),
+        ];
         assert_eq!(print(&separated, &record()).unwrap(), "null|v$");
     }
 
@@ -251,18 +281,30 @@ mod tests {
         record.record.headers.clear();
         record.is_append_time = true;
         let wanted = [("print.timestamp", "true"), ("print.headers", "TRUE")];
-        assert_eq!(print(&wanted, &record).unwrap(), "LogAppendTime:1000\tNO_HEADERS\tv\n");
+        assert_eq!(
+            print(&wanted, &record).unwrap(),
+            "LogAppendTime:1000\tNO_HEADERS\tv\n"
+        );
         record.record.timestamp = -1;
-        assert_eq!(print(&wanted, &record).unwrap(), "NO_TIMESTAMP\tNO_HEADERS\tv\n");
+        assert_eq!(
+            print(&wanted, &record).unwrap(),
+            "NO_TIMESTAMP\tNO_HEADERS\tv\n"
+        );
     }
 
     #[test]
     fn numbers_are_decoded() {
-        let long = [("value.deserializer", "org.apache.kafka.common.serialization.LongDeserializer")];
+        let long = [(
+            "value.deserializer",
+            "org.apache.kafka.common.serialization.LongDeserializer",
+        )];
         let mut record = record();
         assert!(print(&long, &record).is_err());
         record.record.value = Some(Bytes::copy_from_slice(&42_i64.to_be_bytes()));
         assert_eq!(print(&long, &record).unwrap(), "42\n");
-        assert_eq!(print(&[("key.deserializer", "a.B")], &record).unwrap_err(), "a.B");
+        assert_eq!(
+            print(&[("key.deserializer", "a.B")], &record).unwrap_err(),
+            "a.B"
+        );
     }
 }

@@ -29,7 +29,9 @@ pub(crate) fn run(words: &[String]) -> Outcome {
     };
     let (config, settings) = arguments.client_settings().map_err(|error| {
         console::error("Unknown error when running consumer: ", LOGGER);
-        Failure::new(format!("org.apache.kafka.common.config.ConfigException: {error}"))
+        Failure::new(format!(
+            "org.apache.kafka.common.config.ConfigException: {error}"
+        ))
     })?;
     runtime::block_on(async {
         let client = Client::new(config);
@@ -46,9 +48,15 @@ async fn consume(arguments: &Arguments, mut consumer: Consumer) -> Outcome {
         end = print_all(&mut printer, &mut consumer) => end,
     };
     if let Ok(Err(error)) = tokio::time::timeout(CLOSE_LIMIT, consumer.close()).await {
-        console::warn(format_args!("The consumer could not be closed: {error}"), LOGGER);
+        console::warn(
+            format_args!("The consumer could not be closed: {error}"),
+            LOGGER,
+        );
     }
-    console::complain(format_args!("Processed a total of {} messages", printer.count));
+    console::complain(format_args!(
+        "Processed a total of {} messages",
+        printer.count
+    ));
     if ended == End::Interrupted && arguments.tells_events {
         console::say("shutdown_complete");
     }
@@ -98,7 +106,9 @@ impl<'a> Printer<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.arguments.messages_max.is_some_and(|most| self.count >= most)
+        self.arguments
+            .messages_max
+            .is_some_and(|most| self.count >= most)
     }
 
     /// Prints a record into `out`; an error ends the tool.
@@ -132,8 +142,15 @@ async fn print_all(printer: &mut Printer<'_>, consumer: &mut Consumer) -> End {
         let now = consumer.client().now();
         if records.is_empty() {
             let waited = now.saturating_sub(last_at);
-            if printer.arguments.timeout.is_some_and(|limit| waited > limit) {
-                console::error("Error processing message, terminating consumer process: ", LOGGER);
+            if printer
+                .arguments
+                .timeout
+                .is_some_and(|limit| waited > limit)
+            {
+                console::error(
+                    "Error processing message, terminating consumer process: ",
+                    LOGGER,
+                );
                 console::complain("org.apache.kafka.common.errors.TimeoutException");
                 return End::Normal;
             }
@@ -168,7 +185,11 @@ fn print_records(
         used += 1;
     }
     let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(&out).and_then(|()| stdout.flush()).is_err() {
+    if stdout
+        .write_all(&out)
+        .and_then(|()| stdout.flush())
+        .is_err()
+    {
         console::complain("Unable to write to standard out, closing consumer.");
         return Some(End::Normal);
     }
@@ -182,6 +203,9 @@ fn print_records(
 }
 
 fn tell_end(error: &str) {
-    console::error("Error processing message, terminating consumer process: ", LOGGER);
+    console::error(
+        "Error processing message, terminating consumer process: ",
+        LOGGER,
+    );
     console::complain(error);
 }

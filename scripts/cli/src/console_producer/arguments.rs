@@ -46,21 +46,37 @@ impl Arguments {
     pub(super) fn parse(words: &[String]) -> Result<Option<Self>, Failure> {
         let parser = parser();
         let usage = |message: String| Failure::usage(&parser, message);
-        let options = parser.parse(words).map_err(|error| usage(error.to_string()))?;
+        let options = parser
+            .parse(words)
+            .map_err(|error| usage(error.to_string()))?;
         if options.has("help") || (options.is_empty() && words.is_empty()) {
-            let purpose = "This tool helps to read data from standard input and publish it to Kafka.";
+            let purpose =
+                "This tool helps to read data from standard input and publish it to Kafka.";
             let missing = "Missing required option(s) [bootstrap-server]";
-            return Err(usage(if options.has("help") { purpose } else { missing }.to_owned()));
+            return Err(usage(
+                if options.has("help") {
+                    purpose
+                } else {
+                    missing
+                }
+                .to_owned(),
+            ));
         }
         if options.has("version") {
             console::say(text::version());
             return Ok(None);
         }
-        let servers = options.text("bootstrap-server").or_else(|| options.text("broker-list"));
+        let servers = options
+            .text("bootstrap-server")
+            .or_else(|| options.text("broker-list"));
         let Some(servers) = servers else {
-            return Err(usage("Missing required option(s) [bootstrap-server]".to_owned()));
+            return Err(usage(
+                "Missing required option(s) [bootstrap-server]".to_owned(),
+            ));
         };
-        options.require(&["topic"]).map_err(|error| usage(error.to_string()))?;
+        options
+            .require(&["topic"])
+            .map_err(|error| usage(error.to_string()))?;
         text::validate_bootstrap(servers).map_err(usage)?;
         check_reader(&options)?;
         let reader = LineReader::new(&reader_properties(&options)?)
@@ -132,38 +148,105 @@ fn codec(options: &Options) -> &str {
 
 fn parser() -> Parser {
     let connection = Parser::new()
-        .text("topic", "topic", "REQUIRED: The topic that the records go to.")
-        .text("bootstrap-server", "server to connect to", "REQUIRED: One or more brokers, as host:port,host:port.")
-        .text("broker-list", "broker-list", "The old name of --bootstrap-server.")
-        .text("producer-property", "producer_prop", "A setting of the producer, as key=value. May be given several times.")
-        .text("producer.config", "config file", "A properties file with settings of the producer; --producer-property goes before it.");
+        .text(
+            "topic",
+            "topic",
+            "REQUIRED: The topic that the records go to.",
+        )
+        .text(
+            "bootstrap-server",
+            "server to connect to",
+            "REQUIRED: One or more brokers, as host:port,host:port.",
+        )
+        .text(
+            "broker-list",
+            "broker-list",
+            "The old name of --bootstrap-server.",
+        )
+        .text(
+            "producer-property",
+            "producer_prop",
+            "A setting of the producer, as key=value. May be given several times.",
+        )
+        .text(
+            "producer.config",
+            "config file",
+            "A properties file with settings of the producer; --producer-property goes before it.",
+        );
     let reading = connection
         .text("property", "prop", "How lines are read, as key=value: parse.key=false, parse.headers=false, ignore.error=false, key.separator=\\t, headers.delimiter=\\t, headers.separator=,, headers.key.separator=:, null.marker= (text that stands for null). With headers and key a line is \"h1:v1,h2:v2\\tkey\\tvalue\".")
         .text("reader-config", "config file", "A properties file for how lines are read; --property goes before it.")
         .text("line-reader", "reader_class", "Accepted for the default reader only.");
     let batching = reading
-        .flag("sync", "Wait for each record to be stored before the next is read.")
-        .optional_text("compression-codec", "compression-codec", "none, gzip, snappy, lz4 or zstd; gzip if no value is given.")
-        .int("batch-size", "size", "Bytes that a batch may grow to before it is sent.")
+        .flag(
+            "sync",
+            "Wait for each record to be stored before the next is read.",
+        )
+        .optional_text(
+            "compression-codec",
+            "compression-codec",
+            "none, gzip, snappy, lz4 or zstd; gzip if no value is given.",
+        )
+        .int(
+            "batch-size",
+            "size",
+            "Bytes that a batch may grow to before it is sent.",
+        )
         .or("16384")
-        .int("max-partition-memory-bytes", "memory in bytes per partition", "Another name of --batch-size.")
+        .int(
+            "max-partition-memory-bytes",
+            "memory in bytes per partition",
+            "Another name of --batch-size.",
+        )
         .or("16384")
-        .long("max-memory-bytes", "total memory in bytes", "Accepted for compatibility.")
+        .long(
+            "max-memory-bytes",
+            "total memory in bytes",
+            "Accepted for compatibility.",
+        )
         .or("33554432")
-        .long("timeout", "timeout_ms", "How long a record may wait for others of its batch.")
+        .long(
+            "timeout",
+            "timeout_ms",
+            "How long a record may wait for others of its batch.",
+        )
         .or("1000");
     batching
-        .text("request-required-acks", "request required acks", "Whose acknowledgement is waited for: 0, 1, -1 or all.")
+        .text(
+            "request-required-acks",
+            "request required acks",
+            "Whose acknowledgement is waited for: 0, 1, -1 or all.",
+        )
         .or("-1")
-        .int("request-timeout-ms", "request timeout ms", "How long an answer may take.")
+        .int(
+            "request-timeout-ms",
+            "request timeout ms",
+            "How long an answer may take.",
+        )
         .or("1500")
-        .int("message-send-max-retries", "", "How often a batch is sent again after a failure that may pass.")
+        .int(
+            "message-send-max-retries",
+            "",
+            "How often a batch is sent again after a failure that may pass.",
+        )
         .or("3")
-        .long("retry-backoff-ms", "", "How long to wait before a batch is sent again.")
+        .long(
+            "retry-backoff-ms",
+            "",
+            "How long to wait before a batch is sent again.",
+        )
         .or("100")
-        .long("metadata-expiry-ms", "metadata expiration interval", "After this time the partitions are asked for again.")
+        .long(
+            "metadata-expiry-ms",
+            "metadata expiration interval",
+            "After this time the partitions are asked for again.",
+        )
         .or("300000")
-        .long("max-block-ms", "max block on send", "How long to wait for a topic to appear.")
+        .long(
+            "max-block-ms",
+            "max block on send",
+            "How long to wait for a topic to appear.",
+        )
         .or("60000")
         .int("socket-buffer-size", "size", "Accepted for compatibility.")
         .or("102400")
@@ -183,7 +266,10 @@ mod tests {
         let settings = |line: &str| producer_settings(&options(line), "h:1").unwrap();
         assert_eq!(settings("").get("acks"), Some("-1"));
         assert_eq!(settings("").get("linger.ms"), Some("1000"));
-        assert_eq!(settings("--producer-property acks=1").get("acks"), Some("1"));
+        assert_eq!(
+            settings("--producer-property acks=1").get("acks"),
+            Some("1")
+        );
         let both = settings("--producer-property acks=1 --request-required-acks 0");
         assert_eq!(both.get("acks"), Some("0"));
         assert_eq!(settings("--batch-size 7").get("batch.size"), Some("7"));

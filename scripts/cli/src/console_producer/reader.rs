@@ -36,13 +36,34 @@ impl LineReader {
         let null_marker = properties.get("null.marker").map(str::to_owned);
         let marker = null_marker.as_deref();
         let pairs = [
-            ("headers.delimiter and headers.separator", delimiter == separator),
-            ("headers.delimiter and headers.key.separator", delimiter == in_header),
-            ("headers.separator and headers.key.separator", separator == in_header),
-            ("null.marker and key.separator", marker == Some(key_separator.as_str())),
-            ("null.marker and headers.separator", marker == Some(separator.as_str())),
-            ("null.marker and headers.delimiter", marker == Some(delimiter.as_str())),
-            ("null.marker and headers.key.separator", marker == Some(in_header.as_str())),
+            (
+                "headers.delimiter and headers.separator",
+                delimiter == separator,
+            ),
+            (
+                "headers.delimiter and headers.key.separator",
+                delimiter == in_header,
+            ),
+            (
+                "headers.separator and headers.key.separator",
+                separator == in_header,
+            ),
+            (
+                "null.marker and key.separator",
+                marker == Some(key_separator.as_str()),
+            ),
+            (
+                "null.marker and headers.separator",
+                marker == Some(separator.as_str()),
+            ),
+            (
+                "null.marker and headers.delimiter",
+                marker == Some(delimiter.as_str()),
+            ),
+            (
+                "null.marker and headers.key.separator",
+                marker == Some(in_header.as_str()),
+            ),
         ];
         if let Some((names, _)) = pairs.iter().find(|(_, are_equal)| *are_equal) {
             return Err(format!("{names} may not be equal"));
@@ -63,11 +84,21 @@ impl LineReader {
     pub(super) fn record(&self, line: &str, number: usize) -> Result<NewRecord, String> {
         let mut rest = line;
         let headers = match self.parse_headers {
-            true => self.cut(line, &mut rest, &self.headers_delimiter, ("headers delimiter", number))?,
+            true => self.cut(
+                line,
+                &mut rest,
+                &self.headers_delimiter,
+                ("headers delimiter", number),
+            )?,
             false => None,
         };
         let key = match self.parse_key {
-            true => self.cut(line, &mut rest, &self.key_separator, ("key separator", number))?,
+            true => self.cut(
+                line,
+                &mut rest,
+                &self.key_separator,
+                ("key separator", number),
+            )?,
             false => None,
         };
         let headers = headers.filter(|headers| !self.is_null(headers));
@@ -104,7 +135,10 @@ impl LineReader {
         while pairs.len() > 1 && pairs.last().is_some_and(|last| last.is_empty()) {
             pairs.pop();
         }
-        pairs.into_iter().map(|pair| self.header(pair, number)).collect()
+        pairs
+            .into_iter()
+            .map(|pair| self.header(pair, number))
+            .collect()
     }
 
     fn header(&self, pair: &str, number: usize) -> Result<RecordHeader, String> {
@@ -156,12 +190,20 @@ mod tests {
     fn read(properties: &[(&str, &str)], line: &str) -> Result<String, String> {
         let record = reader(properties)?.record(line, 1)?;
         let text = |bytes: Option<&Bytes>| {
-            bytes.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+            bytes.map_or("-".to_owned(), |bytes| {
+                String::from_utf8_lossy(bytes).into_owned()
+            })
         };
         let headers: Vec<String> = record
             .headers
             .iter()
-            .map(|header| format!("{}={}", text(Some(&header.key)), text(header.value.as_ref())))
+            .map(|header| {
+                format!(
+                    "{}={}",
+                    text(Some(&header.key)),
+                    text(header.value.as_ref())
+                )
+            })
             .collect();
         Ok(format!(
             "{}|{}|{}",
@@ -183,7 +225,11 @@ mod tests {
             (&[KEYED, ("key.separator", "::")], "k::v::w", "|k|v::w"),
             (&[HEADED], "h:1,g:2\tv", "h=1;g=2|-|v"),
             (&[HEADED, KEYED], "h:1,h:2\tk\tv", "h=1;h=2|k|v"),
-            (&[HEADED, KEYED, ("null.marker", "NULL")], "h:NULL\tNULL\tNULL", "h=-|-|-"),
+            (
+                &[HEADED, KEYED, ("null.marker", "NULL")],
+                "h:NULL\tNULL\tNULL",
+                "h=-|-|-",
+            ),
             (&[HEADED, ("null.marker", "NULL")], "NULL\tv", "|-|v"),
             (&[KEYED, ("ignore.error", "true")], "nokey", "|-|nokey"),
             (&[HEADED, ("ignore.error", "true")], "h\tv", "h=-|-|v"),
@@ -196,9 +242,21 @@ mod tests {
     #[test]
     fn bad_lines_fail_in_kafkas_words() {
         let cases: &[(&[(&str, &str)], &str, &str)] = &[
-            (&[KEYED], "nokey", "No key separator found on line number 1: 'nokey'"),
-            (&[HEADED], "x", "No headers delimiter found on line number 1: 'x'"),
-            (&[HEADED], "h\tv", "No header key separator found in pair 'h' on line number 1"),
+            (
+                &[KEYED],
+                "nokey",
+                "No key separator found on line number 1: 'nokey'",
+            ),
+            (
+                &[HEADED],
+                "x",
+                "No headers delimiter found on line number 1: 'x'",
+            ),
+            (
+                &[HEADED],
+                "h\tv",
+                "No header key separator found in pair 'h' on line number 1",
+            ),
             (
                 &[HEADED, ("null.marker", "N")],
                 "N:1\tv",

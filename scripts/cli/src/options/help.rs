@@ -82,14 +82,21 @@ mod tests {
     #[test]
     fn columns_as_kafkas_tools_print_them() {
         let usage = Parser::new()
-            .text("bootstrap-server", "server to connect to", "Where the broker is.")
+            .text(
+                "bootstrap-server",
+                "server to connect to",
+                "Where the broker is.",
+            )
             .usage("Does a thing.");
         let lines: Vec<&str> = usage.lines().collect();
         assert_eq!(lines[0], "Does a thing.");
         assert_eq!(lines[1], format!("{:39}  {:39}", "Option", "Description"));
         assert_eq!(
             lines[3],
-            format!("{:39}  {:39}", "--bootstrap-server <String: server to", "Where the broker is.")
+            format!(
+                "{:39}  {:39}",
+                "--bootstrap-server <String: server to", "Where the broker is."
+            )
         );
         assert_eq!(lines[4], format!("{:39}  {:39}", "  connect to>", ""));
         assert!(lines[5].starts_with("--help  "));

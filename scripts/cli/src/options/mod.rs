@@ -138,7 +138,9 @@ impl Parser {
             let spec = self
                 .find(name)
                 .ok_or_else(|| Error::Unrecognized(name.to_owned()))?;
-            let next_is_value = rest.peek().is_some_and(|next| !self.looks_like_option(next));
+            let next_is_value = rest
+                .peek()
+                .is_some_and(|next| !self.looks_like_option(next));
             let value = match (spec.takes, inline) {
                 (Takes::Nothing, _) => None,
                 (_, Some(value)) => Some(value),
@@ -299,13 +301,20 @@ mod tests {
 
     #[test]
     fn every_written_form_is_read() {
-        for line in ["--list --topic x", "-list --topic=x", "--topic x stray -list"] {
+        for line in [
+            "--list --topic x",
+            "-list --topic=x",
+            "--topic x stray -list",
+        ] {
             let options = parse(line).unwrap();
             assert!(options.has("list"), "{line}");
             assert_eq!(options.text("topic"), Some("x"), "{line}");
         }
         assert_eq!(parse("--topic -1").unwrap().text("topic"), Some("-1"));
-        assert_eq!(parse("--topic a --topic b").unwrap().text("topic"), Some("b"));
+        assert_eq!(
+            parse("--topic a --topic b").unwrap().text("topic"),
+            Some("b")
+        );
         let both = parse("--topic a=b --topic=c=d").unwrap();
         assert_eq!(both.all("topic"), ["a=b", "c=d"]);
     }
@@ -352,7 +361,10 @@ mod tests {
             "Missing required argument \"[topic]\""
         );
         assert_eq!(
-            options.forbid("partitions", &["topic", "list"]).unwrap_err().to_string(),
+            options
+                .forbid("partitions", &["topic", "list"])
+                .unwrap_err()
+                .to_string(),
             "Option \"[partitions]\" can't be used with option \"[list]\""
         );
         assert_eq!(options.forbid("topic", &["list"]), Ok(()));

@@ -17,7 +17,8 @@ const REPORTS: [&str; 4] = [
     "at-min-isr-partitions",
     "unavailable-partitions",
 ];
-const CONFIGS_TOOL: &str = " (the kafka-configs CLI supports altering topic configs with a --bootstrap-server option)";
+const CONFIGS_TOOL: &str =
+    " (the kafka-configs CLI supports altering topic configs with a --bootstrap-server option)";
 
 /// How the cluster is reached.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +52,9 @@ impl Arguments {
         let options = parser.parse(words).map_err(Failure::new)?;
         let usage = |message: String| Failure::usage(&parser, message);
         if options.is_empty() {
-            return Err(usage("Create, delete, describe, or change a topic.".to_owned()));
+            return Err(usage(
+                "Create, delete, describe, or change a topic.".to_owned(),
+            ));
         }
         if options.has("help") {
             let purpose = "This tool helps to create, delete, describe, or change a topic.";
@@ -90,7 +93,9 @@ impl Arguments {
             return Ok(None);
         };
         let id = text::parse_topic_id(written).ok_or_else(|| {
-            Error::Refused(format!("Input string `{written}` is not a topic id in base64"))
+            Error::Refused(format!(
+                "Input string `{written}` is not a topic id in base64"
+            ))
         })?;
         Ok((!id.is_nil()).then_some(id))
     }
@@ -158,7 +163,10 @@ fn parser() -> Parser {
         .flag("create", "Create a topic.")
         .flag("delete", "Delete topics.")
         .flag("describe", "Show the partitions and settings of topics.")
-        .flag("alter", "Raise the number of partitions of topics, or place the new ones.");
+        .flag(
+            "alter",
+            "Raise the number of partitions of topics, or place the new ones.",
+        );
     let values = actions
         .text("bootstrap-server", "server to connect to", "One or more brokers, as host:port,host:port.")
         .text("zookeeper", "hosts", "The ZooKeeper or coordinator of the cluster, as host:port[/chroot]; used instead of --bootstrap-server.")
@@ -172,14 +180,38 @@ fn parser() -> Parser {
         .text("replica-assignment", "broker_id_for_part1_replica1 : broker_id_for_part1_replica2 , broker_id_for_part2_replica1 : broker_id_for_part2_replica2 , ...", "Which brokers hold the replicas of each partition.")
         .int("partition-size-limit-per-response", "maximum number of partitions per response", "Accepted for compatibility.");
     values
-        .flag("under-replicated-partitions", "With --describe: only partitions with replicas out of sync.")
-        .flag("unavailable-partitions", "With --describe: only partitions without an available leader.")
-        .flag("under-min-isr-partitions", "With --describe: only partitions with fewer replicas in sync than configured.")
-        .flag("at-min-isr-partitions", "With --describe: only partitions with just as many replicas in sync as configured.")
-        .flag("topics-with-overrides", "With --describe: only topics with settings of their own.")
-        .flag("if-exists", "With --alter, --delete or --describe: a missing topic is no error.")
-        .flag("if-not-exists", "With --create: an existing topic is no error.")
-        .flag("exclude-internal", "With --list or --describe: leave out internal topics.")
+        .flag(
+            "under-replicated-partitions",
+            "With --describe: only partitions with replicas out of sync.",
+        )
+        .flag(
+            "unavailable-partitions",
+            "With --describe: only partitions without an available leader.",
+        )
+        .flag(
+            "under-min-isr-partitions",
+            "With --describe: only partitions with fewer replicas in sync than configured.",
+        )
+        .flag(
+            "at-min-isr-partitions",
+            "With --describe: only partitions with just as many replicas in sync as configured.",
+        )
+        .flag(
+            "topics-with-overrides",
+            "With --describe: only topics with settings of their own.",
+        )
+        .flag(
+            "if-exists",
+            "With --alter, --delete or --describe: a missing topic is no error.",
+        )
+        .flag(
+            "if-not-exists",
+            "With --create: an existing topic is no error.",
+        )
+        .flag(
+            "exclude-internal",
+            "With --list or --describe: leave out internal topics.",
+        )
         .flag("force", "Accepted for compatibility.")
 }
 
@@ -220,16 +252,22 @@ fn check_required(options: &Options, way: &Way) -> Result<(), String> {
             return Err("--topic or --topic-id is required to describe a topic".to_owned());
         }
         if options.has("topic") && options.has("topic-id") {
-            console::say("Only topic id will be used when both --topic and --topic-id are specified and topicId is not Uuid.ZERO_UUID");
+            console::say(
+                "Only topic id will be used when both --topic and --topic-id are specified and topicId is not Uuid.ZERO_UUID",
+            );
         }
     }
     if !options.has("list") && !options.has("describe") {
-        options.require(&["topic"]).map_err(|error| error.to_string())?;
+        options
+            .require(&["topic"])
+            .map_err(|error| error.to_string())?;
     }
     let is_placed = options.has("replica-assignment");
     if by_zookeeper && options.has("create") && !is_placed {
         let needed = ["partitions", "replication-factor"];
-        options.require(&needed).map_err(|error| error.to_string())?;
+        options
+            .require(&needed)
+            .map_err(|error| error.to_string())?;
     }
     if options.has("alter") && !by_zookeeper {
         if options.has("config") {
@@ -237,7 +275,9 @@ fn check_required(options: &Options, way: &Way) -> Result<(), String> {
                 "Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\"{CONFIGS_TOOL}"
             ));
         }
-        options.require(&["partitions"]).map_err(|error| error.to_string())?;
+        options
+            .require(&["partitions"])
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -288,7 +328,10 @@ fn parse_assignment(written: &str) -> Result<Vec<Vec<i32>>, Error> {
                 text::joined(&repeated)
             )));
         }
-        if assignment.first().is_some_and(|first| first.len() != replicas.len()) {
+        if assignment
+            .first()
+            .is_some_and(|first| first.len() != replicas.len())
+        {
             return Err(Error::Refused(format!(
                 "Partition {index} has different replication factor: {replicas:?}"
             )));
@@ -311,24 +354,61 @@ mod tests {
 
     fn refusal(line: &str) -> String {
         let failure = parse(line).unwrap_err();
-        format!("{failure:?}").split("\\nOption").next().unwrap_or_default().to_owned()
+        format!("{failure:?}")
+            .split("\\nOption")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     #[test]
     fn lines_are_refused_in_kafkas_words() {
         let cases = [
-            (format!("{B}"), "Command must include exactly one action: --list, --describe, --create, --alter or --delete"),
-            (format!("{B} --list --describe"), "Command must include exactly one action"),
+            (
+                format!("{B}"),
+                "Command must include exactly one action: --list, --describe, --create, --alter or --delete",
+            ),
+            (
+                format!("{B} --list --describe"),
+                "Command must include exactly one action",
+            ),
             ("--list".to_owned(), "--bootstrap-server must be specified"),
-            (format!("{B} --create"), r#"Missing required argument \"[topic]\""#),
-            (format!("{B} --alter --topic x"), r#"Missing required argument \"[partitions]\""#),
-            (format!("{B} --list --partitions 3"), r#"Option \"[partitions]\" can't be used with option \"[list]\""#),
-            (format!("{B} --list --if-exists"), r#"Option \"[if-exists]\" can't be used with option \"[list]\""#),
-            (format!("{B} --create --topic x --replica-assignment 0 --partitions 3"), r#"Option \"[replica-assignment]\" can't be used with option \"[partitions]\""#),
-            (format!("{B} --alter --topic x --config a=b"), r#"Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\""#),
-            (format!("{B} --describe --under-replicated-partitions --topics-with-overrides"), r#"Option \"[under-replicated-partitions]\" can't be used with option \"[topics-with-overrides]\""#),
-            (format!("{B} --zookeeper x:1 --list"), "Only one of --bootstrap-server or --zookeeper must be specified"),
-            ("--zookeeper x:1 --create --topic x".to_owned(), r#"Missing required argument \"[partitions]\""#),
+            (
+                format!("{B} --create"),
+                r#"Missing required argument \"[topic]\""#,
+            ),
+            (
+                format!("{B} --alter --topic x"),
+                r#"Missing required argument \"[partitions]\""#,
+            ),
+            (
+                format!("{B} --list --partitions 3"),
+                r#"Option \"[partitions]\" can't be used with option \"[list]\""#,
+            ),
+            (
+                format!("{B} --list --if-exists"),
+                r#"Option \"[if-exists]\" can't be used with option \"[list]\""#,
+            ),
+            (
+                format!("{B} --create --topic x --replica-assignment 0 --partitions 3"),
+                r#"Option \"[replica-assignment]\" can't be used with option \"[partitions]\""#,
+            ),
+            (
+                format!("{B} --alter --topic x --config a=b"),
+                r#"Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\""#,
+            ),
+            (
+                format!("{B} --describe --under-replicated-partitions --topics-with-overrides"),
+                r#"Option \"[under-replicated-partitions]\" can't be used with option \"[topics-with-overrides]\""#,
+            ),
+            (
+                format!("{B} --zookeeper x:1 --list"),
+                "Only one of --bootstrap-server or --zookeeper must be specified",
+            ),
+            (
+                "--zookeeper x:1 --create --topic x".to_owned(),
+                r#"Missing required argument \"[partitions]\""#,
+            ),
         ];
         for (line, words) in cases {
             let said = refusal(&line);
@@ -340,8 +420,14 @@ mod tests {
     fn assignments() {
         assert_eq!(parse_assignment("0:1,1:2").unwrap(), [[0, 1], [1, 2]]);
         let text = |written| parse_assignment(written).unwrap_err().to_string();
-        assert_eq!(text("0:0"), "Partition replica lists may not contain duplicate entries: 0");
-        assert_eq!(text("0,1:2"), "Partition 1 has different replication factor: [1, 2]");
+        assert_eq!(
+            text("0:0"),
+            "Partition replica lists may not contain duplicate entries: 0"
+        );
+        assert_eq!(
+            text("0,1:2"),
+            "Partition 1 has different replication factor: [1, 2]"
+        );
         assert_eq!(text("a"), "For input string: \"a\"");
     }
 
@@ -361,10 +447,18 @@ mod tests {
 
     #[test]
     fn topics_are_chosen_by_pattern() {
-        let all = || ["__consumer_offsets", "a", "ab"].map(|name| (name.to_owned(), name.starts_with("__")));
+        let all = || {
+            ["__consumer_offsets", "a", "ab"].map(|name| (name.to_owned(), name.starts_with("__")))
+        };
         let chosen = |line: String| parse(&line).unwrap().unwrap().chosen(all()).unwrap();
-        assert_eq!(chosen(format!("{B} --list")), ["__consumer_offsets", "a", "ab"]);
-        assert_eq!(chosen(format!("{B} --list --exclude-internal")), ["a", "ab"]);
+        assert_eq!(
+            chosen(format!("{B} --list")),
+            ["__consumer_offsets", "a", "ab"]
+        );
+        assert_eq!(
+            chosen(format!("{B} --list --exclude-internal")),
+            ["a", "ab"]
+        );
         assert_eq!(chosen(format!("{B} --list --topic a.*")), ["a", "ab"]);
         assert_eq!(chosen(format!("{B} --list --topic a")), ["a"]);
     }

@@ -31,16 +31,21 @@ async fn create(arguments: &Arguments, client: &Client) -> Result<(), Error> {
     warn_of_collision(name);
     let replication_factor = replication_factor
         .map(|factor| {
-            i16::try_from(factor).ok().filter(|factor| *factor >= 1).ok_or_else(|| {
-                let most = i16::MAX;
-                Error::Refused(format!(
-                    "The replication factor must be between 1 and {most} inclusive"
-                ))
-            })
+            i16::try_from(factor)
+                .ok()
+                .filter(|factor| *factor >= 1)
+                .ok_or_else(|| {
+                    let most = i16::MAX;
+                    Error::Refused(format!(
+                        "The replication factor must be between 1 and {most} inclusive"
+                    ))
+                })
         })
         .transpose()?;
     if partitions.is_some_and(|count| count < 1) {
-        return Err(Error::Refused("The partitions must be greater than 0".to_owned()));
+        return Err(Error::Refused(
+            "The partitions must be greater than 0".to_owned(),
+        ));
     }
     let topic = NewTopic {
         name: name.to_owned(),
@@ -125,7 +130,10 @@ async fn describe(arguments: &Arguments, client: &Client) -> Result<(), Error> {
         for partition in &mut lines.partitions {
             partition.reassignment = moves.remove(&(lines.name.clone(), partition.index));
         }
-        console::print(format_args!("{}", description::describe(&lines, &selection)));
+        console::print(format_args!(
+            "{}",
+            description::describe(&lines, &selection)
+        ));
     }
     Ok(())
 }
@@ -196,5 +204,9 @@ async fn existing(arguments: &Arguments, client: &Client) -> Result<Vec<String>,
 
 async fn chosen(arguments: &Arguments, client: &Client) -> Result<Vec<String>, Error> {
     let listed = client.list_topics().await?;
-    arguments.chosen(listed.into_iter().map(|topic| (topic.name, topic.is_internal)))
+    arguments.chosen(
+        listed
+            .into_iter()
+            .map(|topic| (topic.name, topic.is_internal)),
+    )
 }

@@ -52,8 +52,8 @@ pub(super) struct Selection {
 /// The lines about `topic`, each ended by a newline.
 pub(super) fn describe(topic: &TopicLines, selection: &Selection) -> String {
     let mut text = String::new();
-    let shows_topic = selection.reports.is_empty()
-        && (!selection.only_overridden || !topic.configs.is_empty());
+    let shows_topic =
+        selection.reports.is_empty() && (!selection.only_overridden || !topic.configs.is_empty());
     if shows_topic {
         topic_line(&mut text, topic);
     }
@@ -89,7 +89,10 @@ fn replication_factor(partition: &PartitionLine) -> usize {
         changing.any(|id| partition.replicas.contains(id))
     });
     match in_progress {
-        Some(going_on) => going_on.replicas.len().saturating_sub(going_on.adding.len()),
+        Some(going_on) => going_on
+            .replicas
+            .len()
+            .saturating_sub(going_on.adding.len()),
         None => partition.replicas.len(),
     }
 }
@@ -120,7 +123,9 @@ fn partition_line(
     partition: &PartitionLine,
     selection: &Selection,
 ) {
-    let leader = partition.leader.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    let leader = partition
+        .leader
+        .map_or_else(|| "none".to_owned(), |id| id.to_string());
     let _ = write!(
         text,
         "\tTopic: {}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}",
@@ -196,7 +201,10 @@ mod tests {
 
     #[test]
     fn the_lines_of_kafka_3_9() {
-        let with_elr = Selection { with_elr: true, ..Selection::default() };
+        let with_elr = Selection {
+            with_elr: true,
+            ..Selection::default()
+        };
         let mut topic = topic();
         topic.partitions.truncate(1);
         assert_eq!(
@@ -216,21 +224,36 @@ mod tests {
 
     #[test]
     fn reports_choose_partitions() {
-        assert_eq!(indexes(Report::UnderReplicated), ["Partition: 1", "Partition: 2"]);
-        assert_eq!(indexes(Report::Unavailable), ["Partition: 1", "Partition: 2"]);
-        assert_eq!(indexes(Report::UnderMinIsr), ["Partition: 1", "Partition: 2"]);
+        assert_eq!(
+            indexes(Report::UnderReplicated),
+            ["Partition: 1", "Partition: 2"]
+        );
+        assert_eq!(
+            indexes(Report::Unavailable),
+            ["Partition: 1", "Partition: 2"]
+        );
+        assert_eq!(
+            indexes(Report::UnderMinIsr),
+            ["Partition: 1", "Partition: 2"]
+        );
         assert_eq!(indexes(Report::AtMinIsr), ["Partition: 0"]);
     }
 
     #[test]
     fn a_missing_leader_is_none() {
         let text = describe(&topic(), &Selection::default());
-        assert!(text.contains("Partition: 2\tLeader: none\tReplicas: 2,0\tIsr: \n"), "{text}");
+        assert!(
+            text.contains("Partition: 2\tLeader: none\tReplicas: 2,0\tIsr: \n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn only_topics_with_settings_of_their_own() {
-        let only = Selection { only_overridden: true, ..Selection::default() };
+        let only = Selection {
+            only_overridden: true,
+            ..Selection::default()
+        };
         assert_eq!(describe(&topic(), &only), "");
         let mut topic = topic();
         topic.configs.push(("a".into(), "1".into()));
@@ -248,7 +271,10 @@ mod tests {
         });
         let text = describe(&topic, &Selection::default());
         assert!(text.contains("ReplicationFactor: 2\t"), "{text}");
-        assert!(text.contains("\tAdding Replicas: 2\tRemoving Replicas: 1\n"), "{text}");
+        assert!(
+            text.contains("\tAdding Replicas: 2\tRemoving Replicas: 1\n"),
+            "{text}"
+        );
         assert_eq!(describe(&topic, &selection(&[Report::UnderReplicated])), "");
     }
 }

@@ -28,7 +28,9 @@ pub(crate) fn run(words: &[String]) -> Outcome {
             Way::ZooKeeper(connect) => zookeeper::run(&arguments, connect).await,
         };
         done.map_err(|error| {
-            console::say(format_args!("Error while executing topic command : {error}"));
+            console::say(format_args!(
+                "Error while executing topic command : {error}"
+            ));
             console::error(error.logged(), "org.apache.kafka.tools.TopicCommand");
             Failure::told()
         })

@@ -65,7 +65,9 @@ pub(super) fn check(configs: &[(String, String)]) -> Result<(), String> {
             }
             Int | Long | Double | Boolean | Text => continue,
         };
-        return Err(format!("Invalid value {value} for configuration {name}: {wrong}"));
+        return Err(format!(
+            "Invalid value {value} for configuration {name}: {wrong}"
+        ));
     }
     Ok(())
 }
@@ -82,7 +84,10 @@ mod tests {
     fn names_and_kinds() {
         assert_eq!(refusal("retention.ms", "5"), None);
         assert_eq!(refusal("preallocate", "TRUE"), None);
-        assert_eq!(refusal("foo", "bar").as_deref(), Some("Unknown topic config name: foo"));
+        assert_eq!(
+            refusal("foo", "bar").as_deref(),
+            Some("Unknown topic config name: foo")
+        );
         assert_eq!(
             refusal("retention.ms", "abc").as_deref(),
             Some("Invalid value abc for configuration retention.ms: Not a number of type LONG")

@@ -54,9 +54,7 @@ impl Error {
             }
             Self::Create(_) => "org.apache.kafka.common.errors.InvalidReplicationFactorException",
             Self::AddPartitions(_) => "org.apache.kafka.common.errors.InvalidPartitionsException",
-            Self::Delete(_) | Self::Internal(_) => {
-                "kafka.admin.AdminOperationException"
-            }
+            Self::Delete(_) | Self::Internal(_) => "kafka.admin.AdminOperationException",
             Self::Name(_) => "org.apache.kafka.common.errors.InvalidTopicException",
             Self::Config(_) => "org.apache.kafka.common.errors.InvalidConfigurationException",
         }
@@ -213,10 +211,17 @@ async fn describe(arguments: &Arguments, registry: &Registry) -> Result<(), supe
         live_brokers: brokers.iter().map(|(broker, _)| broker.id).collect(),
         with_elr: false,
     };
-    for (topic, assignment) in registry.assignments(&topics, None).await.map_err(Error::from)? {
+    for (topic, assignment) in registry
+        .assignments(&topics, None)
+        .await
+        .map_err(Error::from)?
+    {
         let is_marked = marked.contains(&topic);
         let lines = lines_of(registry, topic, assignment, is_marked).await?;
-        console::print(format_args!("{}", description::describe(&lines, &selection)));
+        console::print(format_args!(
+            "{}",
+            description::describe(&lines, &selection)
+        ));
     }
     Ok(())
 }
@@ -244,7 +249,10 @@ async fn lines_of(
         partitions: partition_lines(assignment.partitions, |index| {
             let state = states.get(&index)?.as_ref()?;
             let of_leader = &state.state;
-            Some((of_leader.has_leader().then_some(of_leader.leader), of_leader.isr.clone()))
+            Some((
+                of_leader.has_leader().then_some(of_leader.leader),
+                of_leader.isr.clone(),
+            ))
         }),
         is_marked_for_deletion,
     })
@@ -270,10 +278,7 @@ fn partition_lines(
 }
 
 /// The topics the command is about; none is an error unless it may be.
-async fn existing(
-    arguments: &Arguments,
-    registry: &Registry,
-) -> Result<Vec<String>, super::Error> {
+async fn existing(arguments: &Arguments, registry: &Registry) -> Result<Vec<String>, super::Error> {
     let names = chosen(arguments, registry).await?;
     match arguments.topic() {
         Some(topic) if names.is_empty() && !topic.is_empty() && !arguments.has("if-exists") => {

@@ -3,13 +3,38 @@
 /// What to do with one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    Ls { path: String, stat: bool, recursive: bool },
-    Get { path: String, stat: bool },
-    Stat { path: String },
-    Create { path: String, data: Option<String>, ephemeral: bool, sequential: bool, container: bool },
-    Delete { path: String, version: i32 },
-    DeleteAll { path: String },
-    Set { path: String, data: String, stat: bool, version: i32 },
+    Ls {
+        path: String,
+        stat: bool,
+        recursive: bool,
+    },
+    Get {
+        path: String,
+        stat: bool,
+    },
+    Stat {
+        path: String,
+    },
+    Create {
+        path: String,
+        data: Option<String>,
+        ephemeral: bool,
+        sequential: bool,
+        container: bool,
+    },
+    Delete {
+        path: String,
+        version: i32,
+    },
+    DeleteAll {
+        path: String,
+    },
+    Set {
+        path: String,
+        data: String,
+        stat: bool,
+        version: i32,
+    },
     Help,
     Quit,
 }
@@ -94,8 +119,15 @@ fn build(name: &str, words: &[String]) -> Option<Command> {
     let words = Words::split(words, allowed)?;
     let path = || words.rest.first().cloned();
     Some(match name {
-        "ls" => Command::Ls { path: path()?, stat: words.has('s'), recursive: words.has('R') },
-        "get" => Command::Get { path: path()?, stat: words.has('s') },
+        "ls" => Command::Ls {
+            path: path()?,
+            stat: words.has('s'),
+            recursive: words.has('R'),
+        },
+        "get" => Command::Get {
+            path: path()?,
+            stat: words.has('s'),
+        },
         "stat" => Command::Stat { path: path()? },
         "create" => Command::Create {
             path: path()?,
@@ -104,7 +136,10 @@ fn build(name: &str, words: &[String]) -> Option<Command> {
             sequential: words.has('s'),
             container: words.has('c'),
         },
-        "delete" => Command::Delete { path: path()?, version: words.version },
+        "delete" => Command::Delete {
+            path: path()?,
+            version: words.version,
+        },
         "deleteall" => Command::DeleteAll { path: path()? },
         "set" => Command::Set {
             path: path()?,
@@ -152,15 +187,27 @@ mod tests {
         assert_eq!(read("").unwrap(), None);
         assert_eq!(
             read("ls -s -R /a").unwrap(),
-            Some(Command::Ls { path: path(), stat: true, recursive: true })
+            Some(Command::Ls {
+                path: path(),
+                stat: true,
+                recursive: true
+            })
         );
         assert_eq!(
             read("set -v 3 /a 'x y'").unwrap(),
-            Some(Command::Set { path: path(), data: "x y".to_owned(), stat: false, version: 3 })
+            Some(Command::Set {
+                path: path(),
+                data: "x y".to_owned(),
+                stat: false,
+                version: 3
+            })
         );
         assert_eq!(
             read("delete /a").unwrap(),
-            Some(Command::Delete { path: path(), version: -1 })
+            Some(Command::Delete {
+                path: path(),
+                version: -1
+            })
         );
         let create = read("create -e -s /a -1").unwrap();
         assert!(
@@ -173,12 +220,18 @@ mod tests {
         assert_eq!(read("nope /a"), Err(Refused::Unknown));
         assert_eq!(read("ls"), Err(Refused::Usage("ls [-s] [-w] [-R] path")));
         assert_eq!(read("get -x /a"), Err(Refused::Usage("get [-s] [-w] path")));
-        assert_eq!(read("set /a"), Err(Refused::Usage("set [-s] [-v version] path data")));
+        assert_eq!(
+            read("set /a"),
+            Err(Refused::Usage("set [-s] [-v version] path data"))
+        );
     }
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(words(r#"set /a "{\"x\": 1}" ''"#), ["set", "/a", "{\\x\\: 1}", ""]);
+        assert_eq!(
+            words(r#"set /a "{\"x\": 1}" ''"#),
+            ["set", "/a", "{\\x\\: 1}", ""]
+        );
         assert_eq!(words("a  b\t'c d'e"), ["a", "b", "c de"]);
     }
 }

@@ -28,7 +28,10 @@ pub(crate) fn run(words: &[String]) -> Outcome {
             "USAGE: zookeeper-shell zookeeper_host:port[/path] [-zk-tls-config-file file] [args...]",
         ));
     };
-    if rest.first().is_some_and(|word| word == "-zk-tls-config-file") {
+    if rest
+        .first()
+        .is_some_and(|word| word == "-zk-tls-config-file")
+    {
         rest = rest.get(2..).unwrap_or_default();
     }
     console::say(format_args!("Connecting to {servers}"));
@@ -131,7 +134,11 @@ async fn execute(client: &Client, command: &Command) -> Result<(), String> {
 
 async fn change_or_show(client: &Client, command: &Command) -> Result<(), Error> {
     match command {
-        Command::Ls { path, stat, recursive } => {
+        Command::Ls {
+            path,
+            stat,
+            recursive,
+        } => {
             if *recursive {
                 for node in subtree(client, path).await? {
                     console::say(node);
@@ -152,7 +159,13 @@ async fn change_or_show(client: &Client, command: &Command) -> Result<(), Error>
             let found = client.exists(path, None).await?;
             show_if(true, &found.ok_or(Error::Server(ErrorCode::NoNode))?);
         }
-        Command::Create { path, data, ephemeral, sequential, container } => {
+        Command::Create {
+            path,
+            data,
+            ephemeral,
+            sequential,
+            container,
+        } => {
             let mode = match (ephemeral, sequential, container) {
                 (_, _, true) => CreateMode::Container,
                 (false, false, _) => CreateMode::Persistent,
@@ -170,8 +183,15 @@ async fn change_or_show(client: &Client, command: &Command) -> Result<(), Error>
                 client.delete(node, -1).await?;
             }
         }
-        Command::Set { path, data, stat, version } => {
-            let found = client.set_data(path, Bytes::from(data.clone()), *version).await?;
+        Command::Set {
+            path,
+            data,
+            stat,
+            version,
+        } => {
+            let found = client
+                .set_data(path, Bytes::from(data.clone()), *version)
+                .await?;
             show_if(*stat, &found);
         }
         Command::Help | Command::Quit => {}
@@ -186,7 +206,12 @@ async fn subtree(client: &Client, root: &str) -> Result<Vec<String>, Error> {
     while let Some(node) = ahead.pop() {
         let (mut children, _) = client.get_children(&node, None).await?;
         children.sort();
-        ahead.extend(children.iter().rev().map(|child| common::zk::path::join(&node, child)));
+        ahead.extend(
+            children
+                .iter()
+                .rev()
+                .map(|child| common::zk::path::join(&node, child)),
+        );
         nodes.push(node);
     }
     Ok(nodes)
@@ -251,6 +276,13 @@ mod tests {
         assert_eq!(lines[1], "ctime = Sat Nov 21 12:26:46 UTC 2026");
         assert_eq!(lines[3], "mtime = Thu Jan 01 00:00:00 UTC 1970");
         assert_eq!(lines[6], "dataVersion = 1");
-        assert_eq!(lines[8..], ["ephemeralOwner = 0x100000f0a7e0000", "dataLength = 188", "numChildren = 0"]);
+        assert_eq!(
+            lines[8..],
+            [
+                "ephemeralOwner = 0x100000f0a7e0000",
+                "dataLength = 188",
+                "numChildren = 0"
+            ]
+        );
     }
 }

@@ -22,7 +22,10 @@ pub(super) type Assignment = BTreeMap<String, Vec<i32>>;
 
 /// What a member tells the group: the topics it wants.
 pub(super) fn encode_subscription(topics: &[String]) -> Bytes {
-    let topics = topics.iter().map(|topic| StrBytes::from_string(topic.clone())).collect();
+    let topics = topics
+        .iter()
+        .map(|topic| StrBytes::from_string(topic.clone()))
+        .collect();
     let subscription = ConsumerProtocolSubscription::default()
         .with_topics(topics)
         .with_user_data(None);
@@ -130,7 +133,10 @@ mod tests {
                 (member.to_string(), topics)
             })
             .collect();
-        let counts = counts.iter().map(|(topic, count)| (topic.to_string(), *count)).collect();
+        let counts = counts
+            .iter()
+            .map(|(topic, count)| (topic.to_string(), *count))
+            .collect();
         assign_ranges(&members, &counts)
             .into_iter()
             .map(|(member, assignment)| format!("{member} {assignment:?}"))
@@ -156,8 +162,14 @@ mod tests {
         let topics = vec!["x".to_owned(), "y".to_owned()];
         assert_eq!(decode_subscription(encode_subscription(&topics)), topics);
         let assignment = Assignment::from([("x".to_owned(), vec![0, 2])]);
-        assert_eq!(decode_assignment(encode_assignment(&assignment)), assignment);
+        assert_eq!(
+            decode_assignment(encode_assignment(&assignment)),
+            assignment
+        );
         assert_eq!(decode_assignment(Bytes::new()), Assignment::new());
-        assert_eq!(decode_subscription(Bytes::from_static(b"\0\x01\x7f\xff")), Vec::<String>::new());
+        assert_eq!(
+            decode_subscription(Bytes::from_static(b"\0\x01\x7f\xff")),
+            Vec::<String>::new()
+        );
     }
 }

@@ -196,7 +196,11 @@ mod tests {
             .with_records(Some(bytes.freeze()))
             .with_aborted_transactions(Some(vec![aborted]));
         let read = read("t", &data, from, isolation_level).unwrap();
-        let offsets = read.records.iter().map(|record| record.record.offset).collect();
+        let offsets = read
+            .records
+            .iter()
+            .map(|record| record.record.offset)
+            .collect();
         (offsets, read.next_offset)
     }
 

@@ -62,8 +62,18 @@ impl Client {
             })
             .await?;
         let (code, message, host, port) = match answer.coordinators.into_iter().next() {
-            Some(found) => (found.error_code, found.error_message, found.host, found.port),
-            None => (answer.error_code, answer.error_message, answer.host, answer.port),
+            Some(found) => (
+                found.error_code,
+                found.error_message,
+                found.host,
+                found.port,
+            ),
+            None => (
+                answer.error_code,
+                answer.error_message,
+                answer.host,
+                answer.port,
+            ),
         };
         Error::check(code, message.as_deref())?;
         Ok(Endpoint {
@@ -130,7 +140,9 @@ impl Membership {
                 .with_protocol_type(StrBytes::from_static_str(PROTOCOL_TYPE))
                 .with_protocols(vec![protocol])
         };
-        let joined = client.call_within(&coordinator, Lane::Group, limit, request).await?;
+        let joined = client
+            .call_within(&coordinator, Lane::Group, limit, request)
+            .await?;
         if E::try_from_code(joined.error_code) == Some(E::MemberIdRequired) {
             self.member_id = joined.member_id.to_string();
         }
@@ -265,8 +277,13 @@ async fn assign(
     let mut topics: Vec<String> = members.values().flatten().cloned().collect();
     topics.sort();
     topics.dedup();
-    if topics.iter().any(|topic| client.partition_count(topic).is_none()) {
-        client.refresh(Topics::Named(&topics), AutoCreate::Never).await?;
+    if topics
+        .iter()
+        .any(|topic| client.partition_count(topic).is_none())
+    {
+        client
+            .refresh(Topics::Named(&topics), AutoCreate::Never)
+            .await?;
     }
     let counts = topics
         .into_iter()

@@ -87,7 +87,9 @@ pub(crate) enum Stopped {
         offset: i64,
         source: broker::record::Error,
     },
-    #[error("Fetch position of partition {0}-{1} is out of range and no reset policy is configured")]
+    #[error(
+        "Fetch position of partition {0}-{1} is out of range and no reset policy is configured"
+    )]
     NoReset(String, i32),
 }
 
@@ -247,7 +249,10 @@ impl Consumer {
     /// Joins when needed, says that we live, commits when it is time.
     async fn be_member(&mut self) -> Result<(), Error> {
         if self.membership.is_member() {
-            let beat = self.membership.heartbeat(&self.client, &self.settings).await?;
+            let beat = self
+                .membership
+                .heartbeat(&self.client, &self.settings)
+                .await?;
             let must_commit = beat == Beat::MustRejoin || self.client.now() >= self.commit_at;
             if self.settings.commits_itself && must_commit {
                 self.commit_at = self.client.now() + self.settings.commit_interval;
@@ -259,13 +264,18 @@ impl Consumer {
                 Subscription::Topics(names) => names.clone(),
                 _ => self.topics.keys().cloned().collect(),
             };
-            let joined = self.membership.join(&self.client, &self.settings, &names).await;
+            let joined = self
+                .membership
+                .join(&self.client, &self.settings, &names)
+                .await;
             match joined {
                 Ok(assignment) => {
                     self.positions = assignment
                         .into_iter()
                         .flat_map(|(topic, partitions)| {
-                            partitions.into_iter().map(move |index| ((topic.clone(), index), None))
+                            partitions
+                                .into_iter()
+                                .map(move |index| ((topic.clone(), index), None))
                         })
                         .collect();
                 }
@@ -330,14 +340,18 @@ impl Consumer {
             _ => {
                 let group = self.settings.group_id.clone();
                 let coordinator = self.membership.coordinator(&self.client, &group).await?;
-                self.client.committed(&coordinator, &group, Some(&unknown)).await?
+                self.client
+                    .committed(&coordinator, &group, Some(&unknown))
+                    .await?
             }
         };
         for at in unknown {
             let offset = match (committed.get(&at), &self.subscription) {
                 (Some(offset), _) => *offset,
                 (None, Subscription::Partition(_, Start::Offset(offset))) => *offset,
-                (None, Subscription::Partition(_, Start::Earliest)) => self.end(&at, EARLIEST).await?,
+                (None, Subscription::Partition(_, Start::Earliest)) => {
+                    self.end(&at, EARLIEST).await?
+                }
                 (None, Subscription::Partition(_, Start::Latest)) => self.end(&at, LATEST).await?,
                 (None, _) => self.reset(&at).await?,
             };
@@ -364,7 +378,10 @@ impl Consumer {
 
     async fn end(&self, (topic, partition): &TopicPartition, time: i64) -> Result<i64, Error> {
         let isolation_level = self.settings.isolation_level;
-        let found = self.client.list_offset(topic, *partition, time, isolation_level).await?;
+        let found = self
+            .client
+            .list_offset(topic, *partition, time, isolation_level)
+            .await?;
         Ok(found.unwrap_or_default())
     }
 
@@ -435,7 +452,12 @@ impl Consumer {
                         let level = self.settings.isolation_level;
                         let read = fetch::read(&at.0, data, from, level).map_err(|source| {
                             let (topic, partition) = at.clone();
-                            Stopped::Corrupt { topic, partition, offset: from, source }
+                            Stopped::Corrupt {
+                                topic,
+                                partition,
+                                offset: from,
+                                source,
+                            }
                         })?;
                         position.read_from = read.next_offset;
                         records.extend(read.records);

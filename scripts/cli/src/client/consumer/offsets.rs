@@ -42,8 +42,8 @@ impl Client {
         partitions: Option<&[TopicPartition]>,
     ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
         let group_id = GroupId(StrBytes::from_string(group.to_owned()));
-        let wanted = partitions
-            .map(|partitions| by_topic(partitions.iter().cloned().map(|at| (at, ()))));
+        let wanted =
+            partitions.map(|partitions| by_topic(partitions.iter().cloned().map(|at| (at, ()))));
         let indexes = |list: &[(i32, ())]| list.iter().map(|(index, ())| *index).collect();
         let build = |version| {
             let request = OffsetFetchRequest::default().with_require_stable(version >= 7);
@@ -90,13 +90,23 @@ impl Client {
             Error::check(group.error_code, None)?;
             for topic in &group.topics {
                 for at in &topic.partitions {
-                    keep(&topic.name.0, at.partition_index, at.committed_offset, at.error_code)?;
+                    keep(
+                        &topic.name.0,
+                        at.partition_index,
+                        at.committed_offset,
+                        at.error_code,
+                    )?;
                 }
             }
         }
         for topic in &answer.topics {
             for at in &topic.partitions {
-                keep(&topic.name.0, at.partition_index, at.committed_offset, at.error_code)?;
+                keep(
+                    &topic.name.0,
+                    at.partition_index,
+                    at.committed_offset,
+                    at.error_code,
+                )?;
             }
         }
         Ok(committed)

@@ -42,7 +42,10 @@ impl ConsumerSettings {
                 return Err(one_of("auto.offset.reset", other, reason));
             }
         };
-        let isolation_level = match settings.get("isolation.level").unwrap_or("read_uncommitted") {
+        let isolation_level = match settings
+            .get("isolation.level")
+            .unwrap_or("read_uncommitted")
+        {
             "read_uncommitted" => 0,
             "read_committed" => 1,
             other => {
@@ -86,7 +89,9 @@ mod tests {
         let read = |key: &str, value: &str| {
             let mut settings = Settings::default();
             settings.set(key, value);
-            ConsumerSettings::new(&settings).map(|_| ()).map_err(|error| error.to_string())
+            ConsumerSettings::new(&settings)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(read("isolation.level", "read_committed"), Ok(()));
         assert_eq!(

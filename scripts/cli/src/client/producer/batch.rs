@@ -78,7 +78,10 @@ impl Batch {
 
     /// Each record, lost for `error`.
     pub(super) fn failed(&self, error: &Error) -> Vec<Failed> {
-        self.records.iter().map(|(record, _)| failed(record, error)).collect()
+        self.records
+            .iter()
+            .map(|(record, _)| failed(record, error))
+            .collect()
     }
 }
 

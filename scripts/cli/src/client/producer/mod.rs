@@ -133,7 +133,10 @@ impl Producer {
         loop {
             correlation += 1;
             let names = std::slice::from_ref(&self.topic);
-            let answer = self.client.refresh(Topics::Named(names), AutoCreate::Allow).await;
+            let answer = self
+                .client
+                .refresh(Topics::Named(names), AutoCreate::Allow)
+                .await;
             let code = match &answer {
                 Ok(answer) => answer.topics.first().map_or(0, |topic| topic.error_code),
                 Err(_) => 0,
@@ -170,7 +173,10 @@ impl Producer {
         let mut lost = Vec::new();
         let mut waiting = batches;
         if let Err(error) = self.identify().await {
-            return waiting.iter().flat_map(|batch| batch.failed(&error)).collect();
+            return waiting
+                .iter()
+                .flat_map(|batch| batch.failed(&error))
+                .collect();
         }
         for batch in &mut waiting {
             self.seal(batch);
@@ -198,7 +204,10 @@ impl Producer {
                 tokio::time::sleep(self.client.config().retry_backoff).await;
                 let names = std::slice::from_ref(&self.topic);
                 // When nobody answers, the next attempt fails and is repeated too.
-                let _ = self.client.refresh(Topics::Named(names), AutoCreate::Allow).await;
+                let _ = self
+                    .client
+                    .refresh(Topics::Named(names), AutoCreate::Allow)
+                    .await;
             }
         }
         lost
@@ -228,7 +237,9 @@ impl Producer {
         let count = i32::try_from(batch.count()).unwrap_or(i32::MAX);
         // Sequence numbers start again at 0 after the largest.
         *next = next.checked_add(count).unwrap_or_else(|| {
-            count.wrapping_sub(i32::MAX.wrapping_sub(*next)).wrapping_sub(1)
+            count
+                .wrapping_sub(i32::MAX.wrapping_sub(*next))
+                .wrapping_sub(1)
         });
     }
 
@@ -339,7 +350,10 @@ impl Producer {
         };
         if self.settings.acks == Acks::None {
             self.client.send_only(&endpoint, Lane::Data, build).await?;
-            return Ok(batches.iter().map(|batch| (batch.partition, (0, None))).collect());
+            return Ok(batches
+                .iter()
+                .map(|batch| (batch.partition, (0, None)))
+                .collect());
         }
         let answer = self.client.call(&endpoint, Lane::Data, build).await?;
         Ok(answer

@@ -61,14 +61,20 @@ pub(super) fn murmur2(data: &[u8]) -> u32 {
     let mut hash = SEED ^ length;
     let mut words = data.chunks_exact(4);
     for word in &mut words {
-        let mut k = word.iter().rev().fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
+        let mut k = word
+            .iter()
+            .rev()
+            .fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
         k = k.wrapping_mul(M);
         k ^= k >> 24;
         hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        let tail = rest.iter().rev().fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
+        let tail = rest
+            .iter()
+            .rev()
+            .fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
         hash = (hash ^ tail).wrapping_mul(M);
     }
     hash ^= hash >> 13;
@@ -100,8 +106,13 @@ mod tests {
         let mut partitioner = Partitioner::new(100, 42);
         let first = partitioner.choose(None, 50, 1000);
         assert_eq!(partitioner.choose(None, 50, 1000), first);
-        let later: Vec<i32> = (0..20).map(|_| partitioner.choose(None, 100, 1000)).collect();
-        assert!(later.iter().any(|partition| *partition != first), "{later:?}");
+        let later: Vec<i32> = (0..20)
+            .map(|_| partitioner.choose(None, 100, 1000))
+            .collect();
+        assert!(
+            later.iter().any(|partition| *partition != first),
+            "{later:?}"
+        );
         assert!(later.iter().all(|partition| (0..1000).contains(partition)));
     }
 

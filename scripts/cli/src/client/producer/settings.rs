@@ -44,7 +44,13 @@ impl ProducerSettings {
             "all" | "-1" => Acks::All,
             "1" => Acks::Leader,
             "0" => Acks::None,
-            other => return Err(one_of("acks", other, "String must be one of: all, -1, 0, 1")),
+            other => {
+                return Err(one_of(
+                    "acks",
+                    other,
+                    "String must be one of: all, -1, 0, 1",
+                ));
+            }
         };
         let codec = settings.get("compression.type").unwrap_or("none");
         let compression = Compression::from_name(codec).ok_or_else(|| {
@@ -57,7 +63,11 @@ impl ProducerSettings {
             compression,
             batch_size: count(settings.i32("batch.size", 16_384)?),
             linger: settings.millis("linger.ms", 0)?,
-            retries: settings.number("retries", i32::MAX.unsigned_abs(), "Not a number of type INT")?,
+            retries: settings.number(
+                "retries",
+                i32::MAX.unsigned_abs(),
+                "Not a number of type INT",
+            )?,
             max_block: settings.millis("max.block.ms", 60_000)?,
             delivery_timeout: settings.millis("delivery.timeout.ms", 120_000)?,
             request_size_max: count(settings.i32("max.request.size", 1_048_576)?),
@@ -94,7 +104,11 @@ mod tests {
     fn idempotence_needs_all_acks() {
         assert!(read(&[]).unwrap().is_idempotent);
         assert!(!read(&[("acks", "1")]).unwrap().is_idempotent);
-        assert!(!read(&[("enable.idempotence", "false")]).unwrap().is_idempotent);
+        assert!(
+            !read(&[("enable.idempotence", "false")])
+                .unwrap()
+                .is_idempotent
+        );
     }
 
     #[test]
