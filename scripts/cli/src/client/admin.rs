@@ -47,6 +47,14 @@ pub(crate) struct NewTopic {
     pub(crate) configs: Vec<(String, String)>,
 }
 
+/// How many partitions a topic is to have, and where the added ones go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewPartitions {
+    pub(crate) topic: String,
+    pub(crate) count: i32,
+    pub(crate) added: Option<Vec<Vec<i32>>>,
+}
+
 /// One partition of a described topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partition {
@@ -134,28 +142,31 @@ impl Client {
     }
 
     /// Raises the number of partitions; `added` places the new ones if given.
-    pub(crate) async fn create_partitions(
-        &self,
-        counts: &[(String, i32, Option<Vec<Vec<i32>>>)],
-    ) -> Result<(), Error> {
+    pub(crate) async fn create_partitions(&self, counts: &[NewPartitions]) -> Result<(), Error> {
         let answer = self
             .ask_controller("createPartitions", |timeout_ms| {
                 let topics = counts
                     .iter()
-                    .map(|(name, count, added)| {
-                        CreatePartitionsTopic::default()
-                            .with_name(wire_name(name))
-                            .with_count(*count)
-                            .with_assignments(added.as_ref().map(|added| {
-                                added
-                                    .iter()
-                                    .map(|replicas| {
-                                        CreatePartitionsAssignment::default()
-                                            .with_broker_ids(broker_ids(replicas))
-                                    })
-                                    .collect()
-                            }))
-                    })
+                    .map(
+                        |NewPartitions {
+                             topic,
+                             count,
+                             added,
+                         }| {
+                            CreatePartitionsTopic::default()
+                                .with_name(wire_name(topic))
+                                .with_count(*count)
+                                .with_assignments(added.as_ref().map(|added| {
+                                    added
+                                        .iter()
+                                        .map(|replicas| {
+                                            CreatePartitionsAssignment::default()
+                                                .with_broker_ids(broker_ids(replicas))
+                                        })
+                                        .collect()
+                                }))
+                        },
+                    )
                     .collect();
                 CreatePartitionsRequest::default()
                     .with_topics(topics)

@@ -177,7 +177,11 @@ fn parser() -> Parser {
         .text("property", "prop", "How lines are read, as key=value: parse.key=false, parse.headers=false, ignore.error=false, key.separator=\\t, headers.delimiter=\\t, headers.separator=,, headers.key.separator=:, null.marker= (text that stands for null). With headers and key a line is \"h1:v1,h2:v2\\tkey\\tvalue\".")
         .text("reader-config", "config file", "A properties file for how lines are read; --property goes before it.")
         .text("line-reader", "reader_class", "Accepted for the default reader only.");
-    let batching = reading
+    with_delivery(with_batching(reading))
+}
+
+fn with_batching(parser: Parser) -> Parser {
+    parser
         .flag(
             "sync",
             "Wait for each record to be stored before the next is read.",
@@ -210,8 +214,11 @@ fn parser() -> Parser {
             "timeout_ms",
             "How long a record may wait for others of its batch.",
         )
-        .or("1000");
-    batching
+        .or("1000")
+}
+
+fn with_delivery(parser: Parser) -> Parser {
+    parser
         .text(
             "request-required-acks",
             "request required acks",

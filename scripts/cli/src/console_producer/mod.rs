@@ -89,8 +89,9 @@ async fn sleep_if(due: Option<std::time::Duration>) {
 
 fn tell(topic: &str, lost: &[Failed]) {
     for record in lost {
-        let size =
-            |size: Option<usize>| size.map_or("null".to_owned(), |size| format!("{size} bytes"));
+        let size = |size: Option<usize>| {
+            size.map_or_else(|| "null".to_owned(), |size| format!("{size} bytes"))
+        };
         console::error(
             format_args!(
                 "Error when sending message to topic {topic} with key: {}, value: {} with error:",

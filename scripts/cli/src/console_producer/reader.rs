@@ -190,9 +190,10 @@ mod tests {
     fn read(properties: &[(&str, &str)], line: &str) -> Result<String, String> {
         let record = reader(properties)?.record(line, 1)?;
         let text = |bytes: Option<&Bytes>| {
-            bytes.map_or("-".to_owned(), |bytes| {
-                String::from_utf8_lossy(bytes).into_owned()
-            })
+            bytes.map_or_else(
+                || "-".to_owned(),
+                |bytes| String::from_utf8_lossy(bytes).into_owned(),
+            )
         };
         let headers: Vec<String> = record
             .headers
@@ -213,12 +214,19 @@ mod tests {
         ))
     }
 
+    /// Properties, a line, and what comes of it.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
+
     const KEYED: (&str, &str) = ("parse.key", "true");
     const HEADED: (&str, &str) = ("parse.headers", "true");
 
     #[test]
     fn lines_become_records() {
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        let cases: &[Case] = &[
             (&[], "a\tb", "|-|a\tb"),
             (&[], "", "|-|"),
             (&[KEYED], "k\tv", "|k|v"),
@@ -241,7 +249,7 @@ mod tests {
 
     #[test]
     fn bad_lines_fail_in_kafkas_words() {
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        let cases: &[Case] = &[
             (
                 &[KEYED],
                 "nokey",

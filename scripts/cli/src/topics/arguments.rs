@@ -365,7 +365,7 @@ mod tests {
     fn lines_are_refused_in_kafkas_words() {
         let cases = [
             (
-                format!("{B}"),
+                B.to_owned(),
                 "Command must include exactly one action: --list, --describe, --create, --alter or --delete",
             ),
             (

@@ -5,7 +5,7 @@ use kafka_protocol::error::ResponseError;
 use super::arguments::{Action, Arguments};
 use super::description::{self, MIN_ISR, PartitionLine, Report, Selection, TopicLines};
 use super::{Error, warn_of_collision};
-use crate::client::admin::{ConfigEntry, NewTopic, Topic};
+use crate::client::admin::{ConfigEntry, NewPartitions, NewTopic, Topic};
 use crate::client::config::Settings;
 use crate::client::{Client, Config};
 use crate::{console, text};
@@ -84,7 +84,11 @@ async fn alter(arguments: &Arguments, client: &Client) -> Result<(), Error> {
     for topic in client.describe_topics(&names).await? {
         let added = assignment.get(topic.partitions.len()..).unwrap_or_default();
         let added = (!assignment.is_empty()).then(|| added.to_vec());
-        counts.push((topic.name, count, added));
+        counts.push(NewPartitions {
+            topic: topic.name,
+            count,
+            added,
+        });
     }
     Ok(client.create_partitions(&counts).await?)
 }

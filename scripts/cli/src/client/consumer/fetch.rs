@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use broker::record::{Batch, Batches, EndTxnMarker, TimestampType};
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, PartitionData};
 use kafka_protocol::messages::{BrokerId, FetchRequest};
@@ -70,7 +69,7 @@ pub(super) fn read(
     };
     let aborted = data.aborted_transactions.as_deref().unwrap_or_default();
     let mut aborted = (isolation_level == 1).then(|| Aborted::new(aborted));
-    let bytes = data.records.clone().unwrap_or_else(Bytes::new);
+    let bytes = data.records.clone().unwrap_or_default();
     for batch in Batches::tolerant(bytes) {
         let batch = batch?;
         batch.check_crc()?;
@@ -152,7 +151,7 @@ impl Aborted {
 #[cfg(test)]
 mod tests {
     use broker::record::{BatchBuilder, Compression, RecordHeader};
-    use bytes::BytesMut;
+    use bytes::{Bytes, BytesMut};
     use kafka_protocol::messages::ProducerId;
 
     use super::*;

@@ -421,7 +421,7 @@ impl Consumer {
                 Ok(answer) => self.take(answer, &mut records).await,
                 Err(error) => Err(error.into()),
             };
-            failure = failure.or(taken.err());
+            failure = failure.or_else(|| taken.err());
         }
         match failure {
             // What was read is delivered first; the failure shows again.
