@@ -1,5 +1,7 @@
 //! The ZooKeeper client against a server: operations, order, sessions, watches.
 
+use std::time::Duration;
+
 use broker::zk::{
     ANY_VERSION, Client, CreateMode, Error, ErrorCode, EventType, OpResult, SessionToken, State,
     Transaction,
@@ -317,4 +319,37 @@ async fn the_next_server_is_tried() {
         client.exists("/", None).await.unwrap();
         client.close().await;
     }
+}
+
+#[tokio::test]
+async fn pings_keep_an_idle_session_alive() {
+    let space = Space::new().await;
+    let mut config = space.config();
+    config.session_timeout = Duration::from_secs(1);
+    let client = connected(Client::connect(config)).await;
+    let other = space.client().await;
+    client
+        .create("/e", None, CreateMode::Ephemeral)
+        .await
+        .unwrap();
+    let watcher = other.watcher();
+    other.exists("/e", Some(&watcher)).await.unwrap();
+    let idle = tokio::time::timeout(client.session_timeout() * 3, watcher.next()).await;
+    assert!(idle.is_err(), "the node went: {idle:?}");
+    assert_eq!(client.generation(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left() {
+    let space = Space::new().await;
+    let proxy = Proxy::start(&space.servers).await;
+    let mut config = space.config_at(&proxy.address.to_string());
+    config.session_timeout = Duration::from_secs(2);
+    let client = connected(Client::connect(config)).await;
+    let session = client.session();
+    proxy.stall();
+    let read = client.exists("/", None).await;
+    assert_eq!(read, Err(Error::ConnectionLoss));
+    client.retry(|| client.exists("/", None)).await.unwrap();
+    assert_eq!(client.session(), session);
 }
