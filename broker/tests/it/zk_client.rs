@@ -91,6 +91,26 @@ async fn every_operation_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_server_would_choke_on_is_not_sent() {
+    let space = Space::new().await;
+    let client = space.client().await;
+    let huge = Some(Bytes::from(vec![b'x'; 1 << 20]));
+    let refused = client.create("/huge", huge, CreateMode::Persistent).await;
+    assert!(
+        matches!(refused, Err(Error::TooLarge { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(client.exists("/huge", None).await.unwrap(), None);
+    let large = Some(Bytes::from(vec![b'x'; 900_000]));
+    client
+        .create("/large", large, CreateMode::Persistent)
+        .await
+        .unwrap();
+    let (data, _) = client.get_data("/large", None).await.unwrap();
+    assert_eq!(data.len(), 900_000);
+}
+
+#[tokio::test]
 async fn transactions_are_all_or_nothing() {
     let space = Space::new().await;
     let client = space.client().await;
