@@ -256,7 +256,7 @@ async fn a_cut_connection_keeps_session_and_watches() {
         .create("/later", None, CreateMode::Persistent)
         .await
         .unwrap();
-    let mut seen = vec![watcher.next().await, watcher.next().await];
+    let mut seen = [watcher.next().await, watcher.next().await];
     seen.sort_by(|a, b| a.path.cmp(&b.path));
     let seen: Vec<_> = seen
         .iter()
