@@ -1,17 +1,30 @@
-//! A Kafka broker in ZooKeeper mode.
+//! A Kafka broker in ZooKeeper mode, as a library that the daemon and the tests start.
+//!
+//! The modules stand in the order of their layers; each imports only those
+//! above it. `boot` is the single place that sees all of them.
+
+pub mod model;
+pub mod record;
+
+pub mod log;
+pub mod protocol;
+pub mod zk;
+
+pub mod peer;
 
 pub mod cluster;
-pub mod config;
-pub mod controller;
-pub mod group;
-pub mod handlers;
-pub mod log;
-pub mod model;
-pub mod peer;
-pub mod protocol;
-pub mod record;
 pub mod registry;
 pub mod replica;
-pub mod server;
+
+pub mod controller;
+pub mod group;
 pub mod state_log;
-pub mod zk;
+
+pub mod handlers;
+pub mod server;
+
+mod boot;
+pub mod config;
+
+pub use boot::{RunError, Running, StartError, start};
+pub use config::Config;

@@ -204,7 +204,7 @@ pub const KEYS: &[Key] = &[
     ignored("metricsProvider.exportJvmInfo", Kind::Bool),
     ignored("znode.container.checkIntervalMs", INT),
     ignored("znode.container.maxPerMinute", INT),
-    ignored("zookeeper.request.timeout", INT),
+    ignored("request.timeout", INT),
     ignored("audit.enable", Kind::OneOf(&["false"])),
     ignored("enforceQuota", Kind::OneOf(&["false"])),
     ignored("skipACL", Kind::OneOf(&["no"])),
@@ -493,6 +493,33 @@ mod tests {
         let error = load(&["minSessionTimeout=9", "maxSessionTimeout=8"]).unwrap_err();
         assert!(matches!(error, Error::Timeouts { .. }));
         assert!(matches!(Config::load(None, &[]), Err(Error::NoDataDir)));
+    }
+
+    #[test]
+    fn every_key_is_in_the_commented_file() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../config/coordinator.properties"
+        );
+        let text = std::fs::read_to_string(file).unwrap();
+        for key in KEYS {
+            let line = format!("#{}={}", key.name, key.default.unwrap_or_default());
+            let is_set = text.contains(&format!("\n{}=", key.name));
+            assert!(
+                is_set || text.lines().any(|l| l == line),
+                "{line} is missing"
+            );
+            assert!(
+                key.doc == NO_EFFECT || text.contains(key.doc),
+                "{}",
+                key.name
+            );
+        }
+        for name in ["coordinator", "zookeeper"] {
+            let file = format!("{}/../config/{name}.properties", env!("CARGO_MANIFEST_DIR"));
+            let config = Config::load(Some(Path::new(&file)), &[]).unwrap();
+            assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The log directories of one broker and all logs in them.
 //!
-//! Flow: `Manager::open` locks and checks each directory, then loads its logs
-//! on `num.recovery.threads.per.data.dir` threads; afterwards the caller
+//! Flow: `LockedDirs` keeps others out; `Manager::open` checks each directory
+//! and loads its logs on `num.recovery.threads.per.data.dir` threads; the caller
 //! schedules `flush_dirty`, `cleanup` and the checkpoints, and ends with
 //! `shutdown_cleanly`.
 //!
@@ -13,6 +13,7 @@ mod deletion;
 mod load;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,13 +26,14 @@ use super::{CheckpointError, Error, Log, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
 
+const LOCK_FILE: &str = ".lock";
+
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
 
 /// What the manager needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub log_dirs: Vec<PathBuf>,
     pub identity: Identity,
     pub recovery_threads_per_dir: usize,
     pub producer_expiration_ms: i64,
@@ -72,28 +74,58 @@ pub struct Manager {
     doomed: Mutex<Vec<DoomedDir>>,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
+    dirs: LockedDirs,
+}
+
+/// Log directories that no other process may use; the first step of opening.
+#[derive(Debug)]
+pub struct LockedDirs {
+    paths: Vec<PathBuf>,
     _locks: Vec<DirLock>,
+    _locks_against_java: Vec<File>,
+}
+
+impl LockedDirs {
+    /// Creates what is missing and locks every directory.
+    pub fn acquire(paths: &[PathBuf]) -> Result<Self, OpenError> {
+        if paths.is_empty() {
+            return Err(OpenError::NoDirectory);
+        }
+        let mut locks = Vec::with_capacity(paths.len());
+        let mut locks_against_java = Vec::with_capacity(paths.len());
+        for dir in paths {
+            std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
+                dir: dir.clone(),
+                source,
+            })?;
+            locks.push(DirLock::acquire(dir, LOCK_FILE)?);
+            locks_against_java.push(lock_against_java(dir)?);
+        }
+        let paths = paths.to_vec();
+        Ok(Self {
+            paths,
+            _locks: locks,
+            _locks_against_java: locks_against_java,
+        })
+    }
+
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
 }
 
 impl Manager {
-    /// Opens every log directory and loads the logs in them. `config_of`
-    /// gives a topic's configuration.
+    /// Checks every directory and loads the logs in them. `config_of` gives a
+    /// topic's configuration.
     pub fn open(
+        dirs: LockedDirs,
         config: Config,
         storage: Arc<dyn Storage>,
         now_ms: i64,
         config_of: &(dyn Fn(&str) -> LogConfig + Sync),
     ) -> Result<Self, OpenError> {
-        if config.log_dirs.is_empty() {
-            return Err(OpenError::NoDirectory);
-        }
-        let mut locks = Vec::new();
-        for dir in &config.log_dirs {
-            std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
-                dir: dir.clone(),
-                source,
-            })?;
-            locks.push(DirLock::acquire(dir, ".lock")?);
+        for dir in &dirs.paths {
             checkpoint::check_identity(storage.as_ref(), dir, &config.identity)?;
         }
         let manager = Self {
@@ -102,9 +134,9 @@ impl Manager {
             logs: RwLock::default(),
             doomed: Mutex::default(),
             directory_work: Mutex::default(),
-            _locks: locks,
+            dirs,
         };
-        for dir in &manager.config.log_dirs {
+        for dir in &manager.dirs.paths {
             manager.load_dir(dir, now_ms, config_of)?;
         }
         Ok(manager)
@@ -117,7 +149,7 @@ impl Manager {
 
     #[must_use]
     pub fn log_dirs(&self) -> &[PathBuf] {
-        &self.config.log_dirs
+        self.dirs.paths()
     }
 
     #[must_use]
@@ -170,16 +202,16 @@ impl Manager {
     }
 
     fn emptiest_dir(&self) -> &Path {
-        let mut counts: Vec<usize> = vec![0; self.config.log_dirs.len()];
+        let mut counts: Vec<usize> = vec![0; self.dirs.paths.len()];
         for (_, log) in self.all() {
             let log = log.read();
             let parent = log.dir().parent();
-            let dirs = self.config.log_dirs.iter();
+            let dirs = self.dirs.paths.iter();
             if let Some(at) = dirs.map(PathBuf::as_path).position(|d| Some(d) == parent) {
                 counts[at] += 1;
             }
         }
-        let dirs = counts.iter().zip(&self.config.log_dirs);
+        let dirs = counts.iter().zip(&self.dirs.paths);
         let emptiest = dirs.min_by_key(|(count, _)| **count);
         emptiest.expect("open refuses an empty list").1
     }
@@ -263,7 +295,7 @@ impl Manager {
     /// The high watermarks of the last checkpoint.
     pub fn read_high_watermarks(&self) -> Result<Offsets, CheckpointError> {
         let mut all = Offsets::new();
-        for dir in &self.config.log_dirs {
+        for dir in &self.dirs.paths {
             all.append(&mut checkpoint::read_offsets(&dir.join(HIGH_WATERMARK))?);
         }
         Ok(all)
@@ -278,13 +310,13 @@ impl Manager {
         let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
         for (partition, log) in self.all() {
             let log = log.read();
-            let parent = log.dir().parent().unwrap_or(log.dir());
+            let parent = log.dir().parent().unwrap_or_else(|| log.dir());
             if let Some(offset) = offset_of(&log) {
                 let offsets = by_dir.entry(parent.to_owned()).or_default();
                 offsets.insert(partition, offset);
             }
         }
-        for dir in &self.config.log_dirs {
+        for dir in &self.dirs.paths {
             let offsets = by_dir.remove(dir).unwrap_or_default();
             checkpoint::write_offsets(self.storage.as_ref(), &dir.join(file_name), &offsets)?;
         }
@@ -305,11 +337,33 @@ impl Manager {
         }
         self.checkpoint_recovery_points()?;
         self.checkpoint_log_start_offsets()?;
-        for dir in &self.config.log_dirs {
+        for dir in &self.dirs.paths {
             if !unclean.contains(&Some(dir.clone())) {
                 checkpoint::write_clean_shutdown(self.storage.as_ref(), dir, broker_epoch)?;
             }
         }
         first_error.map_or(Ok(()), Err)
     }
+}
+
+/// A JVM locks its log directories by `fcntl`, which `flock` does not see; so
+/// that no Kafka runs on the same files, both locks are held. The lock ends
+/// with the first descriptor of the file that this process closes.
+fn lock_against_java(dir: &Path) -> Result<File, OpenError> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    let path = dir.join(LOCK_FILE);
+    let lock = || {
+        let file = File::options().write(true).open(&path)?;
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    };
+    lock().map_err(|source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::PermissionDenied => {
+            OpenError::Locked(LockError::Held { path: path.clone() })
+        }
+        _ => OpenError::Io {
+            dir: dir.to_owned(),
+            source,
+        },
+    })
 }

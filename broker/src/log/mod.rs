@@ -46,7 +46,7 @@ pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_
 pub use config::{Error as ConfigError, LogConfig};
 pub use epochs::EpochEndOffset;
 pub use flush::FlushPlan;
-pub use manager::{Config as ManagerConfig, LogHandle, Manager, OpenError};
+pub use manager::{Config as ManagerConfig, LockedDirs, LogHandle, Manager, OpenError};
 pub use open::OpenParams;
 pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::znode::{decode_cluster_id, encode_cluster_id, encode_topic_id, path};
 use super::{Error, Registry, at};
-use crate::model::TopicId;
-use crate::zk::{CreateMode, ErrorCode};
+use crate::model::{BrokerId, TopicId};
+use crate::zk::{self, CreateMode, ErrorCode};
 
 /// A random UUID as Kafka makes them: its text never begins with a dash, which
 /// tools would take for an option.
@@ -59,6 +59,16 @@ impl Registry {
     }
 
     /// The cluster's id if it has one yet.
+    /// A broker id that nobody had before: the next of a sequence, above
+    /// `reserved_max` (`reserved.broker.max.id`).
+    pub async fn next_broker_id(&self, reserved_max: BrokerId) -> Result<BrokerId, Error> {
+        let path = path::BROKER_SEQUENCE_ID;
+        // A number that is lost with its reply is skipped, as in Kafka.
+        let count = || self.client.set_data(path, Bytes::new(), zk::ANY_VERSION);
+        let stat = self.client.retry(count).await?;
+        Ok(reserved_max.saturating_add(stat.version))
+    }
+
     pub async fn cluster_id(&self) -> Result<Option<String>, Error> {
         match self.read(path::CLUSTER_ID).await? {
             None => Ok(None),

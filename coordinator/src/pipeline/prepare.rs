@@ -2,6 +2,7 @@
 //!
 //! The order of the checks is ZooKeeper's, since it decides which error a client sees.
 
+use bytes::Bytes;
 use common::zk::path::{self, sequence_suffix};
 use common::zk::{
     Acl, CheckVersionRequest, CreateMode, CreateRequest, DeleteRequest, ErrorCode, Id, MultiOp,
@@ -102,7 +103,7 @@ impl Prepare<'_, '_> {
         self.view.put(&path, new_facts(&acl, owner));
         Ok(Txn::Create(Create {
             path,
-            data: request.data.clone(),
+            data: owned(&request.data),
             acl,
             owner,
             parent_cversion,
@@ -142,7 +143,7 @@ impl Prepare<'_, '_> {
         self.view.put(path, node);
         Ok(Txn::SetData {
             path: path.to_owned(),
-            data: request.data.clone(),
+            data: owned(&request.data),
             version,
         })
     }
@@ -247,6 +248,11 @@ fn new_facts(acl: &[Acl], owner: i64) -> Facts {
     }
 }
 
+/// A copy of its own: a slice would keep the whole buffer that its frame came in.
+fn owned(data: &Option<Bytes>) -> Option<Bytes> {
+    data.as_deref().map(Bytes::copy_from_slice)
+}
+
 /// What stands before the last slash; the rest of the path's form is judged later.
 fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     if path.contains('\0') {
@@ -266,3 +272,6 @@ fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
         next => Ok(next),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,15 @@ fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
         OpCode::Delete => Write::Delete(body.read()?),
         OpCode::SetData => Write::SetData(body.read()?),
         OpCode::SetAcl => Write::SetAcl(body.read()?),
-        OpCode::Multi => Write::Multi(multi_ops(body, OpCode::Multi)?),
+        OpCode::Multi => match multi_ops(body, OpCode::Multi) {
+            Ok(ops) => Write::Multi(ops),
+            // Alone among the requests that cannot be decoded it takes a zxid.
+            Err(_) => Write::Refused(ErrorCode::MarshallingError),
+        },
+        OpCode::Reconfig => {
+            body.read::<common::zk::ReconfigRequest>()?;
+            Write::Refused(ErrorCode::ReconfigDisabled)
+        }
         OpCode::CloseSession => Write::CloseSession,
         _ => return Ok(None),
     }))
@@ -165,5 +173,54 @@ fn encode_body(out: &mut BytesMut, reply: Reply) {
         Reply::Watching => ErrorResponse { err: 0 }.encode(out),
         Reply::Multi(results) => MultiResponse { results }.encode(out),
         Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_any_operation_panic(body in any::<Vec<u8>>()) {
+            for op in OpCode::ALL {
+                let _ = request(*op, &mut Reader::new(Bytes::from(body.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn operations_that_are_not_for_clients_are_no_requests() {
+        for op in [
+            OpCode::Check,
+            OpCode::DeleteContainer,
+            OpCode::Sasl,
+            OpCode::CreateSession,
+        ] {
+            let decoded = request(op, &mut Reader::new(Bytes::from_static(&[0; 64])));
+            assert!(matches!(decoded, Ok(None)), "{op:?}");
+        }
+    }
+
+    #[test]
+    fn a_mixture_of_reads_and_writes_is_refused() {
+        let read = PathWatchRequest {
+            path: "/a".into(),
+            watch: false,
+        };
+        let bytes = MultiRequest {
+            ops: vec![MultiOp::GetData(read)],
+        }
+        .to_bytes();
+        let mut body = Reader::new(bytes.clone());
+        let decoded = request(OpCode::Multi, &mut body);
+        let refused = Write::Refused(ErrorCode::MarshallingError);
+        assert_eq!(
+            format!("{decoded:?}"),
+            format!("{:?}", Ok::<_, Error>(Some(Request::Write(refused))))
+        );
+        assert!(request(OpCode::MultiRead, &mut Reader::new(bytes)).is_ok());
     }
 }

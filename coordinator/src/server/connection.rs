@@ -13,22 +13,21 @@ use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use common::frame::FrameReader;
 use common::jute::{Reader, Record};
 use common::zk::{
-    AuthPacket, ConnectRequest, ConnectResponse, ErrorCode, Id, KeeperState, OpCode, PASSWORD_LEN,
-    ReplyHeader, RequestHeader, WatcherEvent, xid,
+    AuthPacket, ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
 };
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Next, Outbound};
-use super::{Server, codec, four_letter};
+use super::{Server, codec};
 use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
 use crate::session::Session;
 use crate::tree::acl;
@@ -40,13 +39,13 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the connection's task and the pipeline share.
 pub(crate) struct Connection {
     id: WatcherId,
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     server: Arc<Server>,
-    outbound: Outbound,
+    pub(super) outbound: Outbound,
     ids: Mutex<Arc<[Id]>>,
-    session: OnceLock<Arc<Session>>,
+    pub(super) session: OnceLock<Arc<Session>>,
     /// Where the answer to the request for a session goes.
-    opened: Mutex<Option<oneshot::Sender<Arc<Session>>>>,
+    pub(super) opened: Mutex<Option<oneshot::Sender<Arc<Session>>>>,
     pending: AtomicUsize,
     received: AtomicU64,
     sent: AtomicU64,
@@ -73,7 +72,7 @@ impl Connection {
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_canonical().to_string())]);
         Self {
             id: server.next_connection_id(),
-            peer,
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             server,
             outbound: Outbound::default(),
             ids: Mutex::new(address),
@@ -102,7 +101,7 @@ impl Connection {
         }
     }
 
-    fn count_received(&self) {
+    pub(super) fn count_received(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
         self.server.stats.received.fetch_add(1, Ordering::Relaxed);
     }
@@ -202,10 +201,10 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
 }
 
 /// What the connection's own task holds.
-struct Task<'a> {
-    server: &'a Arc<Server>,
-    connection: Arc<Connection>,
-    sink: OwnedWriteHalf,
+pub(super) struct Task<'a> {
+    pub(super) server: &'a Arc<Server>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) sink: OwnedWriteHalf,
     /// No more is read: the connection ends when what is under way is answered.
     draining: bool,
 }
@@ -224,114 +223,6 @@ impl Task<'_> {
             done = self.converse(frames) => done,
             () = shutdown.requested() => Err(Error::Stopping),
         }
-    }
-
-    /// Reads the first bytes; `None` if they wanted no session or got none.
-    async fn open(
-        &mut self,
-        mut source: OwnedReadHalf,
-    ) -> Result<Option<FrameReader<OwnedReadHalf>>, Error> {
-        let mut first = BytesMut::with_capacity(64);
-        while first.len() < four_letter::LEN {
-            if source.read_buf(&mut first).await? == 0 {
-                return Ok(None);
-            }
-        }
-        if let Some(word) = four_letter::Word::parse(&first[..four_letter::LEN]) {
-            self.connection.count_received();
-            let text = four_letter::answer(self.server, word);
-            self.sink.write_all(text.as_bytes()).await?;
-            self.sink.shutdown().await?;
-            return Ok(None);
-        }
-        let length_max = self.server.config.frame_max;
-        let mut frames = FrameReader::with_buffer(source, length_max, first);
-        let Some(frame) = frames.next().await? else {
-            return Ok(None);
-        };
-        let received = self.server.clock.monotonic();
-        self.connection.count_received();
-        let request = ConnectRequest::from_bytes(frame).map_err(Error::Handshake)?;
-        let here = self.server.pipeline.with_state(|state| state.zxid);
-        if request.last_zxid_seen > here {
-            return Err(Error::ClientIsAhead {
-                seen: request.last_zxid_seen,
-                here,
-            });
-        }
-        let session = self.session(&request, received).await?;
-        self.welcome(&request, session.as_deref()).await?;
-        let Some(session) = session else {
-            return Ok(None);
-        };
-        let client: Arc<dyn Client> = Arc::clone(&self.connection) as _;
-        let id = session.id;
-        if self.connection.session.set(session).is_err() {
-            return Err(Error::Stopping);
-        }
-        self.server.pipeline.attach(id, client);
-        Ok(Some(frames))
-    }
-
-    /// The session that the request wants; `None` if it may not have it.
-    async fn session(
-        &mut self,
-        request: &ConnectRequest,
-        received: Duration,
-    ) -> Result<Option<Arc<Session>>, Error> {
-        let config = &self.server.config;
-        let timeout_ms = request
-            .timeout_ms
-            .clamp(config.session_timeout_ms_min, config.session_timeout_ms_max);
-        if request.session_id == 0 {
-            return self.new_session(timeout_ms, received).await.map(Some);
-        }
-        let id = request.session_id;
-        let password = request.password.as_deref().unwrap_or_default();
-        if !self.server.secret.verify(id, password) {
-            tracing::warn!(peer = %self.connection.peer, session = format_args!("{id:#x}"), "wrong session password");
-            return Ok(None);
-        }
-        let sessions = self.server.pipeline.sessions();
-        let Some(session) = sessions.get(id).filter(|session| !session.is_closing()) else {
-            return Ok(None);
-        };
-        sessions.reattach(&session, timeout_ms, received);
-        Ok(Some(session))
-    }
-
-    async fn new_session(
-        &mut self,
-        timeout_ms: i32,
-        received: Duration,
-    ) -> Result<Arc<Session>, Error> {
-        let (sender, opened) = oneshot::channel();
-        *self.connection.opened.lock() = Some(sender);
-        let request = Request::Write(Write::CreateSession { timeout_ms });
-        let session = Session::requested(self.server.session_ids.next(), timeout_ms);
-        self.submit(session, 0, received, request).await?;
-        opened.await.map_err(|_| Error::Stopping)
-    }
-
-    async fn welcome(
-        &mut self,
-        request: &ConnectRequest,
-        session: Option<&Session>,
-    ) -> Result<(), Error> {
-        let password = match session {
-            Some(session) => self.server.secret.password(session.id),
-            None => [0; PASSWORD_LEN],
-        };
-        let response = ConnectResponse {
-            protocol_version: 0,
-            timeout_ms: session.map_or(0, Session::timeout_ms),
-            session_id: session.map_or(0, |session| session.id),
-            password: Some(Bytes::copy_from_slice(&password)),
-            read_only: request.read_only.map(|_| false),
-        };
-        self.connection.outbound.push(|out| response.encode(out));
-        self.flush().await?;
-        Ok(())
     }
 
     async fn converse(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
@@ -362,7 +253,7 @@ impl Task<'_> {
     }
 
     /// Sends what is queued; says whether the connection is to end now.
-    async fn flush(&mut self) -> Result<bool, Error> {
+    pub(super) async fn flush(&mut self) -> Result<bool, Error> {
         loop {
             match self.connection.outbound.next() {
                 Next::Send(bytes) => self.sink.write_all(&bytes).await?,
@@ -385,7 +276,8 @@ impl Task<'_> {
         let op = OpCode::from_code(header.op);
         let decoded = match op {
             Some(OpCode::Ping) => {
-                self.answer_now(xid::PING, received, Ok(Reply::Nothing));
+                let zxid = self.server.pipeline.with_state(|state| state.zxid);
+                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
                 return Ok(());
             }
             Some(OpCode::Auth) => {
@@ -446,7 +338,7 @@ impl Task<'_> {
     }
 
     /// Queues a request; waits here, without reading on, while too many are outstanding.
-    async fn submit(
+    pub(super) async fn submit(
         &mut self,
         session: Arc<Session>,
         xid: i32,
@@ -466,8 +358,13 @@ impl Task<'_> {
     }
 
     /// Answers what has no place in the order of requests.
-    fn answer_now(&self, xid: i32, received: Duration, result: Result<Reply, ErrorCode>) {
-        let zxid = self.server.pipeline.with_state(|state| state.zxid);
+    fn answer_now(
+        &self,
+        xid: i32,
+        zxid: i64,
+        received: Duration,
+        result: Result<Reply, ErrorCode>,
+    ) {
         self.connection.push_reply(xid, zxid, result);
         self.connection.count_answered(received);
     }
@@ -479,7 +376,7 @@ impl Task<'_> {
             .and_then(|packet| self.proven_ids(&packet));
         let Some(proven) = ids else {
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, received, Err(ErrorCode::AuthFailed));
+            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
             self.draining = true;
             return;
         };
@@ -493,7 +390,7 @@ impl Task<'_> {
             }
             *ids = all.into();
         }
-        self.answer_now(xid::AUTH, received, Ok(Reply::Nothing));
+        self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
     }
 
     /// Who the packet proves the client to be; `None` if it proves nothing.

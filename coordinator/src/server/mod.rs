@@ -1,6 +1,6 @@
 //! The client port: ZooKeeper's protocol and its four-letter words.
 //!
-//! Flow: `listener` accepts -> `connection` shakes hands, cuts frames and hands
+//! Flow: `listener` accepts -> `handshake` gives a session -> `connection` hands
 //! requests to the pipeline -> replies and events come back through one ordered
 //! `outbound` queue per connection.
 //!
@@ -13,6 +13,7 @@ mod connection;
 mod error;
 mod expiry;
 pub(crate) mod four_letter;
+mod handshake;
 mod listener;
 mod outbound;
 mod stats;

@@ -314,3 +314,31 @@ fn golden_bytes_of_the_log() {
         )
     );
 }
+
+#[test]
+fn golden_bytes_of_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::fresh(crate::session::Secret::for_tests());
+    state.apply(&entry(1)).unwrap();
+    state.sessions.insert(5, 6000);
+    let path = snapshot::write(dir.path(), &state).unwrap();
+    let bytes = fs::read(path).unwrap();
+    let hex: String = bytes[..60].iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        hex,
+        concat!(
+            "4f44524b54534e50", // magic
+            "00000001",         // version
+            "00000027",         // length of the first chunk
+            "4dbeaadd",         // its checksum
+            "0002",             // the head, at zxid 1
+            "0707070707070707070707070707070707070707070707070707070707070707",
+            "010afbe02e", // one session, 5, with 6000 ms
+            "00",
+        )
+    );
+    assert_eq!(
+        (bytes.len(), common::checksum::crc32c(&bytes)),
+        (265, 632_322_014)
+    );
+}

@@ -25,6 +25,9 @@ pub(crate) const SPECIAL_PATHS: [&str; 4] = ["/", "/zookeeper", QUOTA_PATH, CONF
 const QUOTA_PATH: &str = "/zookeeper/quota";
 const CONFIG_PATH: &str = "/zookeeper/config";
 
+/// So few different ACLs are never worth looking for unused ones.
+const ACLS_MAX_MIN: usize = 1024;
+
 /// A transaction does not fit the tree: log and tree belong to different histories.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the transaction does not fit the tree: {0}")]
@@ -102,6 +105,8 @@ pub(crate) struct Tree {
     ephemerals: HashMap<i64, BTreeSet<Arc<str>>>,
     ephemeral_count: usize,
     acls: HashSet<AclRef>,
+    /// At this many ACLs those that no node has any more are dropped.
+    acls_max: usize,
     /// Bytes of all paths and data.
     data_size: usize,
 }
@@ -145,6 +150,7 @@ impl Tree {
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
             acls: HashSet::new(),
+            acls_max: ACLS_MAX_MIN,
             data_size: 0,
         }
     }
@@ -162,6 +168,10 @@ impl Tree {
     pub(crate) fn intern(&mut self, acl: &[Acl]) -> AclRef {
         if let Some(known) = self.acls.get(acl) {
             return Arc::clone(known);
+        }
+        if self.acls.len() >= self.acls_max {
+            self.acls.retain(|acl| Arc::strong_count(acl) > 1);
+            self.acls_max = ACLS_MAX_MIN.max(self.acls.len() * 2);
         }
         let acl: AclRef = acl.into();
         self.acls.insert(Arc::clone(&acl));
@@ -416,6 +426,19 @@ mod tests {
         assert!(tree.delete("/zookeeper", 1).is_err());
         assert!(tree.delete("/nothing", 1).is_err());
         assert!(tree.set_data("/nothing", None, 1, at(1)).is_err());
+    }
+
+    #[test]
+    fn acls_that_nobody_has_are_forgotten() {
+        let mut tree = Tree::fresh();
+        tree.create("/a", node(0, 1), at(1)).unwrap();
+        for n in 0..10 * ACLS_MAX_MIN {
+            let acl = [Acl::new(perms::READ, Id::new("digest", format!("u:{n}")))];
+            tree.set_acl("/a", &acl, 1).unwrap();
+        }
+        assert!(tree.acls.len() <= ACLS_MAX_MIN);
+        assert_eq!(tree.get("/a").unwrap().acl[0].id.id, "u:10239");
+        assert_eq!(tree.get("/").unwrap().acl.to_vec(), Acl::open());
     }
 
     #[test]

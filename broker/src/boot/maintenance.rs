@@ -1,0 +1,150 @@
+//! What a broker does from time to time: flush, clean up, write checkpoints,
+//! and follow configuration changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::SharedClock;
+use common::config::Values;
+use common::shutdown::Shutdown;
+use common::task;
+use tokio::task::JoinHandle;
+
+use crate::config::millis;
+use crate::handlers::TopicConfigs;
+use crate::log;
+use crate::model::TopicName;
+use crate::registry::{ConfigFeed, EntityType, Registry};
+use crate::replica;
+
+/// The longest time between two rounds: intervals that mean "never" stay
+/// within what timers can hold.
+const INTERVAL_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How often deleted files are looked for.
+const CLEANUP_MAX: Duration = Duration::from_secs(30);
+/// How often logs are looked at for `flush.ms` and rolled segments.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the rounds work on.
+#[derive(Clone)]
+pub(super) struct Maintenance {
+    pub(super) logs: Arc<log::Manager>,
+    pub(super) replicas: Arc<replica::Manager>,
+    pub(super) clock: SharedClock,
+}
+
+impl Maintenance {
+    /// Starts every periodic task.
+    pub(super) fn start(&self, values: &Values, stop: &Shutdown) -> Vec<JoinHandle<()>> {
+        let ms = |name| millis(values, name);
+        let flush = ms("log.flush.scheduler.interval.ms").min(FLUSH_MAX);
+        let cleanup = ms("log.retention.check.interval.ms").min(CLEANUP_MAX);
+        let recovery = int_millis(values, "log.flush.offset.checkpoint.interval.ms");
+        let starts = int_millis(values, "log.flush.start.offset.checkpoint.interval.ms");
+        let watermarks = ms("replica.high.watermark.checkpoint.interval.ms");
+        vec![
+            self.every(flush, stop, Self::flush),
+            self.every(cleanup, stop, Self::cleanup),
+            self.every(recovery, stop, Self::checkpoint_recovery_points),
+            self.every(starts, stop, Self::checkpoint_log_starts),
+            self.every(watermarks, stop, Self::checkpoint_high_watermarks),
+        ]
+    }
+
+    fn every(&self, interval: Duration, stop: &Shutdown, work: fn(&Self)) -> JoinHandle<()> {
+        const INTERVAL_MIN: Duration = Duration::from_millis(100);
+        let interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
+        let (this, stop) = (self.clone(), stop.clone());
+        task::spawn("maintenance", async move {
+            loop {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(interval) => {}
+                }
+                let this = this.clone();
+                if let Err(error) = task::spawn_blocking("maintenance", move || work(&this)).await {
+                    tracing::error!(%error, "a maintenance round failed");
+                }
+            }
+        })
+    }
+
+    fn flush(&self) {
+        for (partition, error) in self.logs.flush_dirty(self.clock.wall_ms()) {
+            tracing::error!(%partition, %error, "the log cannot be flushed");
+        }
+    }
+
+    fn cleanup(&self) {
+        let high_watermark = |id: &_| self.replicas.partition(id).ok().map(|p| p.high_watermark());
+        for (partition, error) in self.logs.cleanup(self.clock.wall_ms(), &high_watermark) {
+            tracing::error!(%partition, %error, "old segments cannot be deleted");
+        }
+    }
+
+    pub(super) fn checkpoint_recovery_points(&self) {
+        report("recovery points", self.logs.checkpoint_recovery_points());
+    }
+
+    pub(super) fn checkpoint_log_starts(&self) {
+        report(
+            "log start offsets",
+            self.logs.checkpoint_log_start_offsets(),
+        );
+    }
+
+    pub(super) fn checkpoint_high_watermarks(&self) {
+        let high_watermarks = self.replicas.high_watermarks();
+        let written = self.logs.checkpoint_high_watermarks(&high_watermarks);
+        report("high watermarks", written);
+    }
+}
+
+fn int_millis(values: &Values, name: &str) -> Duration {
+    Duration::from_millis(u64::try_from(values.i32(name)).unwrap_or(0))
+}
+
+fn report(what: &str, written: Result<(), log::CheckpointError>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "{what} cannot be written down");
+    }
+}
+
+/// Gives changed topic configurations to the partitions, until a stop.
+pub(super) async fn follow_configs(
+    registry: Registry,
+    configs: TopicConfigs,
+    replicas: Arc<replica::Manager>,
+    stop: Shutdown,
+) {
+    let mut feed = ConfigFeed::new(registry);
+    loop {
+        let change = tokio::select! {
+            () = stop.requested() => return,
+            change = feed.next() => change,
+        };
+        let change = match change {
+            Ok(change) => change,
+            Err(error) => {
+                tracing::debug!(%error, "configuration changes cannot be followed right now");
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(RETRY_PAUSE) => continue,
+                }
+            }
+        };
+        if change.entity.entity_type != EntityType::Topics {
+            continue;
+        }
+        let Ok(topic) = TopicName::new(&change.entity.name) else {
+            continue;
+        };
+        match configs.check(&change.config) {
+            Ok(config) => replicas.set_topic_config(&topic, &config),
+            Err(error) => {
+                tracing::warn!(%topic, %error, "a changed configuration is not valid: the old one stays");
+            }
+        }
+    }
+}

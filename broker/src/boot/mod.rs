@@ -1,0 +1,20 @@
+//! Starts and stops a broker: the one place that sees all of its parts.
+//!
+//! Flow of a start: sockets -> data directories -> coordinator -> identity ->
+//! logs -> registration -> controller -> clients. Flow of a stop: clients ->
+//! controller and groups -> checkpoints and logs -> session.
+//!
+//! **Invariant:** whatever can be refused early (a busy port, a locked
+//! directory) is refused before the coordinator hears of this broker.
+
+mod identity;
+mod maintenance;
+mod membership;
+mod network;
+mod previous_session;
+mod running;
+mod start;
+mod status;
+
+pub use running::{RunError, Running};
+pub use start::{StartError, start};

@@ -1,0 +1,112 @@
+//! The sockets of a broker: bound early, served late.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use common::config::Values;
+use common::http;
+use common::net::BindError;
+use common::shutdown::Shutdown;
+use common::task;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, endpoints, is_wildcard, millis};
+use crate::handlers::Handlers;
+use crate::protocol::interbroker::Endpoint;
+use crate::server::admin::{self, Status};
+use crate::server::{self, Limits, LimitsConfig, Listener};
+
+/// Bound sockets that nobody is served on yet.
+pub(super) struct Sockets {
+    listeners: Vec<Listener>,
+    admin: Option<TcpListener>,
+}
+
+/// What is being served.
+pub(super) struct Serving {
+    pub(super) clients: Vec<JoinHandle<()>>,
+    pub(super) admin: Option<JoinHandle<()>>,
+}
+
+impl Sockets {
+    pub(super) async fn bind(config: &Config) -> Result<Self, BindError> {
+        let size = |value: i32| usize::try_from(value).unwrap_or(0);
+        let connection = server::Config {
+            request_bytes_max: size(config.values.i32("socket.request.max.bytes")),
+            idle_max: millis(&config.values, "connections.max.idle.ms"),
+        };
+        let mut listeners = Vec::new();
+        for address in &config.listeners {
+            let host = match is_wildcard(&address.host) {
+                true => "",
+                false => address.host.as_str(),
+            };
+            let listener = Listener::bind(&address.name, host, address.port, connection.clone());
+            listeners.push(listener.await?);
+        }
+        let admin = match &config.admin {
+            Some(admin) => {
+                Some(http::bind_admin(admin.address, admin.port, admin.port_origin).await?)
+            }
+            None => None,
+        };
+        Ok(Self { listeners, admin })
+    }
+
+    /// What clients are told, with the ports that were bound.
+    pub(super) fn endpoints(&self, config: &Config, own_host: &str) -> Vec<Endpoint> {
+        let port = |name: &str| {
+            let bound = self
+                .listeners
+                .iter()
+                .find(|listener| listener.name() == name);
+            bound.map_or(0, Listener::port)
+        };
+        endpoints(
+            &config.listeners,
+            &config.advertised_listeners,
+            port,
+            own_host,
+        )
+    }
+
+    pub(super) fn ports(&self) -> Vec<(String, u16)> {
+        let listeners = self.listeners.iter();
+        listeners.map(|l| (l.name().to_owned(), l.port())).collect()
+    }
+
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+
+    /// Begins to serve clients and operators.
+    pub(super) fn serve(
+        self,
+        handlers: &Arc<Handlers>,
+        limits: &Limits,
+        status: Arc<dyn Status>,
+        clients_stop: &Shutdown,
+        admin_stop: &Shutdown,
+    ) -> Serving {
+        let clients = self.listeners.into_iter().map(|listener| {
+            let run = listener.run(handlers.clone(), limits.clone(), clients_stop.clone());
+            task::spawn("listener", run)
+        });
+        let clients = clients.collect();
+        let admin = self.admin.map(|socket| {
+            let pages = admin::router(status);
+            task::spawn("admin", http::serve(socket, pages, admin_stop.clone()))
+        });
+        Serving { clients, admin }
+    }
+}
+
+/// The bounds on connections.
+pub(super) fn limits(values: &Values) -> Limits {
+    let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
+    Limits::new(LimitsConfig {
+        connections_max: count("max.connections"),
+        connections_per_ip_max: count("max.connections.per.ip"),
+    })
+}

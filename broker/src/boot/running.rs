@@ -1,0 +1,169 @@
+//! A broker that serves, and how it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::SharedClock;
+use common::shutdown::Shutdown;
+use common::task;
+use tokio::task::JoinHandle;
+
+use super::maintenance::Maintenance;
+use super::previous_session::PreviousSession;
+use crate::controller;
+use crate::log;
+use crate::model::{BrokerEpoch, BrokerId};
+use crate::registry::{RegisterError, Registry};
+use crate::replica;
+
+/// How long the controller may take to move leaders away.
+const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Why a broker ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Membership(#[from] RegisterError),
+    #[error("the logs were not closed cleanly: {0}")]
+    Logs(#[from] log::Error),
+    #[error("a part of the broker ended unexpectedly: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// The tasks of a broker, in the order in which they are stopped.
+pub(super) struct Tasks {
+    pub(super) clients: Vec<JoinHandle<()>>,
+    pub(super) groups: JoinHandle<()>,
+    pub(super) controller: JoinHandle<()>,
+    pub(super) background: Vec<JoinHandle<()>>,
+    pub(super) admin: Option<JoinHandle<()>>,
+    pub(super) membership: JoinHandle<Result<(), RegisterError>>,
+}
+
+/// One stop request for each of them.
+#[derive(Default)]
+pub(super) struct Stops {
+    pub(super) clients: Shutdown,
+    pub(super) groups: Shutdown,
+    pub(super) controller: Shutdown,
+    pub(super) background: Shutdown,
+}
+
+/// A broker that was started.
+pub struct Running {
+    pub(super) broker_id: BrokerId,
+    pub(super) broker_epoch: BrokerEpoch,
+    pub(super) cluster_id: String,
+    pub(super) ports: Vec<(String, u16)>,
+    pub(super) admin_address: Option<SocketAddr>,
+    pub(super) shutdown: Shutdown,
+    pub(super) stops: Stops,
+    pub(super) tasks: Tasks,
+    pub(super) controlled_shutdown: bool,
+    pub(super) controller: controller::Handle,
+    pub(super) registry: Registry,
+    pub(super) replicas: Arc<replica::Manager>,
+    pub(super) logs: Arc<log::Manager>,
+    pub(super) maintenance: Maintenance,
+    pub(super) previous: PreviousSession,
+    pub(super) clock: SharedClock,
+}
+
+impl Running {
+    #[must_use]
+    pub fn broker_id(&self) -> BrokerId {
+        self.broker_id
+    }
+
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The bound port of each listener, by its name.
+    #[must_use]
+    pub fn ports(&self) -> &[(String, u16)] {
+        &self.ports
+    }
+
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Asks the broker to stop; `wait` then stops it.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Serves until a stop is requested or this broker lost its place in the
+    /// cluster, then stops in order.
+    pub async fn wait(mut self) -> Result<(), RunError> {
+        let mut early = None;
+        tokio::select! {
+            () = self.shutdown.requested() => {}
+            ended = &mut self.tasks.membership => early = Some(ended),
+        }
+        let membership = match early {
+            Some(ended) => ended?.map_err(RunError::from),
+            None => Ok(()),
+        };
+        if let Err(error) = &membership {
+            tracing::error!(%error, "this broker lost its place in the cluster and stops");
+        }
+        let stopped = self.stop().await;
+        membership.and(stopped)
+    }
+
+    async fn stop(self) -> Result<(), RunError> {
+        if self.controlled_shutdown {
+            self.move_leaders_away().await;
+        }
+        self.stops.clients.request();
+        for listener in self.tasks.clients {
+            listener.await?;
+        }
+        self.stops.groups.request();
+        self.tasks.groups.await?;
+        self.stops.controller.request();
+        self.tasks.controller.await?;
+        self.stops.background.request();
+        for task in self.tasks.background {
+            task.await?;
+        }
+        if let Some(admin) = self.tasks.admin {
+            admin.await?;
+        }
+        let (logs, maintenance, clock) = (self.logs, self.maintenance, self.clock);
+        let epoch = self.broker_epoch;
+        let close = move || {
+            maintenance.checkpoint_high_watermarks();
+            logs.shutdown_cleanly(epoch, clock.wall_ms())
+        };
+        let closed = task::spawn_blocking("close logs", close).await?;
+        if let Err(error) = self.registry.deregister(self.broker_id).await {
+            tracing::warn!(%error, "the registration stays until its session ends");
+        }
+        self.registry.client().close().await;
+        self.previous.forget();
+        drop(self.replicas);
+        Ok(closed?)
+    }
+
+    /// Other replicas take over before clients notice that this one is gone.
+    async fn move_leaders_away(&self) {
+        if !self.controller.is_active() {
+            return;
+        }
+        let asked = self
+            .controller
+            .controlled_shutdown(self.broker_id, self.broker_epoch);
+        match tokio::time::timeout(CONTROLLED_SHUTDOWN_MAX, asked).await {
+            Ok(Ok(remaining)) => tracing::debug!(remaining = remaining.len(), "leaders moved"),
+            Ok(Err(error)) => tracing::warn!(%error, "leaders were not moved away"),
+            Err(_) => tracing::warn!("moving leaders away took too long"),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The start, step by step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use common::clock::{self, SharedClock};
+use common::net::BindError;
+use common::shutdown::Shutdown;
+use common::task;
+
+use super::identity;
+use super::maintenance::{self, Maintenance};
+use super::membership::Membership;
+use super::network::{self, Sockets};
+use super::previous_session::PreviousSession;
+use super::running::{Running, Stops, Tasks};
+use super::status::BrokerStatus;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::controller;
+use crate::group;
+use crate::handlers::control::{Control, LocalChannel};
+use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
+use crate::log::{self, Disk, LockedDirs, LogConfig};
+use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
+use crate::registry::{self, RegisterError, Registry};
+use crate::replica;
+use crate::state_log::ReplicatedLog;
+use crate::zk;
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Logs(#[from] log::OpenError),
+    #[error(transparent)]
+    Checkpoint(#[from] log::CheckpointError),
+    #[error("zookeeper.connect={connect}: {source}")]
+    ConnectString {
+        connect: String,
+        source: zk::ConnectStringError,
+    },
+    #[error("the coordinator at {connect} cannot be reached within {seconds} s: {source}")]
+    Unreachable {
+        connect: String,
+        seconds: u64,
+        source: zk::Error,
+    },
+    #[error("the coordinator refused: {0}")]
+    Zk(#[from] zk::Error),
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    #[error("the defaults of topics are wrong: {0}")]
+    TopicDefaults(#[from] log::ConfigError),
+    #[error("a part of the start failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Starts a broker with `config`; it serves when this returns.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let clock = clock::system();
+    let started_ms = clock.wall_ms();
+    let topic_configs = TopicConfigs::new(config.values.clone())?;
+    let sockets = Sockets::bind(&config).await?;
+    let dirs = LockedDirs::acquire(&config.log_dirs)?;
+    let previous = PreviousSession::in_dir(&dirs.paths()[0]);
+    let registry = connect(&config, &previous, &clock).await?;
+    let cluster_id = registry.cluster_id_or_create().await?;
+    let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
+    let logs = Logs {
+        config: &config,
+        topic_configs: &topic_configs,
+        registry: &registry,
+        clock: &clock,
+    };
+    let identity = log::Identity {
+        cluster_id: cluster_id.clone(),
+        broker_id,
+    };
+    let logs = Arc::new(logs.open(dirs, identity).await?);
+    let started = Started {
+        broker_id,
+        cluster_id,
+        registry,
+        logs,
+        topic_configs,
+        previous,
+        clock,
+        started_ms,
+    };
+    started.serve(config, sockets).await
+}
+
+/// Closes what the last run left behind, and opens a session of our own.
+async fn connect(
+    config: &Config,
+    previous: &PreviousSession,
+    clock: &SharedClock,
+) -> Result<Registry, StartError> {
+    let coordinator = &config.coordinator;
+    let connect = coordinator
+        .connect
+        .parse()
+        .map_err(|source| StartError::ConnectString {
+            connect: coordinator.connect.clone(),
+            source,
+        })?;
+    let mut client = zk::Config::new(connect, clock.clone());
+    client.session_timeout = coordinator.session_timeout;
+    client.max_in_flight = coordinator.in_flight_max;
+    let limit = coordinator.connection_timeout;
+    previous.close(&client, limit).await;
+    let client = zk::Client::connect(client);
+    if let Err(source) = client.wait_connected(limit).await {
+        return Err(StartError::Unreachable {
+            connect: coordinator.connect.clone(),
+            seconds: limit.as_secs(),
+            source,
+        });
+    }
+    client.ensure_chroot().await?;
+    let registry = Registry::new(client, clock.clone());
+    registry.ensure_paths().await?;
+    Ok(registry)
+}
+
+/// What opening the logs needs.
+struct Logs<'a> {
+    config: &'a Config,
+    topic_configs: &'a TopicConfigs,
+    registry: &'a Registry,
+    clock: &'a SharedClock,
+}
+
+impl Logs<'_> {
+    async fn open(
+        &self,
+        dirs: LockedDirs,
+        identity: log::Identity,
+    ) -> Result<log::Manager, StartError> {
+        let values = &self.config.values;
+        let config = log::ManagerConfig {
+            identity,
+            recovery_threads_per_dir: usize::try_from(
+                values.i32("num.recovery.threads.per.data.dir"),
+            )
+            .unwrap_or(1),
+            producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
+            defaults: self.topic_configs.defaults().clone(),
+        };
+        let per_topic = self.per_topic().await?;
+        let defaults = config.defaults.clone();
+        let now_ms = self.clock.wall_ms();
+        let open = move || {
+            let config_of = |topic: &str| {
+                per_topic
+                    .get(topic)
+                    .cloned()
+                    .unwrap_or_else(|| defaults.clone())
+            };
+            log::Manager::open(dirs, config, Arc::new(Disk), now_ms, &config_of)
+        };
+        Ok(task::spawn_blocking("open logs", open).await??)
+    }
+
+    /// The configuration of every topic that has its own.
+    async fn per_topic(&self) -> Result<HashMap<String, LogConfig>, StartError> {
+        let topics = self.registry.topics(None).await?;
+        let read = topics.into_iter().map(|topic| async move {
+            let overrides = self.registry.topic_config(&topic).await?;
+            match self.topic_configs.check(&overrides) {
+                Ok(config) => Ok(Some((topic.as_str().to_owned(), config))),
+                Err(error) => {
+                    tracing::warn!(%topic, %error, "the topic's configuration is not valid");
+                    Ok(None)
+                }
+            }
+        });
+        let read: Result<Vec<_>, registry::Error> =
+            futures::future::join_all(read).await.into_iter().collect();
+        Ok(read?.into_iter().flatten().collect())
+    }
+}
+
+/// A broker that knows who it is and has its logs open.
+struct Started {
+    broker_id: BrokerId,
+    cluster_id: String,
+    registry: Registry,
+    logs: Arc<log::Manager>,
+    topic_configs: TopicConfigs,
+    previous: PreviousSession,
+    clock: SharedClock,
+    started_ms: i64,
+}
+
+impl Started {
+    async fn serve(self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
+        let stops = Stops::default();
+        let cluster = Arc::new(Cluster::default());
+        let replicas = self.replicas()?;
+        let groups = self.groups(&config, &cluster, &replicas);
+        let handle = groups.handle();
+        let control = Control {
+            cluster: cluster.clone(),
+            replicas: replicas.clone(),
+            groups: handle.clone(),
+            registry: self.registry.clone(),
+            topic_configs: self.topic_configs.clone(),
+        };
+        let endpoints = sockets.endpoints(&config, &identity::own_host().await);
+        let membership = self.membership(&config, &endpoints, &replicas);
+        let broker_epoch = membership.register(None).await?;
+        let (service, controller) = self.controller(&config, control);
+        let handlers = Arc::new(self.handlers(&config, &cluster, &replicas, handle));
+        let limits = network::limits(&config.values);
+        let status = BrokerStatus {
+            broker_id: self.broker_id,
+            cluster_id: self.cluster_id.clone(),
+            endpoints,
+            cluster: cluster.clone(),
+            replicas: replicas.clone(),
+            controller: controller.clone(),
+            session: self.registry.client().clone(),
+            limits: limits.clone(),
+            clock: self.clock.clone(),
+            started_ms: self.started_ms,
+        };
+        let maintenance = Maintenance {
+            logs: self.logs.clone(),
+            replicas: replicas.clone(),
+            clock: self.clock.clone(),
+        };
+        let mut background = maintenance.start(&config.values, &stops.background);
+        background.push(task::spawn(
+            "config feed",
+            maintenance::follow_configs(
+                self.registry.clone(),
+                self.topic_configs.clone(),
+                replicas.clone(),
+                stops.background.clone(),
+            ),
+        ));
+        let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
+        let groups = task::spawn("groups", groups.run(stops.groups.clone()));
+        let keep = membership.keep(controller.clone(), stops.background.clone());
+        let membership = task::spawn("membership", keep);
+        let controller_task = task::spawn("controller", service.run(stops.controller.clone()));
+        let serving = sockets.serve(
+            &handlers,
+            &limits,
+            Arc::new(status),
+            &stops.clients,
+            &stops.background,
+        );
+        Ok(Running {
+            broker_id: self.broker_id,
+            broker_epoch,
+            cluster_id: self.cluster_id,
+            ports,
+            admin_address,
+            shutdown: Shutdown::new(),
+            stops,
+            tasks: Tasks {
+                clients: serving.clients,
+                groups,
+                controller: controller_task,
+                background,
+                admin: serving.admin,
+                membership,
+            },
+            controlled_shutdown: config.values.bool("controlled.shutdown.enable"),
+            controller,
+            registry: self.registry,
+            replicas,
+            logs: self.logs,
+            maintenance,
+            previous: self.previous,
+            clock: self.clock,
+        })
+    }
+
+    fn replicas(&self) -> Result<Arc<replica::Manager>, StartError> {
+        let config = replica::ManagerConfig {
+            broker_id: self.broker_id,
+        };
+        let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
+        Ok(Arc::new(replica::Manager::new(
+            config,
+            self.logs.clone(),
+            checkpointed,
+            self.clock.clone(),
+        )))
+    }
+
+    fn groups(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        replicas: &Arc<replica::Manager>,
+    ) -> group::Service {
+        let config = group::Config::from_values(&config.values);
+        let topic = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
+        let log = ReplicatedLog::new(
+            topic,
+            cluster.clone(),
+            replicas.clone(),
+            config.commit_timeout,
+        );
+        group::Service::new(config, Arc::new(log), self.clock.clone())
+    }
+
+    fn membership(
+        &self,
+        config: &Config,
+        endpoints: &[crate::protocol::interbroker::Endpoint],
+        replicas: &Arc<replica::Manager>,
+    ) -> Membership {
+        let session_timeout = config.coordinator.session_timeout;
+        Membership {
+            broker_id: self.broker_id,
+            endpoints: endpoints.to_vec(),
+            rack: config.rack.clone(),
+            registry: self.registry.clone(),
+            replicas: replicas.clone(),
+            previous: self.previous.clone(),
+            clock: self.clock.clone(),
+            // A killed broker's session may live for its timeout and a tick.
+            wait_max: session_timeout + session_timeout / 2,
+        }
+    }
+
+    fn controller(
+        &self,
+        config: &Config,
+        control: Control,
+    ) -> (controller::Service, controller::Handle) {
+        let channel = LocalChannel {
+            own_id: self.broker_id,
+            control,
+        };
+        let controller = controller::Config {
+            broker_id: self.broker_id,
+            unclean_leader_election: config.values.bool("unclean.leader.election.enable"),
+            delete_topic_enable: config.values.bool("delete.topic.enable"),
+        };
+        controller::Service::new(
+            controller,
+            self.registry.clone(),
+            Arc::new(channel),
+            self.clock.clone(),
+        )
+    }
+
+    fn handlers(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        replicas: &Arc<replica::Manager>,
+        groups: group::Handle,
+    ) -> Handlers {
+        let values = &config.values;
+        let int = |name| values.i32(name);
+        Handlers::new(Parts {
+            broker_id: self.broker_id,
+            cluster_id: self.cluster_id.clone(),
+            cluster: cluster.clone(),
+            replicas: replicas.clone(),
+            groups,
+            registry: self.registry.clone(),
+            topic_configs: self.topic_configs.clone(),
+            auto_create: AutoCreateConfig {
+                enabled: values.bool("auto.create.topics.enable"),
+                partitions: int("num.partitions"),
+                replication_factor: int("default.replication.factor"),
+                group_metadata_partitions: int("offsets.topic.num.partitions"),
+                group_metadata_replication_factor: int("offsets.topic.replication.factor"),
+                group_metadata_segment_bytes: int("offsets.topic.segment.bytes"),
+            },
+            topic_defaults: TopicDefaults {
+                partitions: int("num.partitions"),
+                replication_factor: int("default.replication.factor"),
+            },
+            deletion_enabled: values.bool("delete.topic.enable"),
+            fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
+            values: values.clone(),
+        })
+    }
+}

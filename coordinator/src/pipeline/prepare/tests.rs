@@ -1,0 +1,260 @@
+use super::*;
+use crate::session::Secret;
+use crate::txn::{Entry, State};
+
+const SESSION: i64 = 5;
+
+fn ids() -> Vec<Id> {
+    vec![Id::new("ip", "127.0.0.1")]
+}
+
+fn try_one(view: &mut View<'_>, write: &Write) -> Result<Txn, Refusal> {
+    let ids = ids();
+    let context = Context {
+        session: SESSION,
+        closing: false,
+        ids: &ids,
+    };
+    prepare(view, context, write)
+}
+
+/// Prepares requests one after the other against the same view.
+fn run(view: &mut View<'_>, writes: &[Write]) -> Vec<Result<Txn, ErrorCode>> {
+    let results = writes.iter().map(|write| try_one(view, write));
+    results.map(|r| r.map_err(|refusal| refusal.code)).collect()
+}
+
+fn create_request(path: &str, flags: i32) -> CreateRequest {
+    CreateRequest {
+        path: path.into(),
+        data: None,
+        acl: Acl::open(),
+        flags,
+    }
+}
+
+fn create(path: &str, flags: i32) -> Write {
+    Write::Create {
+        request: create_request(path, flags),
+        with_stat: false,
+    }
+}
+
+fn delete(path: &str, version: i32) -> Write {
+    Write::Delete(DeleteRequest {
+        path: path.into(),
+        version,
+    })
+}
+
+fn set_data(path: &str, version: i32) -> Write {
+    Write::SetData(SetDataRequest {
+        path: path.into(),
+        data: Some(Bytes::new()),
+        version,
+    })
+}
+
+/// A state with these nodes; a path that ends in "!" is ephemeral.
+fn state(paths: &[&str]) -> State {
+    let mut state = State::fresh(Secret::for_tests());
+    for path in paths {
+        let flags = i32::from(path.ends_with('!'));
+        let path = path.trim_end_matches('!');
+        let txn = try_one(&mut View::new(&state.tree), &create(path, flags)).unwrap();
+        let entry = Entry {
+            zxid: state.zxid + 1,
+            session: SESSION,
+            cxid: 0,
+            time_ms: 0,
+            txn,
+        };
+        state.apply(&entry).unwrap();
+    }
+    state
+}
+
+#[test]
+fn creations_fail_as_in_zookeeper() {
+    let state = state(&["/a", "/e!"]);
+    use ErrorCode::*;
+    let table = [
+        ("/", 0, NodeExists),
+        ("", 0, BadArguments),
+        ("foo", 0, BadArguments),
+        ("//q", 0, BadArguments),
+        ("/.", 0, BadArguments),
+        ("/x\u{1}", 0, BadArguments),
+        ("/x\0y", 0, BadArguments),
+        ("/q/", 0, NoNode),
+        ("/a/", 0, BadArguments),
+        ("/a", 0, NodeExists),
+        ("/none/x", 0, NoNode),
+        ("/e/x", 0, NoChildrenForEphemerals),
+        ("/x", -1, BadArguments),
+        ("/x", 7, BadArguments),
+        ("/x", 5, Unimplemented),
+        ("/x", 6, Unimplemented),
+    ];
+    for (path, flags, code) in table {
+        let verdict = run(&mut View::new(&state.tree), &[create(path, flags)]);
+        assert_eq!(verdict, [Err(code)], "{path:?} {flags}");
+    }
+    for (path, flags) in [("/x", 0), ("/x", 1), ("/a/", 2), ("/x", 4)] {
+        let verdict = try_one(&mut View::new(&state.tree), &create(path, flags));
+        assert!(verdict.is_ok(), "{path} {flags}: {verdict:?}");
+    }
+}
+
+#[test]
+fn deletions_and_changes_fail_as_in_zookeeper() {
+    let state = state(&["/a", "/a/b"]);
+    use ErrorCode::*;
+    let table = [
+        (delete("/", -1), BadArguments),
+        (delete("/zookeeper", -1), BadArguments),
+        (delete("/zookeeper/config", -1), BadArguments),
+        (delete("a", -1), BadArguments),
+        (delete("/none/x", -1), NoNode),
+        (delete("/none", -1), NoNode),
+        (delete("//a", -1), NoNode),
+        (delete("/a", 3), BadVersion),
+        (delete("/a", -1), NotEmpty),
+        (set_data("", -1), BadArguments),
+        (set_data("/a/", -1), BadArguments),
+        (set_data("/none", -1), NoNode),
+        (set_data("/a", 1), BadVersion),
+        (Write::Refused(ReconfigDisabled), ReconfigDisabled),
+    ];
+    for (write, code) in table {
+        let verdict = try_one(&mut View::new(&state.tree), &write);
+        assert_eq!(verdict.map_err(|r| r.code), Err(code), "{write:?}");
+    }
+}
+
+#[test]
+fn permissions_are_those_of_the_parent_for_children_and_of_the_node_for_data() {
+    let mut state = state(&["/a", "/a/b"]);
+    let read_only = [Acl::new(perms::READ, Id::world())];
+    state.tree.set_acl("/a", &read_only, 1).unwrap();
+    let check = |write: Write| {
+        let verdict = try_one(&mut View::new(&state.tree), &write);
+        verdict.map(drop).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(check(create("/a/c", 0)), Err(ErrorCode::NoAuth));
+    assert_eq!(check(delete("/a/b", -1)), Err(ErrorCode::NoAuth));
+    assert_eq!(check(set_data("/a", -1)), Err(ErrorCode::NoAuth));
+    assert_eq!(check(set_data("/a/b", -1)), Ok(()));
+    assert_eq!(check(create("/a/b/c", 0)), Ok(()));
+    let set_acl = Write::SetAcl(SetAclRequest {
+        path: "/a".into(),
+        acl: Acl::open(),
+        version: -1,
+    });
+    assert_eq!(check(set_acl), Err(ErrorCode::NoAuth));
+}
+
+#[test]
+fn a_request_sees_those_before_it_that_are_not_applied_yet() {
+    let state = state(&[]);
+    let mut view = View::new(&state.tree);
+    let results = run(
+        &mut view,
+        &[
+            create("/a", 0),
+            create("/a/s-", 2),
+            create("/a/s-", 2),
+            set_data("/a", 0),
+            set_data("/a", 0),
+            delete("/a", -1),
+            delete("/a/s-0000000000", -1),
+            delete("/a/s-0000000001", -1),
+            delete("/a", 1),
+            create("/a", 0),
+        ],
+    );
+    let codes: Vec<_> = results.iter().map(|r| r.as_ref().err().copied()).collect();
+    let (bad_version, not_empty) = (Some(ErrorCode::BadVersion), Some(ErrorCode::NotEmpty));
+    let expected = [
+        None,
+        None,
+        None,
+        None,
+        bad_version,
+        not_empty,
+        None,
+        None,
+        None,
+        None,
+    ];
+    assert_eq!(codes, expected);
+    assert!(matches!(&results[2], Ok(Txn::Create(c)) if c.path == "/a/s-0000000001"));
+}
+
+#[test]
+fn a_multi_that_fails_leaves_no_trace() {
+    let state = state(&["/a"]);
+    let mut view = View::new(&state.tree);
+    run(&mut view, &[set_data("/a", 0)]);
+    let check = MultiOp::Check(CheckVersionRequest {
+        path: "/a".into(),
+        version: 9,
+    });
+    let multi = Write::Multi(vec![
+        MultiOp::Create(create_request("/a/s-", 2)),
+        MultiOp::Delete(DeleteRequest {
+            path: "/a/s-0000000000".into(),
+            version: 0,
+        }),
+        check,
+    ]);
+    let refusal = try_one(&mut view, &multi).unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::BadVersion);
+    assert_eq!(refusal.multi_index, Some(2));
+    // The number is given again, and the change before the multi still counts.
+    let results = run(&mut view, &[create("/a/s-", 2), set_data("/a", 1)]);
+    assert!(matches!(&results[0], Ok(Txn::Create(c)) if c.path == "/a/s-0000000000"));
+    assert!(results[1].is_ok());
+}
+
+#[test]
+fn closing_a_session_takes_pending_ephemerals_along() {
+    let state = state(&["/a", "/a/old!", "/a/gone!"]);
+    let mut view = View::new(&state.tree);
+    let results = run(
+        &mut view,
+        &[
+            delete("/a/gone", -1),
+            create("/a/new", 1),
+            Write::CloseSession,
+            delete("/a", -1),
+        ],
+    );
+    let closed = Txn::CloseSession {
+        ephemerals: vec!["/a/new".into(), "/a/old".into()],
+    };
+    assert_eq!(results[2], Ok(closed));
+    assert!(results[3].is_ok());
+}
+
+#[test]
+fn a_closing_session_gets_nothing_done() {
+    let state = state(&["/a"]);
+    let context = Context {
+        session: SESSION,
+        closing: true,
+        ids: &[],
+    };
+    for write in [create("/b", 0), delete("/a", -1), set_data("/a", -1)] {
+        let refusal = prepare(&mut View::new(&state.tree), context, &write).unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::SessionExpired);
+    }
+}
+
+#[test]
+fn versions_skip_the_number_that_means_any() {
+    assert_eq!(next_version(i32::MAX, -1), Ok(i32::MIN));
+    assert_eq!(next_version(-2, -1), Ok(0));
+    assert_eq!(next_version(4, 4), Ok(5));
+    assert_eq!(next_version(4, 5), Err(ErrorCode::BadVersion));
+}

@@ -1,0 +1,10 @@
+//! The daemon in this process, asked over its sockets.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod client;
+mod limits;
+mod operations;
+mod recovery;
+mod sessions;
+mod watches;
