@@ -202,3 +202,139 @@ fn topic_ids<'a>(
     });
     ids.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{
+        Fence, LeaderAndIsr, PartitionLeadership, ReplicaAssignment, TopicAssignment,
+    };
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition::new(TopicName::new("t").unwrap(), partition)
+    }
+
+    /// Brokers 1 and 2 are alive, 3 is not; t-0 is on all of them, led by 1.
+    fn context() -> Context {
+        let fence = Fence {
+            epoch: 7,
+            version: 9,
+        };
+        let mut context = Context::new(1, fence);
+        for id in [1, 2] {
+            let broker = LiveBroker {
+                id,
+                epoch: i64::from(id) * 100,
+                endpoints: Vec::new(),
+                rack: None,
+            };
+            context.brokers.insert(id, broker);
+        }
+        let replicas = ReplicaAssignment::of(vec![1, 2, 3]);
+        let assignment = TopicAssignment {
+            topic_id: Some(TopicId::from_u128(5)),
+            partitions: [(0, replicas.clone()), (1, replicas)].into(),
+        };
+        context.add_topic(&tp(0).topic, assignment);
+        let leadership = PartitionLeadership {
+            state: LeaderAndIsr::initial(1, vec![1, 2]),
+            controller_epoch: 6,
+        };
+        context.set_leadership(&tp(0), leadership);
+        context
+    }
+
+    fn kinds(requests: &[(BrokerId, ControlRequest)]) -> Vec<(BrokerId, &'static str)> {
+        let kind = |request: &ControlRequest| match request {
+            ControlRequest::LeaderAndIsr(_) => "leader and isr",
+            ControlRequest::UpdateMetadata(_) => "metadata",
+            ControlRequest::StopReplica(_) => "stop",
+        };
+        requests
+            .iter()
+            .map(|(to, request)| (*to, kind(request)))
+            .collect()
+    }
+
+    #[test]
+    fn requests_leave_in_their_order_and_only_to_live_brokers() {
+        let context = context();
+        let mut batch = Batch::default();
+        batch.stop_replica(&context, 2, &tp(0), Stop::Keep);
+        batch.stop_replica(&context, 3, &tp(0), Stop::Keep);
+        batch.leader_and_isr(&context, &[2, 3], &tp(0), Novelty::Known);
+        let requests = batch.into_requests(&context);
+        let expected = [
+            (2, "leader and isr"),
+            (1, "metadata"),
+            (2, "metadata"),
+            (2, "stop"),
+        ];
+        assert_eq!(kinds(&requests), expected);
+        let ControlRequest::LeaderAndIsr(request) = &requests[0].1 else {
+            panic!("checked above");
+        };
+        let header = ControlHeader {
+            controller_id: 1,
+            controller_epoch: 7,
+            broker_epoch: 200,
+        };
+        assert_eq!(request.header, header);
+        assert_eq!(request.topic_ids, [(tp(0).topic, TopicId::from_u128(5))]);
+        assert_eq!(request.partitions[0].controller_epoch, 6);
+        let leaders: Vec<_> = request.live_leaders.iter().map(|b| b.id).collect();
+        assert_eq!(leaders, [1]);
+        let ControlRequest::UpdateMetadata(request) = &requests[1].1 else {
+            panic!("checked above");
+        };
+        assert_eq!(request.offline_replicas, [vec![3]]);
+        assert_eq!(request.live_brokers.len(), 2);
+    }
+
+    #[test]
+    fn new_and_delete_stick() {
+        let context = context();
+        let mut batch = Batch::default();
+        batch.leader_and_isr(&context, &[1], &tp(0), Novelty::New);
+        batch.leader_and_isr(&context, &[1], &tp(0), Novelty::Known);
+        batch.stop_replica(&context, 1, &tp(0), Stop::Delete);
+        batch.stop_replica(&context, 1, &tp(0), Stop::Keep);
+        let requests = batch.into_requests(&context);
+        let ControlRequest::LeaderAndIsr(request) = &requests[0].1 else {
+            panic!("{requests:?}");
+        };
+        assert!(request.partitions[0].is_new);
+        let Some((1, ControlRequest::StopReplica(request))) = requests.last() else {
+            panic!("{requests:?}");
+        };
+        assert!(request.partitions[0].delete);
+        assert_eq!(request.partitions[0].leader_epoch, 0);
+    }
+
+    #[test]
+    fn a_topic_that_is_deleted_has_no_leader_any_more() {
+        let mut context = context();
+        context.to_delete.insert(tp(0).topic);
+        let mut batch = Batch::default();
+        batch.update_metadata(&context, &[1], &[tp(0), tp(1)]);
+        batch.stop_replica(&context, 1, &tp(0), Stop::Delete);
+        let requests = batch.into_requests(&context);
+        let ControlRequest::UpdateMetadata(request) = &requests[0].1 else {
+            panic!("{requests:?}");
+        };
+        assert_eq!(request.partitions.len(), 1, "t-1 never had a state");
+        assert_eq!(request.partitions[0].leader, LEADER_DURING_DELETE);
+        let ControlRequest::StopReplica(request) = &requests[1].1 else {
+            panic!("{requests:?}");
+        };
+        assert_eq!(request.partitions[0].leader_epoch, -2);
+    }
+
+    #[test]
+    fn brokers_alone_are_told_without_partitions() {
+        let context = context();
+        let mut batch = Batch::default();
+        batch.update_metadata(&context, &[2], &[]);
+        assert_eq!(kinds(&batch.into_requests(&context)), [(2, "metadata")]);
+    }
+}

@@ -192,30 +192,33 @@ mod tests {
             (ControlledShutdown, &[1], &[2, 3], &[1], false, None),
             (ControlledShutdown, &[1, 2], &[3], &[1, 2], true, None),
         ];
-        for (index, (strategy, isr, live, leaving, unclean, expected)) in table.iter().enumerate() {
-            let live = live.iter().copied().collect();
-            let shutting_down = leaving.iter().copied().collect();
-            let ballot = Ballot {
-                assignment: &[1, 2, 3],
-                live: &live,
-                shutting_down: &shutting_down,
-                unclean: *unclean,
-            };
-            let elected = elect(*strategy, &state(1, isr), &ballot);
-            let got = elected
-                .as_ref()
-                .map(|e| (e.state.leader, &e.state.isr[..], &e.recipients[..]));
-            assert_eq!(got, *expected, "case {index}");
-            if let Some(elected) = &elected {
-                assert_eq!(elected.state.leader_epoch, 5);
-                assert_eq!(
-                    elected.state.partition_epoch, 9,
-                    "the CAS needs the version read"
-                );
-                let is_unclean = !isr.contains(&elected.state.leader);
-                let recovers = elected.state.recovery == LeaderRecoveryState::Recovering;
-                assert_eq!(recovers, is_unclean, "case {index}");
-            }
+        for case in table {
+            check(case);
+        }
+    }
+
+    fn check(case: Case<'_>) {
+        let (strategy, isr, live, leaving, unclean, expected) = case;
+        let ballot = Ballot {
+            assignment: &[1, 2, 3],
+            live: &live.iter().copied().collect(),
+            shutting_down: &leaving.iter().copied().collect(),
+            unclean,
+        };
+        let elected = elect(strategy, &state(1, isr), &ballot);
+        let got = elected
+            .as_ref()
+            .map(|e| (e.state.leader, &e.state.isr[..], &e.recipients[..]));
+        assert_eq!(got, expected, "{case:?}");
+        if let Some(elected) = &elected {
+            assert_eq!(elected.state.leader_epoch, 5);
+            assert_eq!(
+                elected.state.partition_epoch, 9,
+                "the CAS needs the version read"
+            );
+            let is_unclean = !isr.contains(&elected.state.leader);
+            let recovers = elected.state.recovery == LeaderRecoveryState::Recovering;
+            assert_eq!(recovers, is_unclean, "{case:?}");
         }
     }
 

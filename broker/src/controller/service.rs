@@ -315,6 +315,11 @@ impl Service {
             return;
         };
         if change == Change::Controller {
+            if self.is_retry_due {
+                // The timer competes; a role that cannot be filled is not
+                // taken and given up in a tight loop.
+                return;
+            }
             return self.compete().await;
         }
         let Some(active) = &mut self.active else {

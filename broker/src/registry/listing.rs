@@ -1,4 +1,7 @@
 //! Reads of whole listings, pipelined.
+//!
+//! **Invariant:** a node that cannot be decoded is logged and left out; one bad
+//! node does not keep a controller from leading everything else.
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -56,7 +59,7 @@ impl Registry {
         let found = join_all(ids.map(|id| self.broker(id, watcher))).await;
         let mut brokers = Vec::with_capacity(found.len());
         for broker in found {
-            brokers.extend(broker?);
+            brokers.extend(readable(broker)?);
         }
         brokers.sort_unstable_by_key(|(broker, _)| broker.id);
         Ok(brokers)
@@ -109,12 +112,13 @@ impl Registry {
         });
         let mut found = Vec::with_capacity(topics.len());
         for assignment in join_all(read).await {
-            found.extend(assignment?);
+            found.extend(readable(assignment)?);
         }
         Ok(found)
     }
 
-    /// The states of `partitions`, in their order; `None` where there is none.
+    /// The states of `partitions`, in their order; `None` where there is none
+    /// that can be read.
     pub async fn partition_states(
         &self,
         partitions: &[TopicPartition],
@@ -128,7 +132,17 @@ impl Registry {
                 }
             }
         });
-        join_all(read).await.into_iter().collect()
+        join_all(read).await.into_iter().map(readable).collect()
+    }
+}
+
+fn readable<T>(read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error @ Error::Malformed { .. }) => {
+            tracing::error!(%error, "ignoring a node");
+            Ok(None)
+        }
+        other => other,
     }
 }
 

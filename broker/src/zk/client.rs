@@ -25,6 +25,8 @@ use super::watches::WatchKind;
 pub const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
 /// Requests that wait for their turn; beyond it `submit` waits.
 const QUEUE_CAPACITY: usize = 1024;
+/// xid and operation before each body.
+const HEADER_BYTES: usize = 8;
 
 /// How to reach the servers.
 #[derive(Clone)]
@@ -36,6 +38,10 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The largest reply that is accepted.
     pub reply_bytes_max: usize,
+    /// The largest request that is sent. A server closes the connection on a
+    /// larger one, which would be repeated for ever; its limit is
+    /// `jute.maxbuffer`.
+    pub request_bytes_max: usize,
     /// Credentials sent on each connection: scheme and secret.
     pub auth: Vec<(String, Bytes)>,
     pub clock: SharedClock,
@@ -50,6 +56,7 @@ impl Config {
             session_timeout: DEFAULT_SESSION_TIMEOUT,
             max_in_flight: 10,
             reply_bytes_max: 4 * 1024 * 1024,
+            request_bytes_max: 0xf_ffff,
             auth: Vec::new(),
             clock,
         }
@@ -90,6 +97,7 @@ struct Shared {
     control: mpsc::Sender<Control>,
     status: watch::Receiver<Status>,
     chroot: String,
+    request_bytes_max: usize,
 }
 
 impl Client {
@@ -106,12 +114,14 @@ impl Client {
         let (requests, requests_rx) = mpsc::channel(QUEUE_CAPACITY);
         let (control, control_rx) = mpsc::channel(1);
         let chroot = config.connect.chroot.clone();
+        let request_bytes_max = config.request_bytes_max;
         let status = session::start(config, previous, requests_rx, control_rx);
         let shared = Shared {
             requests,
             control,
             status,
             chroot,
+            request_bytes_max,
         };
         Self {
             shared: Arc::new(shared),
@@ -374,6 +384,11 @@ impl Client {
         body: Bytes,
         watch: Option<WatchRequest>,
     ) -> Result<Bytes, Error> {
+        let size = body.len() + HEADER_BYTES;
+        let limit = self.shared.request_bytes_max;
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
         let (reply, answered) = oneshot::channel();
         let request = Request {
             op,

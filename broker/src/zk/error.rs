@@ -18,6 +18,8 @@ pub enum Error {
     Closed,
     #[error("no connection to the coordinator within {0:?}")]
     Timeout(std::time::Duration),
+    #[error("a request of {size} bytes is larger than the limit of {limit} (jute.maxbuffer)")]
+    TooLarge { size: usize, limit: usize },
     #[error("the coordinator answered: {0}")]
     Server(ErrorCode),
     #[error("the coordinator answered with the unknown error {0}")]

@@ -19,6 +19,9 @@ use super::watches::{WatchKind, WatcherId, Watches};
 /// Pause after all servers were tried in vain; doubles up to the second value.
 const BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// A connection that lived shorter counts as a failed attempt, so that a server
+/// that drops us each time is not stormed.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What lets another connection, or another process, continue a session.
 #[derive(Clone, PartialEq, Eq)]
@@ -126,11 +129,14 @@ impl Session {
                 Some(stream) => stream,
                 None => break,
             };
+            let started = self.config.clock.monotonic();
             let connection = Connection::new(&self.config, &mut self.tracker, stream);
             let ended = connection.run(&mut self.requests, &mut self.control).await;
             let next = match ended {
                 Ended::Lost { was_connected } => {
-                    self.failures = if was_connected { 0 } else { self.failures + 1 };
+                    let lived = self.config.clock.monotonic().saturating_sub(started);
+                    let has_settled = was_connected && lived >= SETTLED;
+                    self.failures = if has_settled { 0 } else { self.failures + 1 };
                     self.tracker.set_state(State::Disconnected);
                     Next::Continue
                 }

@@ -389,3 +389,28 @@ async fn a_new_controller_finishes_what_the_old_one_began() {
     .await;
     two.stop().await;
 }
+
+#[tokio::test]
+async fn one_bad_node_does_not_stop_the_controller() {
+    let space = Space::new().await;
+    let channel = Arc::new(RecordingChannel::new());
+    let one = Node::start(&space, 1, &channel).await;
+    one.until_active().await;
+    let mode = broker::zk::CreateMode::Persistent;
+    let bad = Some(bytes::Bytes::from_static(b"{"));
+    for path in ["/brokers/topics/bad", "/brokers/topics/not a name"] {
+        one.client.create(path, bad.clone(), mode).await.unwrap();
+    }
+    let good = manual("good", &[&[2]]);
+    one.registry
+        .create_topic(&good, &[], Mode::Apply)
+        .await
+        .unwrap();
+    one.stop().await;
+    let two = Node::start(&space, 2, &channel).await;
+    two.until_active().await;
+    channel
+        .wait_for("the good topic", |log| told(log, 2).contains_key("good-0"))
+        .await;
+    two.stop().await;
+}

@@ -1,5 +1,7 @@
 //! Integration tests of the broker, one binary.
 
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
 mod controller_cluster;
 mod controller_election;
 mod support;

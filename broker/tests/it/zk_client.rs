@@ -1,5 +1,7 @@
 //! The ZooKeeper client against a server: operations, order, sessions, watches.
 
+use std::time::Duration;
+
 use broker::zk::{
     ANY_VERSION, Client, CreateMode, Error, ErrorCode, EventType, OpResult, SessionToken, State,
     Transaction,
@@ -86,6 +88,26 @@ async fn every_operation_does_what_it_says() {
     );
     client.close().await;
     assert_eq!(client.exists("/a", None).await, Err(Error::Closed));
+}
+
+#[tokio::test]
+async fn a_request_that_the_server_would_choke_on_is_not_sent() {
+    let space = Space::new().await;
+    let client = space.client().await;
+    let huge = Some(Bytes::from(vec![b'x'; 1 << 20]));
+    let refused = client.create("/huge", huge, CreateMode::Persistent).await;
+    assert!(
+        matches!(refused, Err(Error::TooLarge { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(client.exists("/huge", None).await.unwrap(), None);
+    let large = Some(Bytes::from(vec![b'x'; 900_000]));
+    client
+        .create("/large", large, CreateMode::Persistent)
+        .await
+        .unwrap();
+    let (data, _) = client.get_data("/large", None).await.unwrap();
+    assert_eq!(data.len(), 900_000);
 }
 
 #[tokio::test]
@@ -234,7 +256,7 @@ async fn a_cut_connection_keeps_session_and_watches() {
         .create("/later", None, CreateMode::Persistent)
         .await
         .unwrap();
-    let mut seen = vec![watcher.next().await, watcher.next().await];
+    let mut seen = [watcher.next().await, watcher.next().await];
     seen.sort_by(|a, b| a.path.cmp(&b.path));
     let seen: Vec<_> = seen
         .iter()
@@ -317,4 +339,37 @@ async fn the_next_server_is_tried() {
         client.exists("/", None).await.unwrap();
         client.close().await;
     }
+}
+
+#[tokio::test]
+async fn pings_keep_an_idle_session_alive() {
+    let space = Space::new().await;
+    let mut config = space.config();
+    config.session_timeout = Duration::from_secs(1);
+    let client = connected(Client::connect(config)).await;
+    let other = space.client().await;
+    client
+        .create("/e", None, CreateMode::Ephemeral)
+        .await
+        .unwrap();
+    let watcher = other.watcher();
+    other.exists("/e", Some(&watcher)).await.unwrap();
+    let idle = tokio::time::timeout(client.session_timeout() * 3, watcher.next()).await;
+    assert!(idle.is_err(), "the node went: {idle:?}");
+    assert_eq!(client.generation(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left() {
+    let space = Space::new().await;
+    let proxy = Proxy::start(&space.servers).await;
+    let mut config = space.config_at(&proxy.address.to_string());
+    config.session_timeout = Duration::from_secs(2);
+    let client = connected(Client::connect(config)).await;
+    let session = client.session();
+    proxy.stall();
+    let read = client.exists("/", None).await;
+    assert_eq!(read, Err(Error::ConnectionLoss));
+    client.retry(|| client.exists("/", None)).await.unwrap();
+    assert_eq!(client.session(), session);
 }

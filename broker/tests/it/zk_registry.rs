@@ -34,6 +34,11 @@ fn one_broker() -> Vec<Candidate> {
     vec![Candidate { id: 1, rack: None }]
 }
 
+/// The feed is followed in a task of its own.
+fn sendable<F: Future + Send>(future: F) -> F {
+    future
+}
+
 async fn text(registry: &Registry, path: &str) -> String {
     let (data, _) = registry.client().get_data(path, None).await.unwrap();
     String::from_utf8(data.to_vec()).unwrap()
@@ -225,7 +230,7 @@ async fn config_changes_reach_every_follower_once_and_in_order() {
         }
     };
     let reader = async {
-        let first = feed.next().await.unwrap();
+        let first = sendable(feed.next()).await.unwrap();
         (first, feed.next().await.unwrap())
     };
     let ((), (first, second)) = tokio::join!(writer, reader);
