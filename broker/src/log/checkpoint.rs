@@ -354,7 +354,7 @@ mod tests {
         check_identity(&Disk, dir.path(), &mine).unwrap();
         check_identity(&Disk, dir.path(), &mine).unwrap();
         assert_eq!(stored_broker_id(dir.path()).unwrap(), Some(1));
-        let mut other = mine.clone();
+        let mut other = mine;
         other.broker_id = 2;
         let text = check_identity(&Disk, dir.path(), &other)
             .unwrap_err()

@@ -22,6 +22,8 @@ pub(super) struct LeaderEpochs {
     path: PathBuf,
     storage: Arc<dyn Storage>,
     starts: BTreeMap<LeaderEpoch, Offset>,
+    /// The file lags behind because its replacement failed.
+    unwritten: bool,
 }
 
 impl LeaderEpochs {
@@ -41,6 +43,7 @@ impl LeaderEpochs {
             path,
             storage,
             starts: BTreeMap::new(),
+            unwritten: false,
         }
     }
 
@@ -50,7 +53,7 @@ impl LeaderEpochs {
 
     /// Notes that `epoch` begins at `start_offset`; durable on return.
     pub(super) fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), Error> {
-        if self.insert(epoch, start_offset) {
+        if self.insert(epoch, start_offset) || self.unwritten {
             self.write()?;
         }
         Ok(())
@@ -150,8 +153,11 @@ impl LeaderEpochs {
         self.starts.clear();
     }
 
-    pub(super) fn write(&self) -> Result<(), Error> {
-        checkpoint::write_epochs(self.storage.as_ref(), &self.path, &self.starts)
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        self.unwritten = true;
+        checkpoint::write_epochs(self.storage.as_ref(), &self.path, &self.starts)?;
+        self.unwritten = false;
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ mod deletion;
 mod load;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use super::config::LogConfig;
 use super::{CheckpointError, Error, Log, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
+
+const LOCK_FILE: &str = ".lock";
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -79,6 +82,7 @@ pub struct Manager {
 pub struct LockedDirs {
     paths: Vec<PathBuf>,
     _locks: Vec<DirLock>,
+    _locks_against_java: Vec<File>,
 }
 
 impl LockedDirs {
@@ -88,17 +92,20 @@ impl LockedDirs {
             return Err(OpenError::NoDirectory);
         }
         let mut locks = Vec::with_capacity(paths.len());
+        let mut locks_against_java = Vec::with_capacity(paths.len());
         for dir in paths {
             std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
                 dir: dir.clone(),
                 source,
             })?;
-            locks.push(DirLock::acquire(dir, ".lock")?);
+            locks.push(DirLock::acquire(dir, LOCK_FILE)?);
+            locks_against_java.push(lock_against_java(dir)?);
         }
         let paths = paths.to_vec();
         Ok(Self {
             paths,
             _locks: locks,
+            _locks_against_java: locks_against_java,
         })
     }
 
@@ -303,7 +310,7 @@ impl Manager {
         let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
         for (partition, log) in self.all() {
             let log = log.read();
-            let parent = log.dir().parent().unwrap_or(log.dir());
+            let parent = log.dir().parent().unwrap_or_else(|| log.dir());
             if let Some(offset) = offset_of(&log) {
                 let offsets = by_dir.entry(parent.to_owned()).or_default();
                 offsets.insert(partition, offset);
@@ -337,4 +344,26 @@ impl Manager {
         }
         first_error.map_or(Ok(()), Err)
     }
+}
+
+/// A JVM locks its log directories by `fcntl`, which `flock` does not see; so
+/// that no Kafka runs on the same files, both locks are held. The lock ends
+/// with the first descriptor of the file that this process closes.
+fn lock_against_java(dir: &Path) -> Result<File, OpenError> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    let path = dir.join(LOCK_FILE);
+    let lock = || {
+        let file = File::options().write(true).open(&path)?;
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    };
+    lock().map_err(|source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::PermissionDenied => {
+            OpenError::Locked(LockError::Held { path: path.clone() })
+        }
+        _ => OpenError::Io {
+            dir: dir.to_owned(),
+            source,
+        },
+    })
 }

@@ -269,6 +269,7 @@ fn finish_swap(dir: &Path, storage: &dyn Storage, swapped: &BTreeSet<Offset>) ->
     let covered_from = swapped.first().copied().unwrap_or(0);
     for (path, name) in list(dir)? {
         if let Some((offset, _)) = parse(&name, "")
+            && !name.ends_with(".swap")
             && (covered_from..covered_to).contains(&offset)
         {
             std::fs::remove_file(&path)?;

@@ -110,10 +110,6 @@ impl ProducerState {
         self.end_offset = end_offset;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.producers.is_empty()
-    }
-
     /// First offset of the oldest transaction without a marker.
     pub(super) fn first_undecided_offset(&self) -> Option<Offset> {
         self.open_transactions

@@ -128,7 +128,7 @@ impl Log {
             return Ok(segment.size());
         }
         let found = segment.find(upper_bound)?;
-        Ok(found.map_or(segment.size(), |(position, _)| position))
+        Ok(found.map_or_else(|| segment.size(), |(position, _)| position))
     }
 
     /// Base offset of the segment that would contain `offset`.

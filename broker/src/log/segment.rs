@@ -197,6 +197,8 @@ impl Segment {
     ) -> io::Result<()> {
         let position = self.size;
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        // Asked before the write, since nothing may fail after it.
+        self.largest_timestamp()?;
         let file = self.file()?;
         if let Err(error) = file.write_at(position, parts) {
             // Best effort: what stays behind `size` is overwritten anyway.
@@ -210,11 +212,16 @@ impl Segment {
         }
         let largest = self.note_timestamp(appended.max_timestamp)?;
         if self.bytes_since_index > index_interval {
-            self.offsets.append(OffsetPosition {
+            let entry = OffsetPosition {
                 offset: appended.last_offset,
                 position,
-            })?;
-            self.times.maybe_append(largest)?;
+            };
+            let indexed = self.offsets.append(entry);
+            if let Err(error) = indexed.and_then(|()| self.times.maybe_append(largest)) {
+                // The batch is written and an index may have gaps.
+                let path = self.path(INDEX_SUFFIX);
+                tracing::warn!(path = %path.display(), %error, "index entry left out");
+            }
             self.bytes_since_index = 0;
         }
         self.bytes_since_index += bytes;

@@ -3,18 +3,25 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapMut};
 
+/// Room is made in the file in steps of this size.
+const PAGE: usize = 4096;
+
 /// Entries of `N` bytes each.
 ///
 /// **Invariant:** `entries * N` never exceeds the length of `map`.
+/// **Invariant:** the map is touched only below `allocated`: a write into a
+/// hole of a full disk would be a signal instead of an error.
 #[derive(Debug)]
 pub(super) struct EntryFile<const N: usize> {
     path: PathBuf,
     size_max: usize,
     entries: usize,
+    allocated: usize,
     map: Option<MmapMut>,
 }
 
@@ -30,6 +37,7 @@ impl<const N: usize> EntryFile<N> {
             path,
             size_max,
             entries: length / N,
+            allocated: 0,
             map: None,
         })
     }
@@ -53,6 +61,10 @@ impl<const N: usize> EntryFile<N> {
     /// Appends an entry, mapping and preallocating the file first if needed.
     pub(super) fn push(&mut self, entry: [u8; N]) -> io::Result<()> {
         let at = self.entries * N;
+        self.map_for_writing(at + N)?;
+        if at + N > self.allocated {
+            self.allocate(at, at + N)?;
+        }
         let map = self.map_for_writing(at + N)?;
         let Some(slot) = map.get_mut(at..at + N) else {
             return Err(io::ErrorKind::StorageFull.into());
@@ -73,6 +85,7 @@ impl<const N: usize> EntryFile<N> {
         let kept = (self.entries * N) as u64;
         let wanted = (self.entries_max() * N) as u64;
         self.map = None;
+        self.allocated = self.entries * N;
         // Whatever lies behind the entries goes, so that the rest is zeros.
         if file.metadata()?.len() > kept {
             file.set_len(kept)?;
@@ -151,6 +164,17 @@ impl<const N: usize> EntryFile<N> {
             }
         };
         Ok(self.map.insert(map))
+    }
+
+    /// Writes zeros up to the end of the page that holds `end`, so that the
+    /// disk has room for the entries to come.
+    fn allocate(&mut self, from: usize, end: usize) -> io::Result<()> {
+        const ZEROS: [u8; 2 * PAGE] = [0; 2 * PAGE];
+        let end = end.next_multiple_of(PAGE).min(self.entries_max() * N);
+        let zeros = ZEROS.get(..end.saturating_sub(from)).unwrap_or(&ZEROS);
+        self.open_for_writing()?.write_all_at(zeros, from as u64)?;
+        self.allocated = end;
+        Ok(())
     }
 
     fn open_for_writing(&self) -> io::Result<File> {

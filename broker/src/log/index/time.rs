@@ -116,7 +116,7 @@ impl TimeIndex {
 
     fn reload_last(&mut self) -> io::Result<()> {
         let last = self.file.last()?;
-        self.last = last.map_or(none_since(self.base_offset), |entry| self.parse(&entry));
+        self.last = last.map_or_else(|| none_since(self.base_offset), |entry| self.parse(&entry));
         Ok(())
     }
 

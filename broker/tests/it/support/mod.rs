@@ -21,14 +21,22 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Space {
     pub(crate) servers: String,
     pub(crate) chroot: String,
+    _coordinator: Option<Coordinator>,
+}
+
+/// Ours, for one test; its files go when the test ends.
+struct Coordinator {
+    _running: coordinator::Running,
+    _dir: tempfile::TempDir,
 }
 
 impl Space {
     pub(crate) async fn new() -> Self {
-        let servers = servers().await;
+        let (servers, coordinator) = servers().await;
         let space = Self {
             servers,
             chroot: format!("/test-{}", uuid::Uuid::new_v4()),
+            _coordinator: coordinator,
         };
         let client = space.client().await;
         client.ensure_chroot().await.unwrap();
@@ -58,11 +66,19 @@ pub(crate) async fn connected(client: Client) -> Client {
 }
 
 /// The server named by `ZOOKEEPER_CONNECT`, else our coordinator in this process.
-async fn servers() -> String {
-    match std::env::var("ZOOKEEPER_CONNECT") {
-        Ok(servers) => servers,
-        Err(_) => panic!("set ZOOKEEPER_CONNECT"),
+async fn servers() -> (String, Option<Coordinator>) {
+    if let Ok(servers) = std::env::var("ZOOKEEPER_CONNECT") {
+        return (servers, None);
     }
+    let dir = tempfile::tempdir().unwrap();
+    let config = coordinator::Config::for_tests(dir.path());
+    let running = coordinator::start(config).await.unwrap();
+    let servers = running.client_address().to_string();
+    let coordinator = Coordinator {
+        _running: running,
+        _dir: dir,
+    };
+    (servers, Some(coordinator))
 }
 
 /// Waits for something to come true; fails the test when it does not.

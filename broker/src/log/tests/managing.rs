@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::*;
+
+fn config(dirs: &[PathBuf]) -> ManagerConfig {
+    ManagerConfig {
+        log_dirs: dirs.to_vec(),
+        identity: Identity {
+            cluster_id: "7a9JoY5vSPWT-0NdQcaWWA".to_owned(),
+            broker_id: 1,
+        },
+        recovery_threads_per_dir: 2,
+        producer_expiration_ms: 86_400_000,
+        defaults: small(),
+    }
+}
+
+fn manager(dirs: &[PathBuf]) -> Result<Manager, OpenError> {
+    Manager::open(config(dirs), Arc::new(Disk), NOW, &|_| small())
+}
+
+fn numbered(partition: i32) -> TopicPartition {
+    TopicPartition::new(TopicName::new("a.b-c").unwrap(), partition)
+}
+
+fn two_dirs() -> (TempDir, Vec<PathBuf>) {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = vec![root.path().join("d1"), root.path().join("d2")];
+    (root, dirs)
+}
+
+fn fill(manager: &Manager) {
+    for index in 0..6 {
+        let id = Some(TopicId::from_u128(77));
+        let log = manager
+            .get_or_create(&numbered(index), id, small(), NOW)
+            .unwrap();
+        let mut log = log.write();
+        for _ in 0..=index {
+            append(&mut log, batch(1, 10, NOW));
+        }
+    }
+}
+
+#[test]
+fn partitions_spread_over_directories_and_come_back() {
+    let (_root, dirs) = two_dirs();
+    let first = manager(&dirs).unwrap();
+    fill(&first);
+    for dir in &dirs {
+        let partitions = std::fs::read_dir(dir)
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().is_dir());
+        assert_eq!(partitions.count(), 3);
+    }
+    let high_watermarks = HashMap::from([(numbered(5), 4), (numbered(0), 1)]);
+    first.checkpoint_high_watermarks(&high_watermarks).unwrap();
+    first.shutdown_cleanly(5, NOW).unwrap();
+    drop(first);
+
+    let second = manager(&dirs).unwrap();
+    for index in 0..6 {
+        let log = second.get(&numbered(index)).unwrap();
+        let log = log.read();
+        assert_eq!(log.log_end_offset(), i64::from(index) + 1);
+        assert_eq!(log.recovery_point(), i64::from(index) + 1);
+        assert_eq!(log.topic_id(), Some(TopicId::from_u128(77)));
+        assert_eq!(log.recovery(), &Recovery::default());
+    }
+    let read: HashMap<_, _> = second.read_high_watermarks().unwrap().into_iter().collect();
+    assert_eq!(read, high_watermarks);
+    drop(second);
+
+    // No marker this time, as after a crash: every active segment is read.
+    let third = manager(&dirs).unwrap();
+    for (_, log) in third.all() {
+        assert_eq!(log.read().recovery().segments_scanned, 1);
+        assert_eq!(log.read().recovery().damage, None);
+    }
+}
+
+#[test]
+fn the_second_broker_is_refused_with_the_directorys_name() {
+    let (_root, dirs) = two_dirs();
+    let first = manager(&dirs).unwrap();
+    let refused = manager(&dirs).unwrap_err();
+    assert!(refused.to_string().contains("d1"), "{refused}");
+    drop(first);
+    let mut other = config(&dirs);
+    other.identity.broker_id = 2;
+    let refused = Manager::open(other, Arc::new(Disk), NOW, &|_| small()).unwrap_err();
+    assert!(refused.to_string().contains("broker 1"), "{refused}");
+}
+
+#[test]
+fn a_deleted_partition_leaves_at_once_and_its_files_later() {
+    let (_root, dirs) = two_dirs();
+    let manager_ = manager(&dirs).unwrap();
+    fill(&manager_);
+    let log = manager_.get(&numbered(3)).unwrap();
+    let slice = log.read().read(0, EVERYTHING).unwrap().slice.unwrap();
+    assert!(manager_.delete_async(&numbered(3), NOW).unwrap());
+    assert!(!manager_.delete_async(&numbered(3), NOW).unwrap());
+    assert!(manager_.get(&numbered(3)).is_none());
+    let renamed = log.read().dir().to_owned();
+    let name = renamed.file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(name.starts_with("a.b-c-3.") && name.ends_with("-delete") && name.len() == 8 + 32 + 7);
+    // A reader of the moment can finish; a writer is told.
+    assert!(slice.read().is_ok());
+    assert!(
+        log.write()
+            .append_as_leader(batch(1, 1, NOW), 0, AppendOrigin::Client, NOW)
+            .is_err()
+    );
+    manager_.cleanup(NOW + small().file_delete_delay_ms - 1, &|_| None);
+    assert!(renamed.exists());
+    // A new log of the same name is independent of the old one.
+    let new = manager_
+        .get_or_create(&numbered(3), None, small(), NOW)
+        .unwrap();
+    assert_eq!(new.read().log_end_offset(), 0);
+    drop((log, slice, new));
+    drop(manager_);
+    let manager_ = manager(&dirs).unwrap();
+    assert!(renamed.exists());
+    manager_.cleanup(NOW + small().file_delete_delay_ms, &|_| None);
+    assert!(!renamed.exists());
+    assert!(manager_.get(&numbered(3)).is_some());
+}
+
+#[test]
+fn checkpoints_bound_the_next_recovery_and_keep_the_start() {
+    let (_root, dirs) = two_dirs();
+    let first = manager(&dirs[..1]).unwrap();
+    let log = first
+        .get_or_create(&numbered(0), None, small(), NOW)
+        .unwrap();
+    for index in 0..40 {
+        append(&mut log.write(), batch(2, 40, NOW + index));
+    }
+    assert!(log.read().needs_flush(NOW));
+    assert!(first.flush_dirty(NOW).is_empty());
+    assert!(!log.read().needs_flush(NOW));
+    log.write().maybe_increment_log_start_offset(7).unwrap();
+    first.checkpoint_recovery_points().unwrap();
+    first.checkpoint_log_start_offsets().unwrap();
+    drop((log, first));
+    let second = manager(&dirs[..1]).unwrap();
+    let log = second.get(&numbered(0)).unwrap();
+    assert_eq!(log.read().recovery().segments_scanned, 1);
+    assert_eq!(log.read().log_start_offset(), 7);
+    assert_eq!(log.read().log_end_offset(), 80);
+    assert!(log.read().read(6, EVERYTHING).is_err());
+    let failed = second.cleanup(NOW + 10 * small().retention_ms, &|_| Some(80));
+    assert!(failed.is_empty());
+    assert_eq!(log.read().log_start_offset(), 80);
+}
+
+#[test]
+fn idle_partitions_cost_one_descriptor_each() {
+    let (_root, dirs) = two_dirs();
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let manager_ = manager(&dirs).unwrap();
+    let before = open_files();
+    for index in 0..100 {
+        let log = manager_
+            .get_or_create(&numbered(index), None, small(), NOW)
+            .unwrap();
+        for _ in 0..40 {
+            append(&mut log.write(), batch(1, 100, NOW));
+        }
+        assert!(log.read().segment_count() > 2);
+        assert_eq!(all_records(&log.read()).len(), 40);
+    }
+    // Other tests of this process open files at the same time.
+    assert!(
+        open_files() < before + 180,
+        "{} files",
+        open_files() - before
+    );
+}

@@ -1,0 +1,153 @@
+use super::*;
+
+fn sequenced(id: i64, epoch: i16, sequence: i32, count: i32) -> Bytes {
+    let mut builder = BatchBuilder::new(Compression::None).producer(id, epoch, sequence);
+    for _ in 0..count {
+        assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
+    }
+    builder.build().unwrap()
+}
+
+fn try_append(log: &mut Log, bytes: Bytes) -> Result<AppendInfo, AppendError> {
+    log.append_as_leader(bytes, 0, AppendOrigin::Client, NOW)
+}
+
+fn check_after_two_batches(log: &mut Log) {
+    let again = try_append(log, sequenced(7, 1, 3, 2)).unwrap();
+    assert!(again.duplicate);
+    assert_eq!((again.first_offset, again.last_offset), (3, 4));
+    assert!(matches!(
+        try_append(log, sequenced(7, 1, 6, 1)),
+        Err(AppendError::OutOfOrderSequence {
+            sequence: 6,
+            last_sequence: 4,
+            ..
+        })
+    ));
+    assert!(matches!(
+        try_append(log, sequenced(7, 0, 5, 1)),
+        Err(AppendError::InvalidProducerEpoch {
+            epoch: 0,
+            last_epoch: 1,
+            ..
+        })
+    ));
+    assert!(matches!(
+        try_append(log, sequenced(7, 2, 5, 1)),
+        Err(AppendError::OutOfOrderSequence { .. })
+    ));
+    assert_eq!(log.log_end_offset(), 5);
+}
+
+#[test]
+fn retries_are_recognised_and_gaps_refused_also_after_a_restart() {
+    let (dir, mut log) = new_log(&LogConfig::default());
+    try_append(&mut log, sequenced(7, 1, 0, 3)).unwrap();
+    try_append(&mut log, sequenced(7, 1, 3, 2)).unwrap();
+    check_after_two_batches(&mut log);
+
+    // As after kill -9: no snapshot, everything from the log.
+    drop(log);
+    let mut log = open(dir.path(), &LogConfig::default());
+    check_after_two_batches(&mut log);
+
+    log.close(NOW).unwrap();
+    let mut log = open_clean(dir.path(), &LogConfig::default());
+    check_after_two_batches(&mut log);
+    try_append(&mut log, sequenced(7, 2, 0, 1)).unwrap();
+}
+
+#[test]
+fn five_batches_are_remembered_and_sequences_wrap() {
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    try_append(&mut log, sequenced(1, 0, i32::MAX - 1, 1)).unwrap();
+    try_append(&mut log, sequenced(1, 0, i32::MAX, 3)).unwrap();
+    for sequence in 2..6 {
+        try_append(&mut log, sequenced(1, 0, sequence, 1)).unwrap();
+    }
+    let wrapped = try_append(&mut log, sequenced(1, 0, i32::MAX, 3)).unwrap();
+    assert!(wrapped.duplicate);
+    assert_eq!((wrapped.first_offset, wrapped.last_offset), (1, 3));
+    let forgotten = try_append(&mut log, sequenced(1, 0, i32::MAX - 1, 1));
+    assert!(matches!(
+        forgotten,
+        Err(AppendError::OutOfOrderSequence { .. })
+    ));
+}
+
+#[test]
+fn silent_producers_expire() {
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    try_append(&mut log, sequenced(1, 0, 0, 1)).unwrap();
+    log.remove_expired_producers(NOW + 86_399_999);
+    assert!(
+        try_append(&mut log, sequenced(1, 0, 0, 1))
+            .unwrap()
+            .duplicate
+    );
+    log.remove_expired_producers(NOW + 86_400_000);
+    assert!(
+        !try_append(&mut log, sequenced(1, 0, 9, 1))
+            .unwrap()
+            .duplicate
+    );
+}
+
+#[test]
+fn truncation_takes_the_sequence_back() {
+    let (_dir, mut log) = new_log(&small());
+    for sequence in 0..60 {
+        try_append(&mut log, sequenced(1, 0, sequence, 1)).unwrap();
+    }
+    assert!(log.segment_count() > 2);
+    assert!(log.truncate_to(31, NOW).unwrap());
+    assert!(
+        try_append(&mut log, sequenced(1, 0, 30, 1))
+            .unwrap()
+            .duplicate
+    );
+    assert_eq!(
+        try_append(&mut log, sequenced(1, 0, 31, 1))
+            .unwrap()
+            .first_offset,
+        31
+    );
+    log.truncate_fully_and_start_at(100, NOW).unwrap();
+    assert_eq!(
+        try_append(&mut log, sequenced(1, 0, 5, 1))
+            .unwrap()
+            .first_offset,
+        100
+    );
+}
+
+#[test]
+fn an_open_transaction_holds_the_stable_offset_until_its_marker() {
+    let (dir, mut log) = new_log(&LogConfig::default());
+    append(&mut log, batch(2, 1, NOW));
+    let mut builder = BatchBuilder::new(Compression::None)
+        .producer(9, 0, 0)
+        .transactional();
+    assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
+    append(&mut log, builder.build().unwrap());
+    assert_eq!(log.first_unstable_offset(), Some(2));
+    drop(log);
+    let mut log = open(dir.path(), &LogConfig::default());
+    assert_eq!(log.first_unstable_offset(), Some(2));
+    let refused = try_append(&mut log, sequenced(9, 0, 1, 1));
+    assert!(matches!(
+        refused,
+        Err(AppendError::InvalidTxnState { producer_id: 9 })
+    ));
+    let mut marker = BatchBuilder::new(Compression::None)
+        .producer(9, 0, -1)
+        .transactional()
+        .control();
+    assert!(marker.push(NOW, Some(b"\0\0\0\x01"), Some(b"\0\0\0\0\0\x05"), &[]));
+    log.append_as_leader(marker.build().unwrap(), 0, AppendOrigin::Coordinator, NOW)
+        .unwrap();
+    assert_eq!(log.first_unstable_offset(), None);
+    drop(log);
+    let log = open(dir.path(), &LogConfig::default());
+    assert_eq!(log.first_unstable_offset(), None);
+}

@@ -1,0 +1,118 @@
+//! What administrators ask about groups.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::{DescribeGroupsRequest, GroupId, ListGroupsRequest};
+use kafka_protocol::protocol::StrBytes;
+
+use super::consumer::TopicPartition;
+use super::metadata::{AutoCreate, Topics};
+use super::{Client, Endpoint, Error, Lane};
+
+/// A group as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupListing {
+    pub(crate) id: String,
+    pub(crate) state: String,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) instance_id: String,
+    pub(crate) client_id: String,
+    pub(crate) host: String,
+    pub(crate) assignment: Bytes,
+}
+
+/// A group as its coordinator knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) coordinator: Endpoint,
+    pub(crate) state: String,
+    pub(crate) assignor: String,
+    pub(crate) members: Vec<Member>,
+}
+
+impl Client {
+    /// The groups of all brokers, by id.
+    pub(crate) async fn list_groups(&self) -> Result<Vec<GroupListing>, Error> {
+        self.retrying("listConsumerGroups", async || {
+            self.refresh(Topics::Named(&[]), AutoCreate::Never).await?;
+            let brokers = self.brokers();
+            let asked = brokers.iter().map(|broker| {
+                let request = |_| ListGroupsRequest::default();
+                self.call(&broker.endpoint, Lane::Control, request)
+            });
+            let mut groups = BTreeMap::new();
+            for answer in join_all(asked).await {
+                let answer = answer?;
+                Error::check(answer.error_code, None)?;
+                for group in answer.groups {
+                    let is_consumers = ["consumer", ""].contains(&group.protocol_type.as_str());
+                    if is_consumers {
+                        groups.insert(group.group_id.0.to_string(), group.group_state.to_string());
+                    }
+                }
+            }
+            Ok(groups
+                .into_iter()
+                .map(|(id, state)| GroupListing { id, state })
+                .collect())
+        })
+        .await
+    }
+
+    /// A group, from its coordinator; one that is not there is in the state "Dead".
+    pub(crate) async fn describe_group(&self, id: &str) -> Result<Group, Error> {
+        self.retrying("describeConsumerGroups", async || {
+            let coordinator = self.find_coordinator(id).await?;
+            let group_id = GroupId(StrBytes::from_string(id.to_owned()));
+            let request = |_| DescribeGroupsRequest::default().with_groups(vec![group_id]);
+            let answer = self.call(&coordinator, Lane::Control, request).await?;
+            let missing = || Error::Server {
+                code: ResponseError::GroupIdNotFound.code(),
+                message: None,
+            };
+            let group = answer.groups.into_iter().next().ok_or_else(missing)?;
+            Error::check(group.error_code, group.error_message.as_deref())?;
+            let members = group
+                .members
+                .into_iter()
+                .map(|member| Member {
+                    id: member.member_id.to_string(),
+                    instance_id: member
+                        .group_instance_id
+                        .map(|id| id.to_string())
+                        .unwrap_or_default(),
+                    client_id: member.client_id.to_string(),
+                    host: member.client_host.to_string(),
+                    assignment: member.member_assignment,
+                })
+                .collect();
+            Ok(Group {
+                coordinator,
+                state: group.group_state.to_string(),
+                assignor: group.protocol_data.to_string(),
+                members,
+            })
+        })
+        .await
+    }
+
+    /// Everything that a group has committed.
+    pub(crate) async fn all_committed(
+        &self,
+        group: &str,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+        self.retrying("listConsumerGroupOffsets", async || {
+            let coordinator = self.find_coordinator(group).await?;
+            self.committed(&coordinator, group, None).await
+        })
+        .await
+    }
+}

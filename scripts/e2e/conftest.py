@@ -1,0 +1,84 @@
+"""Fixtures of the end-to-end suite.
+
+`cluster` is shared by the whole run, for tests that only use it; they choose
+topic and group names by `unique`. `new_cluster` makes one that a test owns and
+may kill. Both take whose daemons to run from `--servers`.
+"""
+
+import itertools
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import harness  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--servers",
+        choices=list(harness.SERVERS),
+        default="odradek",
+        help="whose daemons are tested: ours, Apache's, our broker on Apache's ZooKeeper, "
+        "or Apache's broker on our coordinator",
+    )
+    parser.addoption(
+        "--kills", type=int, default=2, help="how often each daemon is killed in the kill tests"
+    )
+
+
+@pytest.fixture(scope="session")
+def servers(request):
+    return request.config.getoption("--servers")
+
+
+@pytest.fixture(scope="session")
+def kills(request):
+    return request.config.getoption("--kills")
+
+
+@pytest.fixture(scope="session")
+def cluster(servers, tmp_path_factory):
+    """A running coordinator and broker, shared by all tests of the run."""
+    shared = harness.Cluster(tmp_path_factory.mktemp("cluster"), servers)
+    shared.start()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def new_cluster(servers, tmp_path):
+    """Makes running clusters that the test owns: `new_cluster(overrides={...})`."""
+    made = []
+
+    def make(overrides=None, servers=servers):
+        directory = tmp_path / f"cluster-{len(made)}"
+        made.append(harness.Cluster(directory, servers, overrides))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.close()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def unique():
+    """Makes a name that no other test of this run uses: `unique("topic")`."""
+    return lambda stem: f"{stem}-{next(_numbers)}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Shows the end of the daemons' logs with a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    for value in getattr(item, "funcargs", {}).values():
+        if isinstance(value, harness.Cluster):
+            for daemon in value.daemons:
+                report.sections.append((daemon.name, daemon.tail()))

@@ -1,0 +1,7 @@
+#!/bin/sh
+if [ $# -lt 1 ]; then
+    echo "USAGE: $0 [-daemon] server.properties [--override property=value]*"
+    exit 1
+fi
+. "$(dirname "$(readlink -f "$0")")/cli/find.sh"
+start_server broker server.log "$@"

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Tests everything: the workspace's own tests, then real clients against freshly
+# started daemons, on ports and in a directory of their own.
+#
+#   scripts/test.sh [PYTEST-ARGUMENT...]      e.g. scripts/test.sh -k kcat
+#
+# Needs Rust, Python 3 (with venv) and Java on the machine. Prepares the rest:
+# the Python clients in .venv, Apache's servers and tools in .peers, and, when
+# run as root on Debian, the packages that are missing.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top"
+
+fail() { echo "test.sh: $*" >&2; exit 1; }
+
+# apt is asked at most once, for all that is missing together.
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+
+require_packages() {
+  command -v cargo >/dev/null || fail "cargo is missing: install Rust (https://rustup.rs)"
+  command -v python3 >/dev/null || fail "python3 is missing (Debian: apt install python3 python3-venv)"
+  need cc gcc
+  need kcat kcat
+  need java default-jre-headless
+  need mvn maven
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    fail "missing programs; as root: apt-get install ${missing[*]}"
+  fi
+  echo "test.sh: installing ${missing[*]}"
+  local said
+  if ! said=$(install_packages 2>&1); then
+    echo "$said" >&2
+    fail "apt-get could not install ${missing[*]} (its output is above)"
+  fi
+}
+
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"
+}
+
+prepare_python() {
+  local wanted=scripts/e2e/requirements.txt old=.venv/kafka-python-2.0.2
+  cmp -s "$wanted" .venv/installed.txt && return
+  echo "test.sh: preparing the Python clients in .venv"
+  python3 -m venv .venv
+  .venv/bin/pip install -q --disable-pip-version-check -r "$wanted"
+  # Many tutorials still pin this release; it lives beside the newest one.
+  rm -rf "$old"
+  .venv/bin/pip install -q --disable-pip-version-check --no-deps --target "$old" kafka-python==2.0.2
+  cp "$wanted" .venv/installed.txt
+}
+
+require_packages
+prepare_python || fail "pip could not install the Python clients (its output is above)"
+[ -n "${PEERS:-}" ] || scripts/peers/install.sh
+cargo build --release --locked --workspace --bins
+cargo test --workspace --locked
+exec .venv/bin/python -m pytest -c scripts/e2e/pytest.ini scripts/e2e "$@"
