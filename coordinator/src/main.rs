@@ -41,7 +41,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let storage = config.storage.clone();
     let (min, max) = (config.session_timeout_ms_min, config.session_timeout_ms_max);
-    let (per_ip, frame_max) = (config.connections_per_ip_max, config.frame_max);
+    let frame_max = config.frame_max;
+    let per_ip = match config.connections_per_ip_max {
+        0 => "any number of".to_owned(),
+        limit => limit.to_string(),
+    };
     let running = coordinator::start(config).await?;
     let recovery = running.recovery();
     tracing::info!(

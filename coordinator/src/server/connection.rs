@@ -69,10 +69,10 @@ pub(crate) struct ConnectionInfo {
 
 impl Connection {
     fn new(server: Arc<Server>, peer: SocketAddr) -> Self {
-        let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_canonical().to_string())]);
+        let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            peer,
             server,
             outbound: Outbound::default(),
             ids: Mutex::new(address),

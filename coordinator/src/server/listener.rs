@@ -23,7 +23,11 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
             () = server.shutdown.requested() => break,
         };
         match accepted {
-            Ok((stream, peer)) => accept(&server, stream, peer, &connections),
+            Ok((stream, peer)) => {
+                // On a socket for both families IPv4 addresses come mapped.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                accept(&server, stream, peer, &connections);
+            }
             Err(error) => {
                 tracing::error!(%error, "no connection could be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -5,7 +5,7 @@
 //! on to a later bucket. So a request costs one store, and a tick looks only at
 //! sessions that may be due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -63,7 +63,7 @@ fn millis(time: Duration) -> u64 {
 struct Buckets {
     sessions: HashMap<i64, Arc<Session>>,
     /// Number of the tick at whose end they are looked at, to the sessions.
-    due: BTreeMap<u64, Vec<i64>>,
+    due: BTreeMap<u64, HashSet<i64>>,
     /// How long this process itself stood still: no client's fault.
     stalled_ms: u64,
 }
@@ -89,7 +89,7 @@ impl Tracker {
         let mut buckets = self.buckets.lock();
         let bucket = self.bucket(&session, buckets.stalled_ms);
         buckets.sessions.insert(id, Arc::clone(&session));
-        buckets.due.entry(bucket).or_default().push(id);
+        buckets.due.entry(bucket).or_default().insert(id);
         session
     }
 
@@ -104,7 +104,7 @@ impl Tracker {
         let mut buckets = self.buckets.lock();
         // A shorter timeout than before would be noticed too late in the old bucket.
         let bucket = self.bucket(session, buckets.stalled_ms);
-        buckets.due.entry(bucket).or_default().push(session.id);
+        buckets.due.entry(bucket).or_default().insert(session.id);
     }
 
     pub(crate) fn remove(&self, id: i64) {
@@ -127,18 +127,17 @@ impl Tracker {
         let due_before = millis(now) / self.tick_ms;
         let later = buckets.due.split_off(&(due_before + 1));
         let due = std::mem::replace(&mut buckets.due, later);
+        // A session may stand in several buckets after its timeout changed.
+        let due: HashSet<i64> = due.into_values().flatten().collect();
         let mut expired = Vec::new();
-        for id in due.into_values().flatten() {
+        for id in due {
             let Some(session) = buckets.sessions.get(&id).map(Arc::clone) else {
                 continue;
             };
             let bucket = self.bucket(&session, buckets.stalled_ms);
             if bucket > due_before {
-                let moved = buckets.due.entry(bucket).or_default();
-                if !moved.contains(&id) {
-                    moved.push(id);
-                }
-            } else if !session.is_closing() && !expired.iter().any(|s: &Arc<Session>| s.id == id) {
+                buckets.due.entry(bucket).or_default().insert(id);
+            } else if !session.is_closing() {
                 expired.push(session);
             }
         }
