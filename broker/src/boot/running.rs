@@ -15,10 +15,12 @@ use crate::controller;
 use crate::log;
 use crate::model::{BrokerEpoch, BrokerId};
 use crate::registry::{RegisterError, Registry};
-use crate::replica;
 
 /// How long the controller may take to move leaders away.
 const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// How long saying goodbye to the coordinator may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// Why a broker ended other than by being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,6 @@ pub struct Running {
     pub(super) controlled_shutdown: bool,
     pub(super) controller: controller::Handle,
     pub(super) registry: Registry,
-    pub(super) replicas: Arc<replica::Manager>,
     pub(super) logs: Arc<log::Manager>,
     pub(super) maintenance: Maintenance,
     pub(super) previous: PreviousSession,
@@ -117,39 +118,51 @@ impl Running {
         membership.and(stopped)
     }
 
-    async fn stop(self) -> Result<(), RunError> {
+    async fn stop(mut self) -> Result<(), RunError> {
         if self.controlled_shutdown {
             self.move_leaders_away().await;
         }
         self.stops.clients.request();
-        for listener in self.tasks.clients {
-            listener.await?;
-        }
-        self.stops.groups.request();
-        self.tasks.groups.await?;
-        self.stops.controller.request();
-        self.tasks.controller.await?;
-        self.stops.background.request();
-        for task in self.tasks.background {
-            task.await?;
-        }
-        if let Some(admin) = self.tasks.admin {
-            admin.await?;
-        }
-        let (logs, maintenance, clock) = (self.logs, self.maintenance, self.clock);
-        let epoch = self.broker_epoch;
+        self.stop_tasks().await?;
+        let (logs, maintenance) = (self.logs.clone(), self.maintenance.clone());
+        let (clock, epoch) = (self.clock.clone(), self.broker_epoch);
         let close = move || {
             maintenance.checkpoint_high_watermarks();
             logs.shutdown_cleanly(epoch, clock.wall_ms())
         };
         let closed = task::spawn_blocking("close logs", close).await?;
+        if tokio::time::timeout(FAREWELL_MAX, self.leave_cluster()).await.is_err() {
+            // The session stays remembered, so the next start closes it.
+            tracing::warn!("the coordinator cannot be reached: the session stays until it expires");
+        }
+        Ok(closed?)
+    }
+
+    /// Clients first, then what they wait for, then what runs in the background.
+    async fn stop_tasks(&mut self) -> Result<(), RunError> {
+        for listener in self.tasks.clients.drain(..) {
+            listener.await?;
+        }
+        self.stops.groups.request();
+        (&mut self.tasks.groups).await?;
+        self.stops.controller.request();
+        (&mut self.tasks.controller).await?;
+        self.stops.background.request();
+        for task in self.tasks.background.drain(..) {
+            task.await?;
+        }
+        if let Some(admin) = self.tasks.admin.take() {
+            admin.await?;
+        }
+        Ok(())
+    }
+
+    async fn leave_cluster(&self) {
         if let Err(error) = self.registry.deregister(self.broker_id).await {
             tracing::warn!(%error, "the registration stays until its session ends");
         }
         self.registry.client().close().await;
         self.previous.forget();
-        drop(self.replicas);
-        Ok(closed?)
     }
 
     /// Other replicas take over before clients notice that this one is gone.

@@ -241,7 +241,7 @@ impl Started {
             maintenance::follow_configs(
                 self.registry.clone(),
                 self.topic_configs.clone(),
-                replicas.clone(),
+                replicas,
                 stops.background.clone(),
             ),
         ));
@@ -276,7 +276,6 @@ impl Started {
             controlled_shutdown: config.values.bool("controlled.shutdown.enable"),
             controller,
             registry: self.registry,
-            replicas,
             logs: self.logs,
             maintenance,
             previous: self.previous,
