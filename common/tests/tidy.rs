@@ -20,13 +20,17 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("zk", &[]),
     ("peer", &["model", "protocol"]),
     ("config", &["model", "protocol", "log"]),
+    ("server", &["protocol"]),
     ("registry", &["model", "protocol", "zk"]),
     ("cluster", &["model", "protocol"]),
     (
         "replica",
         &["model", "record", "protocol", "log", "peer", "cluster"],
     ),
-    ("state_log", &["model", "record", "cluster", "replica"]),
+    (
+        "state_log",
+        &["model", "record", "log", "cluster", "replica"],
+    ),
     (
         "group",
         &["model", "record", "protocol", "cluster", "state_log"],
@@ -46,7 +50,10 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
             "record",
             "protocol",
             "log",
+            "peer",
             "config",
+            // Its trait for what answers requests; the server knows no handler.
+            "server",
             "registry",
             "cluster",
             "replica",
@@ -56,19 +63,22 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
             "controller",
         ],
     ),
-    ("server", &["protocol", "handlers"]),
 ];
 
 /// The same for the coordinator.
 const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
-    ("config", &[]),
+    // Makes each module's own configuration from the keys.
+    ("config", &["storage"]),
     ("tree", &[]),
     ("watch", &["tree"]),
     ("session", &[]),
     ("txn", &["tree", "watch", "session"]),
     ("storage", &["tree", "watch", "session", "txn"]),
     ("pipeline", &["tree", "watch", "session", "txn", "storage"]),
-    ("server", &["tree", "watch", "session", "txn", "pipeline"]),
+    (
+        "server",
+        &["config", "tree", "watch", "session", "txn", "pipeline"],
+    ),
     (
         "admin",
         &["config", "tree", "watch", "session", "pipeline", "server"],
@@ -76,7 +86,7 @@ const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// These wire everything and may see everything.
-const WIRING: &[&str] = &["lib", "main"];
+const WIRING: &[&str] = &["lib", "main", "boot"];
 
 /// Synchronous code: nothing here knows tokio.
 const WITHOUT_TOKIO: &[&str] = &["broker/src/log", "broker/src/record"];
@@ -93,7 +103,14 @@ const FILE_RATCHET: &[(&str, usize)] = &[
 ];
 
 /// Functions over `FUNCTION_LINES` (file, name), and their limit.
-const FUNCTION_RATCHET: &[(&str, &str, usize)] = &[];
+const FUNCTION_RATCHET: &[(&str, &str, usize)] = &[
+    ("broker/src/boot/start.rs", "serve", 84),
+    (
+        "scripts/cli/src/client/consumer/offsets.rs",
+        "committed",
+        76,
+    ),
+];
 
 const TOP_LEVEL: &[&str] = &[
     "Cargo.toml",
@@ -279,7 +296,7 @@ fn check_budget(
 fn modules_say_what_they_are_for() {
     let mut problems = Problems::new("modules that do not open with //!");
     for file in all_sources() {
-        if !file.path.ends_with("/tests.rs") && !file.text.starts_with("//!") {
+        if !file.is_test() && !file.text.starts_with("//!") {
             problems.add(file.path);
         }
     }
@@ -343,14 +360,14 @@ fn every_configuration_key_is_documented() {
     problems.end();
 }
 
-/// The names of a key table: what follows `key(` or `name:` as a literal.
+/// The names of a key table: literals that follow `name:` or a constructor of keys.
 fn keys_in_code(source: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut files = sources_below(source);
     files.extend(Source::read(&format!("{source}.rs")));
     for file in files {
         let text = file.without_tests();
-        for opening in ["key(", "name:"] {
+        for opening in ["key(", "optional(", "ignored(", "name:"] {
             for (position, _) in text.match_indices(opening) {
                 let rest = text[position + opening.len()..].trim_start();
                 if let Some((name, _)) = rest.strip_prefix('"').and_then(|r| r.split_once('"')) {
@@ -403,6 +420,7 @@ fn root() -> PathBuf {
 }
 
 /// Every file that is not ignored by git, with `/` and relative to the root.
+/// Folders of tools (`.git`, caches) are left out.
 fn repository_files() -> Vec<String> {
     let ignored = std::fs::read_to_string(root().join(".gitignore")).expect("a .gitignore");
     let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
@@ -419,7 +437,12 @@ fn collect(folder: &Path, prefix: &str, ignored: &[&str], files: &mut Vec<String
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = name.rsplit_once('.').map(|(_, kind)| format!("*.{kind}"));
         let is_ignored = |name: &str| ignored.contains(&name);
-        if name == ".git" || is_ignored(&name) || kind.is_some_and(|kind| is_ignored(&kind)) {
+        let is_cache = name.starts_with('.') && name != ".ci" && entry.path().is_dir();
+        if name == ".git"
+            || is_cache
+            || is_ignored(&name)
+            || kind.is_some_and(|kind| is_ignored(&kind))
+        {
             continue;
         }
         if entry.path().is_dir() {

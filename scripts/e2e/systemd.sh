@@ -36,6 +36,8 @@ cp -a --reflink=auto "$cache/root" "$root"
 
 "$top/scripts/install.sh" --root "$root"
 
+# An installed Debian has this file; debootstrap's smallest variant has not.
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 install -m 0755 "$top/scripts/e2e/systemd/trial.sh" "$root/usr/local/bin/trial"
 cat >"$root/etc/systemd/system/trial.service" <<UNIT
 [Unit]
