@@ -131,7 +131,10 @@ impl Running {
             logs.shutdown_cleanly(epoch, clock.wall_ms())
         };
         let closed = task::spawn_blocking("close logs", close).await?;
-        if tokio::time::timeout(FAREWELL_MAX, self.leave_cluster()).await.is_err() {
+        if tokio::time::timeout(FAREWELL_MAX, self.leave_cluster())
+            .await
+            .is_err()
+        {
             // The session stays remembered, so the next start closes it.
             tracing::warn!("the coordinator cannot be reached: the session stays until it expires");
         }

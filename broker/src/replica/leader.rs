@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(alone.high_watermark(7), Some(7));
         let silent = LeaderState::new(1, 0, 0, &[1, 2], &[1, 2, 3]);
         assert_eq!(silent.high_watermark(7), None);
-        let mut heard = silent.clone();
+        let mut heard = silent;
         heard.followers.insert(2, Some(5));
         assert_eq!(heard.high_watermark(7), Some(5));
         let shrunk = heard.with_replicas(1, &[1], 1, &[1, 2, 3]);

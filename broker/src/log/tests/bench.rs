@@ -77,7 +77,6 @@ fn continue_the_directory_of_a_real_kafka() {
     let text = std::fs::read_to_string(dir.join("meta.properties")).unwrap();
     let cluster_id = text.lines().find_map(|l| l.strip_prefix("cluster.id="));
     let config = ManagerConfig {
-        log_dirs: vec![dir],
         identity: Identity {
             cluster_id: cluster_id.unwrap().to_owned(),
             broker_id: 1,
@@ -86,10 +85,16 @@ fn continue_the_directory_of_a_real_kafka() {
         producer_expiration_ms: 86_400_000,
         defaults: LogConfig::default(),
     };
-    let manager = Manager::open(config, Arc::new(Disk), NOW, &|_| LogConfig {
-        segment_bytes: 100_000,
-        ..LogConfig::default()
-    });
+    let manager = Manager::open(
+        LockedDirs::acquire(&[dir]).unwrap(),
+        config,
+        Arc::new(Disk),
+        NOW,
+        &|_| LogConfig {
+            segment_bytes: 100_000,
+            ..LogConfig::default()
+        },
+    );
     let manager = manager.unwrap();
     let log = manager.get(&partition()).unwrap();
     assert_eq!(log.read().recovery().damage, None);

@@ -3,9 +3,8 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn config(dirs: &[PathBuf]) -> ManagerConfig {
+fn config() -> ManagerConfig {
     ManagerConfig {
-        log_dirs: dirs.to_vec(),
         identity: Identity {
             cluster_id: "7a9JoY5vSPWT-0NdQcaWWA".to_owned(),
             broker_id: 1,
@@ -17,7 +16,13 @@ fn config(dirs: &[PathBuf]) -> ManagerConfig {
 }
 
 fn manager(dirs: &[PathBuf]) -> Result<Manager, OpenError> {
-    Manager::open(config(dirs), Arc::new(Disk), NOW, &|_| small())
+    Manager::open(
+        LockedDirs::acquire(dirs)?,
+        config(),
+        Arc::new(Disk),
+        NOW,
+        &|_| small(),
+    )
 }
 
 fn numbered(partition: i32) -> TopicPartition {
@@ -87,9 +92,16 @@ fn the_second_broker_is_refused_with_the_directorys_name() {
     let refused = manager(&dirs).unwrap_err();
     assert!(refused.to_string().contains("d1"), "{refused}");
     drop(first);
-    let mut other = config(&dirs);
+    let mut other = config();
     other.identity.broker_id = 2;
-    let refused = Manager::open(other, Arc::new(Disk), NOW, &|_| small()).unwrap_err();
+    let refused = Manager::open(
+        LockedDirs::acquire(&dirs).unwrap(),
+        other,
+        Arc::new(Disk),
+        NOW,
+        &|_| small(),
+    )
+    .unwrap_err();
     assert!(refused.to_string().contains("broker 1"), "{refused}");
 }
 
