@@ -82,7 +82,8 @@ def send_and_hang_up(port, data):
             while chunk := connection.recv(65536):
                 received += chunk
             return bytes(received)
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError as error:
+            assert not isinstance(error, TimeoutError), "the daemon keeps the connection open"
             return b""
 
 
