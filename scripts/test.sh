@@ -59,4 +59,5 @@ prepare_python || fail "pip could not install the Python clients (its output is 
 [ -n "${PEERS:-}" ] || scripts/peers/install.sh
 cargo build --release --locked --workspace --bins
 cargo test --workspace --locked
+export COORDINATOR_BIN=${CARGO_TARGET_DIR:-$top/target}/release/coordinator
 exec .venv/bin/python -m pytest -c scripts/e2e/pytest.ini scripts/e2e "$@"

@@ -122,7 +122,8 @@ class Daemon:
         assert not self.running(), f"{self.name} already runs"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command,
+                # A test run that is killed leaves no daemon behind.
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
