@@ -201,7 +201,8 @@ def apache_zookeeper(directory, port):
         },
     )
     command = [PEERS / "zookeeper/run", "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
-    ready = lambda: four_letter(port, "ruok") == "imok"  # noqa: E731
+    # It says imok before it takes sessions.
+    ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
     return Daemon("zookeeper", command, directory / "zookeeper.log", ready, {"HEAP": "192m"})
 
 
