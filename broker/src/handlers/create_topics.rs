@@ -167,7 +167,10 @@ impl CreateTopics<'_> {
         mode: Mode,
         timeout_ms: i32,
     ) -> CreatableTopicResult {
-        let result = CreatableTopicResult::default().with_name(topic.name.clone());
+        // Unlike its siblings, this text is not null unless it is made so.
+        let result = CreatableTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_error_message(None);
         let (new, assignment) = match outcome {
             Ok(created) => created,
             Err((error, message)) => return refused(result, error, message),

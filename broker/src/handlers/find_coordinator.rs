@@ -48,7 +48,11 @@ pub(crate) async fn handle(
         .with_host(found.host)
         .with_port(found.port);
     if ctx.api_version >= 1 {
-        response.error_message = found.error_message;
+        // Kafka puts its own name of "no error" there.
+        response.error_message = match found.error_code {
+            0 => Some(StrBytes::from_static_str("NONE")),
+            _ => found.error_message,
+        };
     }
     response
 }
