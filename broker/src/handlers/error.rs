@@ -33,7 +33,7 @@ pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
     match error {
         E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
         E::UnknownTopicId => ResponseError::UnknownTopicId,
-        E::InvalidTopic | E::InternalTopic => ResponseError::InvalidTopicException,
+        E::InternalTopic => ResponseError::InvalidTopicException,
         E::InvalidAcks => ResponseError::InvalidRequiredAcks,
         E::NotLeader => ResponseError::NotLeaderOrFollower,
         E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
@@ -88,6 +88,7 @@ pub(crate) fn add_partitions(error: &AddPartitionsError) -> ResponseError {
         E::NoReplicas(_)
         | E::DuplicateReplicas { .. }
         | E::UnknownBrokers { .. }
+        | E::WrongCount { .. }
         | E::UnevenReplicas { .. } => ResponseError::InvalidReplicaAssignment,
         E::Assignment(error) => assignment_error(error),
         E::Registry(error) => registry(error),
@@ -105,7 +106,9 @@ pub(crate) fn delete_topic(error: &DeleteTopicError) -> ResponseError {
 
 fn assignment_error(error: &assignment::Error) -> ResponseError {
     match error {
-        assignment::Error::NoPartitions => ResponseError::InvalidPartitions,
+        assignment::Error::NoPartitions | assignment::Error::TooManyPartitions => {
+            ResponseError::InvalidPartitions
+        }
         assignment::Error::NoReplicas
         | assignment::Error::TooFewBrokers { .. }
         | assignment::Error::RacksIncomplete => ResponseError::InvalidReplicationFactor,
