@@ -21,7 +21,6 @@ mod describe_groups;
 mod error;
 mod fetch;
 mod find_coordinator;
-mod group_error;
 mod group_wire;
 mod groups;
 mod heartbeat;
