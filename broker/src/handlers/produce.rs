@@ -1,6 +1,5 @@
 //! Produce: appended in order before the next request, answered when committed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,10 +12,10 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::context::RequestContext;
 use super::error;
+use super::partitions::Partitions;
 use super::wire::text;
-use crate::cluster::Cluster;
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
-use crate::replica::{Acks, AppendError, Appended, Manager, Pending, Waiter};
+use crate::replica::{self, Acks, AppendError, Appended, Pending, Waiter};
 
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -38,8 +37,7 @@ pub(crate) enum Produced {
 
 /// Appends the records of every partition.
 pub(crate) fn handle(
-    replicas: &Arc<Manager>,
-    cluster: &Cluster,
+    known: &Partitions,
     ctx: &RequestContext,
     request: ProduceRequest,
 ) -> Produced {
@@ -48,7 +46,7 @@ pub(crate) fn handle(
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
-        topics.push(topic_outcome(replicas, cluster, version, acks, topic));
+        topics.push(topic_outcome(known, version, acks, topic));
     }
     let outcomes = || {
         topics
@@ -89,8 +87,7 @@ impl PartitionOutcome {
 }
 
 fn topic_outcome(
-    replicas: &Arc<Manager>,
-    cluster: &Cluster,
+    known: &Partitions,
     version: i16,
     acks: Option<Acks>,
     topic: TopicProduceData,
@@ -98,10 +95,10 @@ fn topic_outcome(
     let mut wire = TopicProduceResponse::default();
     let name = if version >= TOPIC_IDS_FROM {
         wire.topic_id = topic.topic_id;
-        let known = cluster.snapshot().topic_name(topic.topic_id).cloned();
-        known.ok_or(AppendError::UnknownTopicId)
+        let found = known.snapshot().topic_name(topic.topic_id).cloned();
+        found.ok_or(AppendError::UnknownTopicId)
     } else {
-        let name = TopicName::new(&topic.name).map_err(|_| AppendError::InvalidTopic);
+        let name = TopicName::new(&topic.name).map_err(|_| AppendError::UnknownPartition);
         wire.name = topic.name;
         name
     };
@@ -109,7 +106,7 @@ fn topic_outcome(
         let index = data.index;
         let appended = name
             .clone()
-            .and_then(|name| append(replicas, acks, name, data));
+            .and_then(|name| append(known, acks, name, data));
         let (result, pending) = match appended {
             Ok((appended, pending)) => (Ok(appended), pending),
             Err(error) => (Err(error), None),
@@ -127,18 +124,19 @@ fn topic_outcome(
 }
 
 fn append(
-    replicas: &Arc<Manager>,
+    known: &Partitions,
     acks: Option<Acks>,
     topic: TopicName,
     data: PartitionProduceData,
 ) -> Result<(Appended, Option<Pending>), AppendError> {
     let acks = acks.ok_or(AppendError::InvalidAcks)?;
-    if is_internal_topic(topic.as_str()) {
+    let is_internal = is_internal_topic(topic.as_str());
+    let partition = known.leader(&TopicPartition::new(topic, data.index));
+    if is_internal && !matches!(partition, Err(replica::Error::UnknownPartition)) {
         return Err(AppendError::InternalTopic);
     }
-    let records = data.records.unwrap_or_default();
-    let partition = replicas.leader(&TopicPartition::new(topic, data.index))?;
-    partition.append(records, acks)
+    let partition = partition?;
+    partition.append(data.records.unwrap_or_default(), acks)
 }
 
 /// Waits until every partition is committed or cannot be, or for `timeout`.

@@ -28,8 +28,6 @@ pub enum AppendError {
     UnknownPartition,
     #[error("This server does not host this topic ID.")]
     UnknownTopicId,
-    #[error("The request attempted to perform an operation on an invalid topic.")]
-    InvalidTopic,
     #[error("Cannot append to an internal topic.")]
     InternalTopic,
     #[error("Produce request specified an invalid value for required acks.")]

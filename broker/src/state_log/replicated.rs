@@ -162,10 +162,9 @@ fn append_error(error: &AppendError) -> Error {
             Error::NotEnoughReplicas
         }
         AppendError::TimedOut => Error::Timeout,
-        AppendError::NotLeader
-        | AppendError::InvalidTopic
-        | AppendError::InternalTopic
-        | AppendError::InvalidAcks => Error::NotLeader,
+        AppendError::NotLeader | AppendError::InternalTopic | AppendError::InvalidAcks => {
+            Error::NotLeader
+        }
         AppendError::Log(error) => match &**error {
             LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
                 Error::TooLarge
