@@ -33,7 +33,9 @@ pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
     match error {
         E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
         E::UnknownTopicId => ResponseError::UnknownTopicId,
-        E::InvalidTopic | E::InternalTopic => ResponseError::InvalidTopicException,
+        E::InternalTopic => ResponseError::InvalidTopicException,
+        E::WithoutTransactionalId => ResponseError::TransactionalIdAuthorizationFailed,
+        E::NotInTransaction => ResponseError::InvalidTxnState,
         E::InvalidAcks => ResponseError::InvalidRequiredAcks,
         E::NotLeader => ResponseError::NotLeaderOrFollower,
         E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
@@ -47,7 +49,9 @@ fn log_append(error: &log::AppendError) -> ResponseError {
     use log::AppendError as E;
     match error {
         E::Corrupt(_) => ResponseError::CorruptMessage,
-        E::UnsupportedMagic(_) | E::InvalidRecord(_) => ResponseError::InvalidRecord,
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::WithoutKey { .. } => {
+            ResponseError::InvalidRecord
+        }
         E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         E::TooLarge { .. } => ResponseError::MessageTooLarge,
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
