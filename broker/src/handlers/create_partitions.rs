@@ -96,9 +96,9 @@ async fn extend(
     topic: &CreatePartitionsTopic,
     request: &CreatePartitionsRequest,
 ) -> Result<(), Refusal> {
-    let name = TopicName::new(&topic.name).map_err(|invalid| {
-        let message = Some(invalid.to_string());
-        (ResponseError::InvalidTopicException, message)
+    let name = TopicName::new(&topic.name).map_err(|_| {
+        let message = format!("The topic '{}' does not exist.", topic.name.as_str());
+        (ResponseError::UnknownTopicOrPartition, Some(message))
     })?;
     let assignments: Option<Vec<Vec<BrokerId>>> = topic.assignments.as_ref().map(|assignments| {
         let ids =

@@ -101,7 +101,15 @@ impl DescribeConfigs<'_> {
         name: &str,
         request: &DescribeConfigsRequest,
     ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
-        if name.parse() != Ok(self.broker_id) {
+        if name.is_empty() {
+            // What brokers have in common by dynamic configuration: nothing.
+            return Ok(Vec::new());
+        }
+        let Ok(id) = name.parse::<BrokerId>() else {
+            let message = format!("Broker id must be an integer, but it is: {name}");
+            return Err((ResponseError::InvalidRequest, message));
+        };
+        if id != self.broker_id {
             let message = format!(
                 "Unexpected broker id, expected {} or empty string, but received {name}",
                 self.broker_id
