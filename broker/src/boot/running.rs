@@ -9,15 +9,12 @@ use common::shutdown::Shutdown;
 use common::task;
 use tokio::task::JoinHandle;
 
+use super::farewell::Farewell;
 use super::maintenance::Maintenance;
 use super::previous_session::PreviousSession;
-use crate::controller;
 use crate::log;
-use crate::model::{BrokerEpoch, BrokerId};
+use crate::model::BrokerId;
 use crate::registry::{RegisterError, Registry};
-
-/// How long the controller may take to move leaders away.
-const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// How long saying goodbye to the coordinator may take.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
@@ -55,15 +52,14 @@ pub(super) struct Stops {
 /// A broker that was started.
 pub struct Running {
     pub(super) broker_id: BrokerId,
-    pub(super) broker_epoch: BrokerEpoch,
     pub(super) cluster_id: String,
     pub(super) ports: Vec<(String, u16)>,
     pub(super) admin_address: Option<SocketAddr>,
     pub(super) shutdown: Shutdown,
     pub(super) stops: Stops,
     pub(super) tasks: Tasks,
-    pub(super) controlled_shutdown: bool,
-    pub(super) controller: controller::Handle,
+    /// `None` when the operator wants no controlled shutdown.
+    pub(super) farewell: Option<Farewell>,
     pub(super) registry: Registry,
     pub(super) logs: Arc<log::Manager>,
     pub(super) maintenance: Maintenance,
@@ -119,13 +115,13 @@ impl Running {
     }
 
     async fn stop(mut self) -> Result<(), RunError> {
-        if self.controlled_shutdown {
-            self.move_leaders_away().await;
+        if let Some(farewell) = &self.farewell {
+            farewell.say().await;
         }
         self.stops.clients.request();
         self.stop_tasks().await?;
         let (logs, maintenance) = (self.logs.clone(), self.maintenance.clone());
-        let (clock, epoch) = (self.clock.clone(), self.broker_epoch);
+        let (clock, epoch) = (self.clock.clone(), self.maintenance.replicas.broker_epoch());
         let close = move || {
             maintenance.checkpoint_high_watermarks();
             logs.shutdown_cleanly(epoch, clock.wall_ms())
@@ -166,20 +162,5 @@ impl Running {
         }
         self.registry.client().close().await;
         self.previous.forget();
-    }
-
-    /// Other replicas take over before clients notice that this one is gone.
-    async fn move_leaders_away(&self) {
-        if !self.controller.is_active() {
-            return;
-        }
-        let asked = self
-            .controller
-            .controlled_shutdown(self.broker_id, self.broker_epoch);
-        match tokio::time::timeout(CONTROLLED_SHUTDOWN_MAX, asked).await {
-            Ok(Ok(remaining)) => tracing::debug!(remaining = remaining.len(), "leaders moved"),
-            Ok(Err(error)) => tracing::warn!(%error, "leaders were not moved away"),
-            Err(_) => tracing::warn!("moving leaders away took too long"),
-        }
     }
 }

@@ -66,10 +66,8 @@ async fn extend(
         true => Mode::ValidateOnly,
         false => Mode::Apply,
     };
-    let brokers = admin.candidates();
     admin
-        .registry
-        .add_partitions(&name, topic.count, assignments.as_deref(), &brokers, mode)
+        .add_partitions(&name, topic.count, assignments.as_deref(), mode)
         .await
         .map_err(|failed| (error::add_partitions(&failed), Some(failed.to_string())))?;
     if mode == Mode::ValidateOnly {
