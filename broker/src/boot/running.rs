@@ -9,16 +9,13 @@ use common::shutdown::Shutdown;
 use common::task;
 use tokio::task::JoinHandle;
 
+use super::farewell::Farewell;
 use super::maintenance::Maintenance;
 use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
-use crate::controller;
 use crate::log;
-use crate::model::{BrokerEpoch, BrokerId};
+use crate::model::BrokerId;
 use crate::registry::{RegisterError, Registry};
-
-/// How long the controller may take to move leaders away.
-const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the controller's word on every partition.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -65,8 +62,8 @@ pub struct Running {
     pub(super) shutdown: Shutdown,
     pub(super) stops: Stops,
     pub(super) tasks: Tasks,
-    pub(super) controlled_shutdown: bool,
-    pub(super) controller: controller::Handle,
+    /// `None` when the operator wants no controlled shutdown.
+    pub(super) farewell: Option<Farewell>,
     pub(super) registry: Registry,
     pub(super) logs: Arc<log::Manager>,
     pub(super) maintenance: Maintenance,
@@ -128,13 +125,15 @@ impl Running {
     }
 
     async fn stop(mut self) -> Result<(), RunError> {
-        if self.controlled_shutdown {
-            self.move_leaders_away().await;
+        if let Some(farewell) = &self.farewell {
+            farewell.say().await;
         }
         self.stops.clients.request();
         self.stop_tasks().await?;
         let (logs, maintenance) = (self.logs.clone(), self.maintenance.clone());
-        let (clock, epoch) = (self.clock.clone(), self.broker_epoch());
+        // The epoch of the newest registration: it changes with each session.
+        let epoch = maintenance.replicas.broker_epoch();
+        let clock = self.clock.clone();
         let close = move || {
             maintenance.checkpoint_high_watermarks();
             logs.shutdown_cleanly(epoch, clock.wall_ms())
@@ -169,31 +168,11 @@ impl Running {
         Ok(())
     }
 
-    /// The epoch of the newest registration: it changes with each session.
-    fn broker_epoch(&self) -> BrokerEpoch {
-        self.maintenance.replicas.broker_epoch()
-    }
-
     async fn leave_cluster(&self) {
         if let Err(error) = self.registry.deregister(self.broker_id).await {
             tracing::warn!(%error, "the registration stays until its session ends");
         }
         self.registry.client().close().await;
         self.previous.forget();
-    }
-
-    /// Other replicas take over before clients notice that this one is gone.
-    async fn move_leaders_away(&self) {
-        if !self.controller.is_active() {
-            return;
-        }
-        let asked = self
-            .controller
-            .controlled_shutdown(self.broker_id, self.broker_epoch());
-        match tokio::time::timeout(CONTROLLED_SHUTDOWN_MAX, asked).await {
-            Ok(Ok(remaining)) => tracing::debug!(remaining = remaining.len(), "leaders moved"),
-            Ok(Err(error)) => tracing::warn!(%error, "leaders were not moved away"),
-            Err(_) => tracing::warn!("moving leaders away took too long"),
-        }
     }
 }

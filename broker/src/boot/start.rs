@@ -9,6 +9,7 @@ use common::shutdown::Shutdown;
 use common::task;
 use tokio::task::JoinHandle;
 
+use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::{self, Maintenance};
 use super::membership::Membership;
@@ -18,13 +19,14 @@ use super::readiness::Readiness;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::config::{Config, millis};
 use crate::controller;
 use crate::group;
-use crate::handlers::control::{Control, LocalChannel};
+use crate::handlers::control::{Channel, Control};
 use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
+use crate::peer::{self, Peers};
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
 use crate::state_log::ReplicatedLog;
@@ -206,19 +208,13 @@ impl Started {
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas()?;
         let groups = self.groups(&config, &cluster, &replicas);
-        let handle = groups.handle();
-        let control = Control {
-            cluster: cluster.clone(),
-            replicas: replicas.clone(),
-            groups: handle.clone(),
-            registry: self.registry.clone(),
-            topic_configs: self.topic_configs.clone(),
-        };
+        let control = self.control(&cluster, &replicas, groups.handle());
+        let peers = Arc::new(self.peers(&config));
         let endpoints = sockets.endpoints(&config, &identity::own_host().await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
-        let (service, controller) = self.controller(&config, control);
-        let handlers = Arc::new(self.handlers(&config, &cluster, &replicas, handle));
+        let (service, controller) = self.controller(&config, control.clone(), peers.clone());
+        let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
         let limits = network::limits(&config.values);
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
@@ -240,9 +236,17 @@ impl Started {
             clock: self.clock.clone(),
         };
         let background = self.background(&config, &maintenance, &stops);
+        let farewell = Farewell {
+            broker_id: self.broker_id,
+            cluster,
+            replicas,
+            controller: controller.clone(),
+            peers,
+        };
+        let is_announced = config.values.bool("controlled.shutdown.enable");
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
-        let keep = membership.keep(controller.clone(), stops.background.clone());
+        let keep = membership.keep(controller, stops.background.clone());
         let membership = task::spawn("membership", keep);
         let controller_task = task::spawn("controller", service.run(stops.controller.clone()));
         let serving = sockets.serve(
@@ -267,8 +271,7 @@ impl Started {
                 admin: serving.admin,
                 membership,
             },
-            controlled_shutdown: config.values.bool("controlled.shutdown.enable"),
-            controller,
+            farewell: is_announced.then_some(farewell),
             registry: self.registry,
             logs: self.logs,
             maintenance,
@@ -364,17 +367,44 @@ impl Started {
         }
     }
 
+    fn control(
+        &self,
+        cluster: &Arc<Cluster>,
+        replicas: &Arc<replica::Manager>,
+        groups: group::Handle,
+    ) -> Control {
+        Control {
+            cluster: cluster.clone(),
+            replicas: replicas.clone(),
+            groups,
+            registry: self.registry.clone(),
+            topic_configs: self.topic_configs.clone(),
+            turn: Arc::default(),
+        }
+    }
+
+    fn peers(&self, config: &Config) -> Peers {
+        Peers::new(peer::Config {
+            broker_id: self.broker_id,
+            listener: config.inter_broker_listener.clone(),
+            request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
+        })
+    }
+
     fn controller(
         &self,
         config: &Config,
         control: Control,
+        peers: Arc<Peers>,
     ) -> (controller::Service, controller::Handle) {
-        let channel = LocalChannel {
+        let channel = Channel {
             own_id: self.broker_id,
             control,
+            peers,
         };
         let controller = controller::Config {
             broker_id: self.broker_id,
+            inter_broker_listener: config.inter_broker_listener.clone(),
             unclean_leader_election: config.values.bool("unclean.leader.election.enable"),
             delete_topic_enable: config.values.bool("delete.topic.enable"),
         };
@@ -389,18 +419,17 @@ impl Started {
     fn handlers(
         &self,
         config: &Config,
-        cluster: &Arc<Cluster>,
-        replicas: &Arc<replica::Manager>,
-        groups: group::Handle,
+        control: Control,
+        controller: controller::Handle,
     ) -> Handlers {
         let values = &config.values;
         let int = |name| values.i32(name);
         Handlers::new(Parts {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id.clone(),
-            cluster: cluster.clone(),
-            replicas: replicas.clone(),
-            groups,
+            cluster: control.cluster.clone(),
+            replicas: control.replicas.clone(),
+            groups: control.groups.clone(),
             registry: self.registry.clone(),
             topic_configs: self.topic_configs.clone(),
             auto_create: AutoCreateConfig {
@@ -418,6 +447,8 @@ impl Started {
             deletion_enabled: values.bool("delete.topic.enable"),
             fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
             values: values.clone(),
+            control,
+            controller,
         })
     }
 }

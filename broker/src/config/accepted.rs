@@ -25,7 +25,6 @@ const NAMES: &[&str] = &[
     "controller.quorum.voters",
     "controller.quota.window.num",
     "controller.quota.window.size.seconds",
-    "controller.socket.timeout.ms",
     "create.topic.policy.class.name",
     "delete.records.purgatory.purge.interval.requests",
     "early.start.listeners",

@@ -449,6 +449,15 @@ const KEYS: &[Key] = &[
         Some("true"),
         "Whether leaders are moved away before this broker stops.",
     ),
+    key(
+        "controller.socket.timeout.ms",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("30000"),
+        "How long a broker may take to answer what the controller asks.",
+    ),
     // Groups
     key(
         "group.min.session.timeout.ms",

@@ -67,6 +67,8 @@ pub struct Config {
     pub coordinator: CoordinatorConfig,
     pub listeners: Vec<ListenerAddress>,
     pub advertised_listeners: Vec<ListenerAddress>,
+    /// Name of the listener at which brokers reach each other.
+    pub inter_broker_listener: String,
     pub log_dirs: Vec<PathBuf>,
     pub admin: Option<AdminConfig>,
     pub log_level: String,
@@ -101,6 +103,7 @@ impl Config {
             reserved_broker_id_max: values.i32("reserved.broker.max.id"),
             rack: values.opt_str("broker.rack").map(str::to_owned),
             coordinator: coordinator(&values)?,
+            inter_broker_listener: inter_broker_listener(&values, &listeners)?,
             listeners,
             advertised_listeners,
             log_dirs: log_dirs(&values)?,
@@ -211,6 +214,31 @@ fn listeners_of(values: &Values) -> Result<Listeners, Error> {
     Ok((own, advertised))
 }
 
+/// The name that `inter.broker.listener.name` gives, else the one that is its
+/// own security protocol.
+fn inter_broker_listener(values: &Values, listeners: &[ListenerAddress]) -> Result<String, Error> {
+    const NAME: &str = "inter.broker.listener.name";
+    const PROTOCOL: &str = "security.inter.broker.protocol";
+    let named = values.opt_str(NAME).filter(|name| !name.is_empty());
+    if named.is_some() && values.is_set(PROTOCOL) {
+        let reason = format!("it cannot be set together with {PROTOCOL}");
+        return Err(invalid(values, NAME, reason));
+    }
+    let (key, name) = match named {
+        Some(name) => (NAME, name.to_ascii_uppercase()),
+        None => (PROTOCOL, values.str(PROTOCOL).to_owned()),
+    };
+    if listeners.iter().any(|listener| listener.name == name) {
+        return Ok(name);
+    }
+    let names: Vec<&str> = listeners.iter().map(|l| l.name.as_str()).collect();
+    let reason = format!(
+        "brokers reach each other at one of the listeners: set {NAME} to one of {}",
+        names.join(",")
+    );
+    Err(invalid(values, key, reason))
+}
+
 fn log_dirs(values: &Values) -> Result<Vec<PathBuf>, Error> {
     let dirs = match values.list("log.dirs") {
         dirs if dirs.is_empty() => vec![values.str("log.dir").to_owned()],
@@ -294,6 +322,16 @@ mod tests {
              and only PLAINTEXT is served"
         );
         assert!(refusal("authorizer.class.name=kafka.A").contains("authorization is not served"));
+        assert!(
+            refusal("listeners=A://:1\nlistener.security.protocol.map=A:PLAINTEXT").contains(
+                "security.inter.broker.protocol=PLAINTEXT: brokers reach each other at one of the \
+             listeners: set inter.broker.listener.name to one of A"
+            )
+        );
+        assert!(
+            refusal("inter.broker.listener.name=A\nsecurity.inter.broker.protocol=PLAINTEXT")
+                .contains("cannot be set together")
+        );
         assert!(refusal("log.dirs=/a,/a").contains("/a is there more than once"));
         assert!(refusal("advertised.listeners=X://h:1").contains("not among listeners"));
         assert!(refusal("advertised.listeners=PLAINTEXT://0.0.0.0:1").contains("0.0.0.0"));

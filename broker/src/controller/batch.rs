@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Context;
 use crate::model::{BrokerId, LEADER_DURING_DELETE, TopicId, TopicName, TopicPartition};
 use crate::protocol::interbroker::{
-    ControlHeader, ControlRequest, LeaderAndIsrRequest, LiveBroker, PartitionState, StopPartition,
-    StopReplicaRequest, UpdateMetadataRequest,
+    ControlHeader, ControlRequest, LeaderAndIsrRequest, LiveBroker, LiveLeader, PartitionState,
+    StopPartition, StopReplicaRequest, UpdateMetadataRequest,
 };
 
 /// Whether a replica is created by the request that names it.
@@ -115,13 +115,13 @@ impl Batch {
                 continue;
             };
             let leaders: BTreeSet<BrokerId> = states.values().map(|state| state.leader).collect();
-            let live_leaders = context.brokers.values().filter(|b| leaders.contains(&b.id));
+            let live_leaders = leaders.iter().filter_map(|id| live_leader(context, *id));
             let request = LeaderAndIsrRequest {
                 header,
                 // Only a migration from KRaft sends full requests.
                 is_full: false,
                 topic_ids: topic_ids(context, states.keys(), Unknown::AsZero),
-                live_leaders: live_leaders.cloned().collect(),
+                live_leaders: live_leaders.collect(),
                 partitions: states.into_values().collect(),
             };
             requests.push((broker, ControlRequest::LeaderAndIsr(request)));
@@ -159,6 +159,18 @@ fn header(context: &Context, to: BrokerId) -> Option<ControlHeader> {
         controller_id: context.id,
         controller_epoch: context.fence.epoch,
         broker_epoch: context.brokers.get(&to)?.epoch,
+    })
+}
+
+fn live_leader(context: &Context, id: BrokerId) -> Option<LiveLeader> {
+    let endpoints = &context.brokers.get(&id)?.endpoints;
+    let endpoint = endpoints
+        .iter()
+        .find(|endpoint| endpoint.listener == context.inter_broker_listener)?;
+    Some(LiveLeader {
+        id,
+        host: endpoint.host.clone(),
+        port: endpoint.port,
     })
 }
 
@@ -206,6 +218,7 @@ fn topic_ids<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::interbroker::Endpoint;
     use crate::registry::{
         Fence, LeaderAndIsr, PartitionLeadership, ReplicaAssignment, TopicAssignment,
     };
@@ -220,12 +233,17 @@ mod tests {
             epoch: 7,
             version: 9,
         };
-        let mut context = Context::new(1, fence);
+        let mut context = Context::new(1, fence, "PLAINTEXT".to_owned());
         for id in [1, 2] {
             let broker = LiveBroker {
                 id,
                 epoch: i64::from(id) * 100,
-                endpoints: Vec::new(),
+                endpoints: vec![Endpoint {
+                    listener: "PLAINTEXT".to_owned(),
+                    security_protocol: "PLAINTEXT".to_owned(),
+                    host: format!("host-{id}"),
+                    port: 9092,
+                }],
                 rack: None,
             };
             context.brokers.insert(id, broker);

@@ -38,6 +38,8 @@ pub(super) struct Topic {
 pub(super) struct Context {
     pub(super) id: BrokerId,
     pub(super) fence: Fence,
+    /// The listener at which brokers reach each other.
+    pub(super) inter_broker_listener: String,
     /// Registered brokers, with those that shut down.
     pub(super) brokers: BTreeMap<BrokerId, LiveBroker>,
     pub(super) shutting_down: BTreeSet<BrokerId>,
@@ -50,10 +52,11 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(id: BrokerId, fence: Fence) -> Self {
+    pub(super) fn new(id: BrokerId, fence: Fence, inter_broker_listener: String) -> Self {
         Self {
             id,
             fence,
+            inter_broker_listener,
             brokers: BTreeMap::new(),
             shutting_down: BTreeSet::new(),
             topics: BTreeMap::new(),

@@ -71,6 +71,7 @@ impl Senders {
     pub(super) fn remove(&mut self, broker: BrokerId) {
         if let Some((_, stop)) = self.queues.remove(&broker) {
             stop.request();
+            self.channel.disconnect(broker);
         }
     }
 
@@ -84,8 +85,9 @@ impl Senders {
 
 impl Drop for Senders {
     fn drop(&mut self) {
-        for (_, stop) in self.queues.values() {
+        for (broker, (_, stop)) in &self.queues {
             stop.request();
+            self.channel.disconnect(*broker);
         }
     }
 }

@@ -28,6 +28,8 @@ const STORAGE_ERROR: i16 = 56;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub broker_id: BrokerId,
+    /// The listener at which brokers reach each other.
+    pub inter_broker_listener: String,
     /// `unclean.leader.election.enable`, where a topic does not say otherwise.
     pub unclean_leader_election: bool,
     /// `delete.topic.enable`
@@ -264,7 +266,7 @@ impl Service {
             config: self.config.clone(),
             registry: self.registry.clone(),
             watcher: self.watcher.clone(),
-            context: Context::new(id, fence),
+            context: Context::new(id, fence, self.config.inter_broker_listener.clone()),
             senders: Senders::new(
                 self.channel.clone(),
                 self.events_sender.clone(),

@@ -5,7 +5,7 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
 use super::context::RequestContext;
-use crate::protocol::api::{APIS, Api};
+use crate::protocol::api;
 
 /// Lists what is served, straight from the table that dispatches.
 pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
@@ -16,23 +16,24 @@ pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiV
         return ApiVersionsResponse::default()
             .with_error_code(ResponseError::InvalidRequest.code());
     }
-    ApiVersionsResponse::default().with_api_keys(APIS.iter().map(entry).collect())
+    ApiVersionsResponse::default().with_api_keys(api::listing().into_iter().map(entry).collect())
 }
 
 /// The answer to a version that is not served: in version 0, with the one API
 /// that tells the client how to go on.
 pub(crate) fn unsupported() -> ApiVersionsResponse {
-    let own = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
+    let own = api::listing().into_iter();
+    let own = own.filter(|(key, ..)| *key == ApiKey::ApiVersions as i16);
     ApiVersionsResponse::default()
         .with_error_code(ResponseError::UnsupportedVersion.code())
         .with_api_keys(own.map(entry).collect())
 }
 
-fn entry(api: &Api) -> ApiVersion {
+fn entry((key, min, max): (i16, i16, i16)) -> ApiVersion {
     ApiVersion::default()
-        .with_api_key(api.key as i16)
-        .with_min_version(api.min)
-        .with_max_version(api.max)
+        .with_api_key(key)
+        .with_min_version(min)
+        .with_max_version(max)
 }
 
 /// KIP-511: `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`.

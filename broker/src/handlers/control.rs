@@ -1,7 +1,10 @@
 //! What the controller asks of this broker: roles, metadata, goodbyes.
 //!
-//! The controller in the same process comes in by `LocalChannel`; requests that
-//! come over the wire will end in the same `Control`.
+//! The controller in the same process comes in by `Channel`, another broker's
+//! over the wire; both end in the same `Control`.
+//!
+//! **Invariant:** one request at a time, whoever sent it: what a newer
+//! controller said is never overtaken by what an older one said before.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use super::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
 use crate::group;
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
-use crate::peer::{self, ControlChannel};
+use crate::peer::{self, ControlChannel, Peers};
 use crate::protocol::interbroker::{
     ControlRequest, ControlResponse, LeaderAndIsrRequest, LiveBroker, StopReplicaRequest,
     UpdateMetadataRequest,
@@ -29,10 +32,13 @@ pub struct Control {
     pub groups: group::Handle,
     pub registry: Registry,
     pub topic_configs: TopicConfigs,
+    /// Whose turn it is; clones share it.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Control {
     pub async fn handle(&self, request: ControlRequest) -> ControlResponse {
+        let _turn = self.turn.lock().await;
         match request {
             ControlRequest::LeaderAndIsr(request) => self.leader_and_isr(request).await,
             ControlRequest::UpdateMetadata(request) => self.update_metadata(&request).await,
@@ -125,24 +131,27 @@ fn failed() -> ControlResponse {
     }
 }
 
-/// The controller's way to its own broker. Other brokers are not reachable
-/// before the requests have a wire form.
-pub struct LocalChannel {
+/// The controller's way to all brokers: its own without a wire.
+pub struct Channel {
     pub own_id: BrokerId,
     pub control: Control,
+    pub peers: Arc<Peers>,
 }
 
-impl ControlChannel for LocalChannel {
+impl ControlChannel for Channel {
     fn send(
         &self,
         to: &LiveBroker,
         request: ControlRequest,
     ) -> BoxFuture<'static, Result<ControlResponse, peer::Error>> {
         if to.id != self.own_id {
-            let unreachable = Err(peer::Error::Unreachable(to.id));
-            return Box::pin(std::future::ready(unreachable));
+            return self.peers.send(to, request);
         }
         let control = self.control.clone();
         Box::pin(async move { Ok(control.handle(request).await) })
+    }
+
+    fn disconnect(&self, broker: BrokerId) {
+        self.peers.disconnect(broker);
     }
 }

@@ -7,7 +7,7 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
-use super::topic_admin::{TopicAdmin, limit};
+use super::topic_admin::{ExtendError, TopicAdmin, limit};
 use super::wire::text;
 use super::{Role, error};
 use crate::model::{BrokerId, TopicName};
@@ -113,23 +113,24 @@ async fn extend(
         false => Mode::Apply,
     };
     let brokers = admin.candidates();
-    let refused = |failed: AddPartitionsError| {
+    let refused = |failed: ExtendError| {
         let message = Some(failed.to_string());
         (error::add_partitions(&failed), message)
     };
     let is_going = admin.registry.is_marked_for_deletion(&name).await;
-    if is_going.map_err(|failed| refused(failed.into()))? {
+    if is_going.map_err(|failed| refused(AddPartitionsError::from(failed).into()))? {
         let message = Some("The topic is queued for deletion.".to_owned());
         return Err((ResponseError::InvalidTopicException, message));
     }
     let existing = admin.registry.topic(&name).await;
-    if let Some(existing) = existing.map_err(|failed| refused(failed.into()))? {
+    if let Some(existing) =
+        existing.map_err(|failed| refused(AddPartitionsError::from(failed).into()))?
+    {
         let current = existing.partitions.len();
         check(current, topic.count, assignments.as_deref(), &brokers)?;
     }
     admin
-        .registry
-        .add_partitions(&name, topic.count, assignments.as_deref(), &brokers, mode)
+        .add_partitions(&name, topic.count, assignments.as_deref(), mode)
         .await
         .map_err(refused)?;
     if mode == Mode::ValidateOnly {

@@ -4,6 +4,8 @@
 
 use kafka_protocol::ResponseError;
 
+use super::topic_admin::{CreateError, ExtendError};
+use crate::controller::ControlledShutdownError;
 use crate::group;
 use crate::log;
 use crate::registry::assignment;
@@ -70,8 +72,12 @@ fn log_append(error: &log::AppendError) -> ResponseError {
 }
 
 /// Creating a topic; nothing was created, except when the registry failed.
-pub(crate) fn create_topic(error: &CreateTopicError) -> ResponseError {
+pub(crate) fn create_topic(error: &CreateError) -> ResponseError {
     use CreateTopicError as E;
+    let error = match error {
+        CreateError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
+        CreateError::Registry(error) => error,
+    };
     match error {
         E::Exists(_) | E::MarkedForDeletion(_) => ResponseError::TopicAlreadyExists,
         E::Collides { .. } => ResponseError::InvalidTopicException,
@@ -84,8 +90,12 @@ pub(crate) fn create_topic(error: &CreateTopicError) -> ResponseError {
 }
 
 /// Adding partitions; nothing was added, except when the registry failed.
-pub(crate) fn add_partitions(error: &AddPartitionsError) -> ResponseError {
+pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
     use AddPartitionsError as E;
+    let error = match error {
+        ExtendError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
+        ExtendError::Registry(error) => error,
+    };
     match error {
         E::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         E::NoIncrease { .. } => ResponseError::InvalidPartitions,
@@ -106,6 +116,18 @@ pub(crate) fn delete_topic(error: &DeleteTopicError) -> ResponseError {
         DeleteTopicError::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         DeleteTopicError::AlreadyMarked(_) => ResponseError::TopicAlreadyExists,
         DeleteTopicError::Registry(error) => registry(error),
+    }
+}
+
+/// A broker that wants to leave; its leaders may have moved when the registry
+/// failed.
+pub(crate) fn controlled_shutdown(error: &ControlledShutdownError) -> ResponseError {
+    use ControlledShutdownError as E;
+    match error {
+        E::NotController => ResponseError::NotController,
+        E::StaleBrokerEpoch { .. } => ResponseError::StaleBrokerEpoch,
+        E::UnknownBroker(_) => ResponseError::BrokerNotAvailable,
+        E::Registry(error) => registry(error),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Kafka's APIs, one file each, and the only match on the API key.
+//! Kafka's APIs, one file each, and the only match on the API key; requests
+//! between brokers have theirs in `interbroker`.
 //!
 //! Flow: frame -> `Handlers::call` -> header -> one handler -> reply. A handler
 //! gets the handles that it uses and nothing more.
@@ -25,6 +26,7 @@ mod group_wire;
 mod groups;
 mod heartbeat;
 mod init_producer_id;
+mod interbroker;
 mod join_group;
 mod leave_group;
 mod list_groups;
@@ -54,17 +56,20 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
+use self::control::Control;
 use self::create_topics::CreateTopics;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::init_producer_id::ProducerIds;
+use self::interbroker::Interbroker;
 use self::partitions::Partitions;
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
+use crate::controller;
 use crate::group;
 use crate::model::BrokerId;
-use crate::protocol::{Error, RequestFrame, codec, fetch_response};
+use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
 use crate::registry::Registry;
 use crate::replica::Manager;
 use crate::server::{Outcome, Peer, Reply, Service};
@@ -93,6 +98,10 @@ pub struct Parts {
     pub fetch_bytes_max: usize,
     /// The broker's own configuration, for DescribeConfigs.
     pub values: Values,
+    /// What the controller asks of this broker.
+    pub control: Control,
+    /// The controller of this process, whether active or not.
+    pub controller: controller::Handle,
 }
 
 /// Serves every API of the table.
@@ -109,6 +118,7 @@ pub struct Handlers {
     producer_ids: ProducerIds,
     fetch_bytes_max: usize,
     values: Values,
+    interbroker: Interbroker,
 }
 
 impl Handlers {
@@ -135,13 +145,26 @@ impl Handlers {
             producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
             fetch_bytes_max: parts.fetch_bytes_max,
             values: parts.values,
+            interbroker: Interbroker {
+                control: parts.control,
+                controller: parts.controller,
+            },
         }
     }
 
     fn role(&self) -> Role {
-        match topic_admin::is_controller(&self.cluster, self.broker_id) {
+        // Elected, and told by itself who is alive.
+        let is_told = topic_admin::is_controller(&self.cluster, self.broker_id);
+        match is_told && self.interbroker.controller.is_active() {
             true => Role::Controller,
             false => Role::Other,
+        }
+    }
+
+    async fn answer(&self, peer: &Peer, frame: Bytes) -> Result<Reply, Error> {
+        match InterbrokerFrame::parse(&frame)? {
+            Some(frame) => self.interbroker.dispatch(frame).await,
+            None => self.dispatch(peer, RequestFrame::parse(frame)?).await,
         }
     }
 
@@ -319,10 +342,7 @@ impl Service for Handlers {
     fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply> {
         async move {
             let prefix = RequestFrame::prefix(&frame);
-            let result = match RequestFrame::parse(frame) {
-                Ok(frame) => self.dispatch(peer, frame).await,
-                Err(error) => Err(error),
-            };
+            let result = self.answer(peer, frame).await;
             match (result, prefix) {
                 (Ok(reply), _) => reply,
                 (

@@ -2,6 +2,8 @@
 
 use kafka_protocol::messages::ApiKey;
 
+use super::interbroker::InterbrokerKey;
+
 /// One API with the versions that its handler serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Api {
@@ -44,6 +46,17 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DescribeCluster, 0, 2),
 ];
 
+/// Key, first and last version of everything that is served, brokers' own
+/// requests among them, in the order of the keys.
+#[must_use]
+pub fn listing() -> Vec<(i16, i16, i16)> {
+    let ours = InterbrokerKey::ALL.map(|key| (key as i16, key.version(), key.version()));
+    let clients = APIS.iter().map(|api| (api.key as i16, api.min, api.max));
+    let mut all: Vec<_> = clients.chain(ours).collect();
+    all.sort_unstable();
+    all
+}
+
 /// The served versions of the API with this key.
 #[must_use]
 pub fn lookup(key: i16) -> Option<&'static Api> {
@@ -60,6 +73,16 @@ mod tests {
         for api in APIS {
             let known = api.key.valid_versions();
             assert!(known.min <= api.min && api.max <= known.max, "{api:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_listed_once_with_those_of_brokers() {
+        let listing = listing();
+        assert!(listing.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(listing.len(), APIS.len() + InterbrokerKey::ALL.len());
+        for expected in [(4, 7, 7), (5, 4, 4), (6, 8, 8), (7, 3, 3)] {
+            assert!(listing.contains(&expected), "{expected:?}");
         }
     }
 }

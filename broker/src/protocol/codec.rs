@@ -5,6 +5,7 @@ use kafka_protocol::messages::{ApiKey, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::api::{self, Api};
+use super::interbroker::{self, InterbrokerKey};
 
 /// Key, version and correlation id: without them there is no answering.
 const FIXED_HEADER: usize = 8;
@@ -25,6 +26,13 @@ pub enum Error {
         key: ApiKey,
         version: i16,
         reason: String,
+    },
+    #[error("version {version} of {key:?} is not served here")]
+    UnsupportedInterbroker { key: InterbrokerKey, version: i16 },
+    #[error("a {key:?} request is malformed: {source}")]
+    Interbroker {
+        key: InterbrokerKey,
+        source: interbroker::Error,
     },
     #[error("a response cannot be encoded in version {version}: {reason}")]
     Encode { version: i16, reason: String },
@@ -81,8 +89,8 @@ impl RequestFrame {
         let Ok(client_id) = take_nullable_string(&mut frame) else {
             return Err(malformed);
         };
-        let flexible = api.key.request_header_version(version) >= 2;
-        if flexible && skip_tagged_fields(&mut frame).is_err() {
+        let is_flexible = api.key.request_header_version(version) >= 2;
+        if is_flexible && skip_tagged_fields(&mut frame).is_err() {
             return Err(malformed);
         }
         Ok(Self {
@@ -110,6 +118,42 @@ impl RequestFrame {
     }
 }
 
+/// A request that one broker sends another, with its body as it came.
+#[derive(Debug, Clone)]
+pub struct InterbrokerFrame {
+    pub key: InterbrokerKey,
+    pub correlation_id: i32,
+    pub body: Bytes,
+}
+
+impl InterbrokerFrame {
+    /// Decodes the header; `None` when `frame` is a request of the client
+    /// protocol.
+    pub fn parse(frame: &Bytes) -> Result<Option<Self>, Error> {
+        let prefix = RequestFrame::prefix(frame)?;
+        let Some(key) = InterbrokerKey::of(prefix.key) else {
+            return Ok(None);
+        };
+        if prefix.version != key.version() {
+            let version = prefix.version;
+            return Err(Error::UnsupportedInterbroker { key, version });
+        }
+        let mut body = frame.slice(FIXED_HEADER..);
+        let header = take_nullable_string(&mut body).and_then(|_| skip_tagged_fields(&mut body));
+        match header {
+            Ok(()) => Ok(Some(Self {
+                key,
+                correlation_id: prefix.correlation_id,
+                body,
+            })),
+            Err(Malformed) => Err(Error::Interbroker {
+                key,
+                source: interbroker::Error::Header,
+            }),
+        }
+    }
+}
+
 /// Encodes header and body of a response, without the length prefix.
 pub fn encode<R: Encodable + HeaderVersion>(
     version: i16,
@@ -129,7 +173,9 @@ pub fn encode<R: Encodable + HeaderVersion>(
     Ok(out.freeze())
 }
 
-struct Malformed;
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
 
 fn take_nullable_string(from: &mut Bytes) -> Result<Option<StrBytes>, Malformed> {
     if from.remaining() < 2 {
@@ -157,7 +203,8 @@ fn skip_tagged_fields(from: &mut Bytes) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn take_unsigned_varint(from: &mut Bytes) -> Result<u32, Malformed> {
+/// Takes one of Kafka's unsigned varints.
+pub(crate) fn take_unsigned_varint(from: &mut Bytes) -> Result<u32, Malformed> {
     const BYTES_MAX: u32 = 5;
     let mut value = 0_u32;
     for index in 0..BYTES_MAX {

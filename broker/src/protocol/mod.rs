@@ -3,12 +3,15 @@
 //! Flow: frame -> `RequestFrame` (header) -> `codec::decode` -> handler ->
 //! `codec::encode` -> `Frame` for the connection.
 //!
-//! **Invariant:** `api::APIS` is the only list of what is served; ApiVersions
-//! and dispatch both come from it.
+//! Requests between brokers, which the codec's crate does not know, take a
+//! way of their own: `InterbrokerFrame` -> `interbroker` -> handler.
+//!
+//! **Invariant:** `api::APIS` and `InterbrokerKey::ALL` are the only lists of
+//! what is served; ApiVersions and dispatch both come from them.
 
 pub mod api;
 pub mod codec;
 pub mod fetch_response;
 pub mod interbroker;
 
-pub use codec::{Error, RequestFrame};
+pub use codec::{Error, InterbrokerFrame, RequestFrame};

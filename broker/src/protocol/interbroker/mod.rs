@@ -3,7 +3,25 @@
 //! They follow Kafka's LeaderAndIsr, UpdateMetadata and StopReplica requests;
 //! the controller hands them to a channel per broker, and the receiving
 //! broker's handlers take exactly these types, whether they came over a wire
-//! or from the controller in the same process.
+//! or from the controller in the same process. ControlledShutdown goes the
+//! other way. The wire form of each is in a module of its own, in the one
+//! version that Kafka 3.9 sends.
+
+mod codec;
+mod control_header;
+mod controlled_shutdown;
+mod fields;
+mod header;
+mod leader_and_isr;
+mod stop_replica;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod update_metadata;
+
+pub use fields::Error;
+pub use header::{InterbrokerKey, request, response, split_response};
+pub use topics::ResponseForm;
 
 use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, TopicId, TopicName,
@@ -46,10 +64,19 @@ pub struct LeaderAndIsrRequest {
     pub partitions: Vec<PartitionState>,
     /// Topic ids of the topics in `partitions`; zero when the topic has none.
     pub topic_ids: Vec<(TopicName, TopicId)>,
-    pub live_leaders: Vec<LiveBroker>,
+    pub live_leaders: Vec<LiveLeader>,
 }
 
-/// A registered broker with its listeners.
+/// Where followers reach a leader: its address for other brokers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveLeader {
+    pub id: BrokerId,
+    pub host: String,
+    pub port: u16,
+}
+
+/// A registered broker with its listeners; the epoch is -1 where it came over
+/// a wire, which does not carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveBroker {
     pub id: BrokerId,
@@ -111,6 +138,29 @@ pub enum ControlRequest {
 pub struct ControlResponse {
     pub error_code: i16,
     pub partition_errors: Vec<(TopicPartition, i16)>,
+}
+
+impl ControlResponse {
+    /// Notes a partition's code, unless it says that all is well.
+    fn push_error(&mut self, partition: TopicPartition, code: i16) {
+        if code != 0 {
+            self.partition_errors.push((partition, code));
+        }
+    }
+}
+
+/// A broker is going to stop and asks the controller to move its leaders away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlledShutdownRequest {
+    pub broker_id: BrokerId,
+    pub broker_epoch: BrokerEpoch,
+}
+
+/// What the stopping broker still leads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ControlledShutdownResponse {
+    pub error_code: i16,
+    pub remaining: Vec<TopicPartition>,
 }
 
 /// Leader epoch that a StopReplica carries while its topic is being deleted.

@@ -59,6 +59,7 @@ impl Node {
             .unwrap();
         let config = Config {
             broker_id: id,
+            inter_broker_listener: "PLAINTEXT".to_owned(),
             unclean_leader_election: false,
             delete_topic_enable: true,
         };

@@ -1,0 +1,75 @@
+//! Which requests brokers send each other, and the headers of both directions.
+//!
+//! All of them are served in one version, which is flexible: the request
+//! header has version 2 and the response header version 1.
+
+use bytes::Bytes;
+
+use super::fields::{Error, Reader, Writer};
+
+/// The requests that the client protocol's codec does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum InterbrokerKey {
+    LeaderAndIsr = 4,
+    StopReplica = 5,
+    UpdateMetadata = 6,
+    ControlledShutdown = 7,
+}
+
+impl InterbrokerKey {
+    /// In the order of the keys.
+    pub const ALL: [Self; 4] = [
+        Self::LeaderAndIsr,
+        Self::StopReplica,
+        Self::UpdateMetadata,
+        Self::ControlledShutdown,
+    ];
+
+    /// The version that Kafka 3.9 sends, and the only one that is served.
+    #[must_use]
+    pub const fn version(self) -> i16 {
+        match self {
+            Self::LeaderAndIsr => 7,
+            Self::StopReplica => 4,
+            Self::UpdateMetadata => 8,
+            Self::ControlledShutdown => 3,
+        }
+    }
+
+    #[must_use]
+    pub fn of(key: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| *known as i16 == key)
+    }
+}
+
+/// A whole request, without the length prefix.
+#[must_use]
+pub fn request(key: InterbrokerKey, correlation_id: i32, client_id: &str, body: &[u8]) -> Bytes {
+    let mut out = Writer::default();
+    out.i16(key as i16);
+    out.i16(key.version());
+    out.i32(correlation_id);
+    out.header_string(client_id);
+    out.no_tags();
+    out.raw(body);
+    out.finish()
+}
+
+/// A whole response, without the length prefix.
+#[must_use]
+pub fn response(correlation_id: i32, body: &[u8]) -> Bytes {
+    let mut out = Writer::default();
+    out.i32(correlation_id);
+    out.no_tags();
+    out.raw(body);
+    out.finish()
+}
+
+/// Takes a response's header off: the correlation id and the body.
+pub fn split_response(frame: Bytes) -> Result<(i32, Bytes), Error> {
+    let mut from = Reader::new(frame);
+    let correlation_id = from.i32()?;
+    from.tags()?;
+    Ok((correlation_id, from.rest()))
+}

@@ -1,0 +1,157 @@
+//! LeaderAndIsr, version 7.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::fields::{Error, Reader, Writer};
+use super::topics::{ResponseForm, TopicIds, by_topic};
+use super::{
+    ControlHeader, ControlResponse, LeaderAndIsrRequest, LiveLeader, PartitionState, control_header,
+};
+use crate::model::{TopicId, TopicName, TopicPartition};
+
+/// The request names every replica of its receiver.
+const FULL: i8 = 2;
+const UNSPECIFIED: i8 = 0;
+
+pub(super) fn encode(request: &LeaderAndIsrRequest) -> Bytes {
+    let mut out = Writer::default();
+    control_header::put(&mut out, &request.header);
+    out.i8(if request.is_full { FULL } else { UNSPECIFIED });
+    let topics = by_topic(&request.partitions, |state| &state.topic_partition);
+    let ids = TopicIds::new(&request.topic_ids);
+    out.count(topics.len());
+    for (name, states) in topics {
+        out.string(name.as_str());
+        out.uuid(ids.of(name));
+        out.count(states.len());
+        for (_, state) in states {
+            put_state(&mut out, state);
+        }
+        out.no_tags();
+    }
+    out.count(request.live_leaders.len());
+    for leader in &request.live_leaders {
+        out.i32(leader.id);
+        out.string(&leader.host);
+        out.i32(i32::from(leader.port));
+        out.no_tags();
+    }
+    out.no_tags();
+    out.finish()
+}
+
+fn put_state(out: &mut Writer, state: &PartitionState) {
+    out.i32(state.topic_partition.partition);
+    out.i32(state.controller_epoch);
+    out.i32(state.leader);
+    out.i32(state.leader_epoch);
+    out.i32s(&state.isr);
+    out.i32(state.partition_epoch);
+    out.i32s(&state.replicas);
+    out.i32s(&state.adding_replicas);
+    out.i32s(&state.removing_replicas);
+    out.bool(state.is_new);
+    out.i8(state.leader_recovery_state);
+    out.no_tags();
+}
+
+pub(super) fn decode(body: Bytes) -> Result<LeaderAndIsrRequest, Error> {
+    let mut from = Reader::new(body);
+    let header: ControlHeader = control_header::take(&mut from)?;
+    let is_full = from.i8()? == FULL;
+    let (mut partitions, mut topic_ids, mut live_leaders) = (Vec::new(), Vec::new(), Vec::new());
+    from.each(|from| {
+        let name = from.topic_name()?;
+        topic_ids.push((name.clone(), from.uuid()?));
+        from.each(|from| {
+            partitions.push(take_state(from, &name)?);
+            Ok(())
+        })?;
+        from.tags()
+    })?;
+    from.each(|from| {
+        live_leaders.push(LiveLeader {
+            id: from.i32()?,
+            host: from.string()?,
+            port: from.port()?,
+        });
+        from.tags()
+    })?;
+    from.tags()?;
+    from.end()?;
+    Ok(LeaderAndIsrRequest {
+        header,
+        is_full,
+        partitions,
+        topic_ids,
+        live_leaders,
+    })
+}
+
+fn take_state(from: &mut Reader, name: &TopicName) -> Result<PartitionState, Error> {
+    let state = PartitionState {
+        topic_partition: TopicPartition::new(name.clone(), from.i32()?),
+        controller_epoch: from.i32()?,
+        leader: from.i32()?,
+        leader_epoch: from.i32()?,
+        isr: from.i32s()?,
+        partition_epoch: from.i32()?,
+        replicas: from.i32s()?,
+        adding_replicas: from.i32s()?,
+        removing_replicas: from.i32s()?,
+        is_new: from.bool()?,
+        leader_recovery_state: from.i8()?,
+    };
+    from.tags()?;
+    Ok(state)
+}
+
+/// Topics are named by their ids, and every partition of the request is there.
+pub(super) fn encode_response(form: &ResponseForm, response: &ControlResponse) -> Bytes {
+    let mut out = Writer::default();
+    out.i16(response.error_code);
+    let answers = form.answers(response);
+    let topics = by_topic(&answers, |(partition, _)| partition);
+    let ids = TopicIds::new(&form.topic_ids);
+    out.count(topics.len());
+    for (name, partitions) in topics {
+        out.uuid(ids.of(name));
+        out.count(partitions.len());
+        for (_, (partition, code)) in partitions {
+            out.i32(partition.partition);
+            out.i16(*code);
+            out.no_tags();
+        }
+        out.no_tags();
+    }
+    out.no_tags();
+    out.finish()
+}
+
+pub(super) fn decode_response(form: &ResponseForm, body: Bytes) -> Result<ControlResponse, Error> {
+    let names: HashMap<TopicId, &TopicName> = form
+        .topic_ids
+        .iter()
+        .map(|(name, id)| (*id, name))
+        .collect();
+    let mut from = Reader::new(body);
+    let mut response = ControlResponse {
+        error_code: from.i16()?,
+        partition_errors: Vec::new(),
+    };
+    from.each(|from| {
+        let id = from.uuid()?;
+        let name = names.get(&id).copied().ok_or(Error::UnknownTopicId(id))?;
+        from.each(|from| {
+            let partition = TopicPartition::new(name.clone(), from.i32()?);
+            response.push_error(partition, from.i16()?);
+            from.tags()
+        })?;
+        from.tags()
+    })?;
+    from.tags()?;
+    from.end()?;
+    Ok(response)
+}
