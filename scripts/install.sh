@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs Odradek: programs into /usr/bin, configuration into /etc/odradek,
+# Installs Odradek: programs and tools into /usr/bin, configuration into /etc/odradek,
 # units for systemd, a user `odradek`, and data in /var/lib/odradek.
 #
 #   scripts/install.sh [--root DIR]                install, or bring up to date
@@ -18,6 +18,9 @@ action=install
 programs=(coordinator broker kafka)
 units=(coordinator.service broker.service)
 configs=(coordinator.properties broker.properties)
+# Names of the one tool, which goes by the name it is called with.
+tools=(kafka-topics kafka-console-producer kafka-console-consumer kafka-consumer-groups
+  kafka-get-offsets kafka-broker-api-versions zookeeper-shell)
 
 fail() { echo "install.sh: $*" >&2; exit 1; }
 
@@ -118,6 +121,11 @@ install_all() {
     install -m 0755 "$bin/$program" "$root/usr/bin/.$program.new"
     mv -f "$root/usr/bin/.$program.new" "$root/usr/bin/$program"
   done
+  for tool in "${tools[@]}"; do
+    # A real Kafka's tool of that name stays.
+    name=$root/usr/bin/$tool.sh
+    if [ -L "$name" ] || [ ! -e "$name" ]; then ln -sfn kafka "$name"; fi
+  done
   for name in "${configs[@]}"; do install_config "$name"; done
   for unit in "${units[@]}"; do install -m 0644 "$top/config/systemd/$unit" "$systemd_dir/$unit"; done
   create_user
@@ -132,6 +140,9 @@ uninstall_all() {
     systemctl --root="${root:-/}" disable "${units[@]}" 2>/dev/null || true
   fi
   for program in "${programs[@]}"; do rm -f "$root/usr/bin/$program"; done
+  for tool in "${tools[@]}"; do
+    [ "$(readlink "$root/usr/bin/$tool.sh")" != kafka ] || rm -f "$root/usr/bin/$tool.sh"
+  done
   for unit in "${units[@]}"; do rm -f "$systemd_dir/$unit"; done
   for name in "${configs[@]}"; do
     if cmp -s "$config_dir/$name" "$shipped_dir/$name"; then rm -f "$config_dir/$name"; fi

@@ -6,10 +6,12 @@
 #       --data DIR     where records and logs are kept (default: data/)
 #       --config DIR   holds coordinator.properties and broker.properties (default: config/)
 #
-# Ports come from those files: 2181 and 9092 unless they say otherwise.
+# Ports come from those files: 2181 and 9092 unless they say otherwise. PROFILE=dev
+# in the environment runs unoptimised binaries, which the tests do.
 set -uo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-bin=${CARGO_TARGET_DIR:-$top/target}/release
+profile=${PROFILE:-release}
+bin=${CARGO_TARGET_DIR:-$top/target}/${profile/#dev/debug}
 data=$top/data
 config=$top/config
 start_seconds=60
@@ -89,7 +91,7 @@ helper() {
 build() {
   command -v cargo >/dev/null ||
     fail "cargo is missing: install Rust (https://rustup.rs), then run this again"
-  helper cargo build --release --locked --bins --manifest-path "$top/Cargo.toml" ||
+  helper cargo build --profile "$profile" --locked --bins --manifest-path "$top/Cargo.toml" ||
     fail "the build failed (its output is above)"
 }
 

@@ -57,7 +57,8 @@ prepare_python() {
 require_packages
 prepare_python || fail "pip could not install the Python clients (its output is above)"
 [ -n "${PEERS:-}" ] || scripts/peers/install.sh
-cargo build --release --locked --workspace --bins
 cargo test --workspace --locked
-export COORDINATOR_BIN=${CARGO_TARGET_DIR:-$top/target}/release/coordinator
+# The daemons of the same profile, assertions on: one build serves both rings.
+export PROFILE=dev
+cargo build --profile "$PROFILE" --locked --workspace --bins
 exec .venv/bin/python -m pytest -c scripts/e2e/pytest.ini scripts/e2e "$@"

@@ -17,7 +17,9 @@ import urllib.error
 import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "release"
+# PROFILE=dev tests unoptimised binaries, whose assertions are on.
+PROFILE = os.environ.get("PROFILE", "release").replace("dev", "debug")
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / PROFILE
 PEERS = pathlib.Path(os.environ.get("PEERS", TOP / ".peers"))
 
 # Below the kernel's ephemeral range: a port must still be free for a restart,
@@ -199,7 +201,8 @@ def apache_zookeeper(directory, port):
         },
     )
     command = [PEERS / "zookeeper/run", "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
-    ready = lambda: four_letter(port, "ruok") == "imok"  # noqa: E731
+    # It says imok before it takes sessions.
+    ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
     return Daemon("zookeeper", command, directory / "zookeeper.log", ready, {"HEAP": "192m"})
 
 

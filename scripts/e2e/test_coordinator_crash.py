@@ -1,23 +1,21 @@
 """Kills the coordinator daemon with SIGKILL under load, again and again.
 
-The binary is taken from COORDINATOR_BIN (default target/debug/coordinator), the
-number of rounds from ROUNDS (default 20). Needs the packages kazoo and pytest.
+The number of rounds is taken from ROUNDS (default 5).
 """
 
 import os
-import pathlib
 import signal
 import socket
 import subprocess
 import threading
 import time
 
+import harness
 import pytest
 from kazoo.client import KazooClient
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("COORDINATOR_BIN", str(ROOT / "target/debug/coordinator"))
-ROUNDS = int(os.environ.get("ROUNDS", "20"))
+BINARY = str(harness.TARGET / "coordinator")
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
 WAIT = 20
 
 

@@ -1,10 +1,5 @@
-"""kazoo, the Python client of ZooKeeper, against a running coordinator.
+"""kazoo, the Python client of ZooKeeper, against the coordinator."""
 
-The coordinator's address is taken from COORDINATOR (default 127.0.0.1:2181).
-Run with pytest; needs the package kazoo.
-"""
-
-import os
 import queue
 import threading
 import uuid
@@ -23,8 +18,15 @@ from kazoo.exceptions import (
 from kazoo.recipe.watchers import ChildrenWatch, DataWatch
 from kazoo.security import make_digest_acl
 
-HOSTS = os.environ.get("COORDINATOR", "127.0.0.1:2181")
 WAIT = 15
+# Filled in by the fixture `hosts`, which every test uses.
+HOSTS = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hosts(cluster):
+    global HOSTS
+    HOSTS = cluster.zookeeper
 
 
 def connect(**options):

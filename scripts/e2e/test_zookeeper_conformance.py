@@ -1,19 +1,15 @@
-"""The same requests to a coordinator and to a real ZooKeeper must get the same answers.
+"""The same requests to our coordinator and to a real ZooKeeper get the same answers.
 
-COORDINATOR is ours (default 127.0.0.1:2181); ORACLE is a ZooKeeper 3.9 server on
-an empty directory, as ours must be. Without ORACLE the test is skipped. Answers are
-compared field by field: error, zxid, body, and the watch events before them; only
-times, session ids and the order of children may differ. Run with pytest.
+Both start on empty directories. Answers are compared field by field: error, zxid,
+body, and the watch events before them; only times, session ids and the order of
+children may differ.
 """
 
-import os
 import socket
 import struct
 
+import harness
 import pytest
-
-OURS = os.environ.get("COORDINATOR", "127.0.0.1:2181")
-ORACLE = os.environ.get("ORACLE")
 
 OPEN = [(31, "world", "anyone")]
 CREATE, DELETE, EXISTS, GET, SET, GET_ACL, SET_ACL, CHILDREN, SYNC = range(1, 10)
@@ -294,9 +290,23 @@ def identities():
     yield "delete it nevertheless", DELETE, at_version("/auth")
 
 
-@pytest.mark.skipif(not ORACLE, reason="ORACLE names no ZooKeeper")
-def test_answers_are_the_same():
-    ours, oracle = Client(OURS), Client(ORACLE)
+@pytest.fixture
+def servers_to_compare(tmp_path):
+    """Addresses of a coordinator and of a ZooKeeper, both new."""
+    ports = [harness.Ports.take() for _ in range(3)]
+    ours = harness.odradek_coordinator(tmp_path, ports[0], ports[2])
+    oracle = harness.apache_zookeeper(tmp_path, ports[1])
+    try:
+        ours.start()
+        oracle.start()
+        yield f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
+    finally:
+        ours.kill()
+        oracle.kill()
+
+
+def test_answers_are_the_same(servers_to_compare):
+    ours, oracle = map(Client, servers_to_compare)
     different = []
     for name, op, body, *xid in cases():
         expected, answered = oracle.call(op, body, *xid), ours.call(op, body, *xid)

@@ -14,9 +14,9 @@ use crate::group::{Description, Error, Handle, MemberDescription, Phase};
 const VERSION_OPERATIONS: i16 = 3;
 /// From this version on an unknown group is an error (KIP-1043).
 const VERSION_NOT_FOUND: i16 = 6;
-/// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS, as bits: all
-/// that can be done with a group where nobody restricts it.
-const ALL_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
+/// READ, DELETE and DESCRIBE, as bits: all that can be done with a group where
+/// nobody restricts it.
+const ALL_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8);
 
 /// Answers at once.
 pub(crate) async fn handle(

@@ -35,6 +35,8 @@ pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
         E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
         E::UnknownTopicId => ResponseError::UnknownTopicId,
         E::InternalTopic => ResponseError::InvalidTopicException,
+        E::WithoutTransactionalId => ResponseError::TransactionalIdAuthorizationFailed,
+        E::NotInTransaction => ResponseError::InvalidTxnState,
         E::InvalidAcks => ResponseError::InvalidRequiredAcks,
         E::NotLeader => ResponseError::NotLeaderOrFollower,
         E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
@@ -48,7 +50,9 @@ fn log_append(error: &log::AppendError) -> ResponseError {
     use log::AppendError as E;
     match error {
         E::Corrupt(_) => ResponseError::CorruptMessage,
-        E::UnsupportedMagic(_) | E::InvalidRecord(_) => ResponseError::InvalidRecord,
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::WithoutKey { .. } => {
+            ResponseError::InvalidRecord
+        }
         E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         E::TooLarge { .. } => ResponseError::MessageTooLarge,
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,

@@ -162,9 +162,11 @@ fn append_error(error: &AppendError) -> Error {
             Error::NotEnoughReplicas
         }
         AppendError::TimedOut => Error::Timeout,
-        AppendError::NotLeader | AppendError::InternalTopic | AppendError::InvalidAcks => {
-            Error::NotLeader
-        }
+        AppendError::NotLeader
+        | AppendError::WithoutTransactionalId
+        | AppendError::NotInTransaction
+        | AppendError::InternalTopic
+        | AppendError::InvalidAcks => Error::NotLeader,
         AppendError::Log(error) => match &**error {
             LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
                 Error::TooLarge
