@@ -104,7 +104,7 @@ const FILE_RATCHET: &[(&str, usize)] = &[
 
 /// Functions over `FUNCTION_LINES` (file, name), and their limit.
 const FUNCTION_RATCHET: &[(&str, &str, usize)] = &[
-    ("broker/src/boot/start.rs", "serve", 84),
+    ("broker/src/boot/start.rs", "serve", 76),
     (
         "scripts/cli/src/client/consumer/offsets.rs",
         "committed",

@@ -8,7 +8,7 @@ use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 
 use super::topic_admin::{CreateError, TopicAdmin};
-use crate::model::{GROUP_METADATA_TOPIC, TopicName};
+use crate::model::{GROUP_METADATA_TOPIC, TopicName, is_internal_topic};
 use crate::registry::{CreateTopicError, Mode, NewTopic, Placement};
 
 /// How topics are created without anybody's wishes.
@@ -53,6 +53,11 @@ impl AutoCreate {
     pub(crate) async fn create(&self, name: &TopicName) -> i16 {
         if name.as_str() == GROUP_METADATA_TOPIC {
             return self.create_group_metadata_topic().await;
+        }
+        if is_internal_topic(name.as_str()) {
+            // It needs a shape of its own, which its owner will give it; an
+            // ordinary topic of that name would be in the way.
+            return ResponseError::UnknownTopicOrPartition.code();
         }
         self.create_with(NewTopic {
             name: name.clone(),

@@ -210,7 +210,7 @@ impl Handlers {
             produce::Produced::Later(response) => Ok(later(frame, response)),
             produce::Produced::Nothing => Ok(Reply::Nothing),
             produce::Produced::Close => {
-                tracing::debug!(client = %ctx.client_id, "an unacknowledged produce failed");
+                tracing::debug!(client = ?ctx.client_id, "an unacknowledged produce failed");
                 Ok(Reply::Close)
             }
         }

@@ -204,6 +204,9 @@ impl Manager {
         config: Option<&LogConfig>,
     ) -> Result<Arc<Partition>, i16> {
         if let Ok(partition) = self.partition(id) {
+            // The topic was deleted and created anew without this broker
+            // hearing of its deletion: the old records are not the new topic's.
+            check_topic_id(id, partition.topic_id(), topic_id)?;
             return Ok(partition);
         }
         let log = self.open_log(id, topic_id, config)?;
@@ -239,16 +242,9 @@ impl Manager {
             .get_or_create(id, wanted, config.clone(), now_ms)
             .map_err(failed)?;
         let mut log = handle.write();
-        match (log.topic_id(), wanted) {
-            (Some(stored), Some(wanted)) if stored != wanted => {
-                tracing::error!(
-                    partition = %id, %stored, %wanted,
-                    "the log on disk belongs to another topic of the same name"
-                );
-                return Err(code::INCONSISTENT_TOPIC_ID);
-            }
-            (None, Some(wanted)) => log.assign_topic_id(wanted).map_err(failed)?,
-            _ => {}
+        check_topic_id(id, log.topic_id(), topic_id)?;
+        if let (None, Some(wanted)) = (log.topic_id(), wanted) {
+            log.assign_topic_id(wanted).map_err(failed)?;
         }
         log.reconfigure(config);
         drop(log);
@@ -307,6 +303,24 @@ impl Manager {
     }
 }
 
+/// Refuses a log that belongs to another topic of the same name.
+fn check_topic_id(
+    id: &TopicPartition,
+    stored: Option<TopicId>,
+    wanted: TopicId,
+) -> Result<(), i16> {
+    match stored {
+        Some(stored) if !wanted.is_nil() && stored != wanted => {
+            tracing::error!(
+                partition = %id, %stored, %wanted,
+                "the log on disk belongs to another topic of the same name"
+            );
+            Err(code::INCONSISTENT_TOPIC_ID)
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Control {
     fn refusal(&mut self, header: &ControlHeader) -> Option<ControlResponse> {
         let refused = |error_code| {
@@ -325,3 +339,6 @@ impl Control {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::log::{
     AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig, LogHandle, MAX_TIMESTAMP,
     ReadBounds, SegmentFile,
 };
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
 
 /// What the leader answers for an append.
@@ -155,6 +155,11 @@ impl Partition {
     pub fn extent(&self) -> (Offset, Offset, u64) {
         let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
+    }
+
+    /// The id of the topic that the log belongs to, if it is known.
+    pub(super) fn topic_id(&self) -> Option<TopicId> {
+        self.log.read().topic_id()
     }
 
     pub(super) fn set_config(&self, config: LogConfig) {

@@ -71,6 +71,9 @@ async fn a_topic_comes_into_being_when_it_is_asked_for() {
         topic.error_code == 0 && topic.partitions.iter().all(|p| p.leader_id.0 == 1)
     })
     .await;
+    // The topic of transactions is nothing that a question may shape.
+    let internal = client.call(12, &metadata(&["__transaction_state"])).await;
+    assert_eq!(internal.topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
     let silent = metadata(&["other"]).with_allow_auto_topic_creation(false);
     let answer = client.call(12, &silent).await;
     assert_eq!(answer.topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
