@@ -6,95 +6,21 @@ left over or of another width. No server but a broker is needed, and a real
 Kafka 3.9 passes the same tests (`--servers apache`).
 """
 
-import io
-import socket
-import struct
 import uuid
 
 import pytest
 from harness import wait_until
 from kafka.protocol import admin, consumer, metadata, producer
-from kafka.protocol.api_message import ApiMessage
-from kafka.record import MemoryRecordsBuilder
+from wire import REQUESTS, Connection, make, records
 
 RANGE_METADATA = b"\x00\x01\x00\x00\x00\x00\xff\xff\xff\xff"
 
 
-def request_classes():
-    """kafka-python's request classes by API key."""
-    found = {}
-    for module in (metadata, consumer, admin, producer):
-        for name in dir(module):
-            each = getattr(module, name)
-            if isinstance(each, type) and issubclass(each, ApiMessage) and each.is_request():
-                found[each.API_KEY] = each
-    return found
-
-
-REQUESTS = request_classes()
-
-
-class Connection:
-    """One connection that keeps the bytes of an answer beside what they mean."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.correlation = 0
-
-    def close(self):
-        self.socket.close()
-
-    def receive(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            assert more, "the broker closed the connection"
-            data += more
-        return data
-
-    def ask(self, request):
-        """Sends a request; the answer, which must be exactly what was decoded."""
-        self.correlation += 1
-        request.with_header(correlation_id=self.correlation, client_id="versions")
-        self.socket.sendall(request.encode(framed=True, header=True))
-        (size,) = struct.unpack(">i", self.receive(4))
-        came = self.receive(size)
-        response_class = request.header.get_response_class()
-        # Not `bytes`: the decoder of ApiVersions needs a file.
-        answer = response_class.decode(io.BytesIO(came), header=True)
-        assert answer.header.correlation_id == self.correlation
-        again = answer.encode(header=True)
-        assert bytes(again) == came, f"{request} was answered in other bytes than {answer}"
-        return answer
-
-
-def make(data_class, version, **fields):
-    """A request, or a part of one: these fields as far as `version` has them."""
-
-    def whole(name, value):
-        field = data_class.fields[name]
-        if field.is_struct_array():
-            return [make(field.data_class, version, **each) for each in value or []]
-        return value
-
-    in_version = [name for name in fields if data_class.fields[name].for_version_q(version)]
-    filled = {name: whole(name, fields[name]) for name in in_version}
-    return data_class(version=version, **filled)
-
-
 def listed(connection):
-    """What the broker lists: name -> versions."""
+    """What the broker lists: API key -> first and last version."""
     answer = connection.ask(make(metadata.ApiVersionsRequest, 0))
     assert answer.error_code == 0
     return {key.api_key: (key.min_version, key.max_version) for key in answer.api_keys}
-
-
-def records(count=3):
-    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=10_000)
-    for number in range(count):
-        builder.append(timestamp=1_000 + number, key=b"k", value=b"v%d" % number, headers=[])
-    builder.close()
-    return bytes(builder.buffer())
 
 
 class Fields:
@@ -276,7 +202,8 @@ def prepared(cluster, connection):
     fields = Fields(topic, None, group, lambda stem: f"{stem}-{next(suffix)}")
     new = {"name": topic, "num_partitions": 1, "replication_factor": 1}
     create = make(admin.CreateTopicsRequest, 5, topics=[new], timeout_ms=10_000)
-    assert connection.ask(create).topics[0].error_code == 0
+    # A Kafka that has just started may not know of itself yet.
+    wait_until(lambda: connection.ask(create).topics[0].error_code == 0, 20, "the topic exists")
     described = connection.ask(make(metadata.MetadataRequest, 12, **fields.metadata(12)))
     fields.topic_id = described.topics[0].topic_id
     assert TABLE[0][1](connection.ask(make(producer.ProduceRequest, 7, **fields.produce(7))))
@@ -289,6 +216,11 @@ def prepared(cluster, connection):
         asked = make(consumer.OffsetCommitRequest, 7, **fields.offset_commit(7))
         return TABLE[8][1](connection.ask(asked))
 
+    def has_producer_ids():
+        asked = make(producer.InitProducerIdRequest, 3, **fields.init_producer_id(3))
+        return TABLE[22][1](connection.ask(asked))
+
+    wait_until(has_producer_ids, 20, "there are producer ids")
     wait_until(has_coordinator, 20, "the group has a coordinator")
     wait_until(commits, 20, "an offset is committed")
     return fields
