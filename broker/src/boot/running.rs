@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::maintenance::Maintenance;
 use super::previous_session::PreviousSession;
+use super::readiness::Readiness;
 use crate::controller;
 use crate::log;
 use crate::model::{BrokerEpoch, BrokerId};
@@ -18,6 +19,9 @@ use crate::registry::{RegisterError, Registry};
 
 /// How long the controller may take to move leaders away.
 const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// How long a start waits for the controller's word on every partition.
+const READY_MAX: Duration = Duration::from_secs(10);
 
 /// How long saying goodbye to the coordinator may take.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
@@ -55,7 +59,6 @@ pub(super) struct Stops {
 /// A broker that was started.
 pub struct Running {
     pub(super) broker_id: BrokerId,
-    pub(super) broker_epoch: BrokerEpoch,
     pub(super) cluster_id: String,
     pub(super) ports: Vec<(String, u16)>,
     pub(super) admin_address: Option<SocketAddr>,
@@ -69,6 +72,7 @@ pub struct Running {
     pub(super) maintenance: Maintenance,
     pub(super) previous: PreviousSession,
     pub(super) clock: SharedClock,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 impl Running {
@@ -99,6 +103,11 @@ impl Running {
         self.shutdown.clone()
     }
 
+    /// Waits until clients are served what they were served before a restart.
+    pub async fn until_ready(&self) {
+        self.readiness.wait(READY_MAX).await;
+    }
+
     /// Serves until a stop is requested or this broker lost its place in the
     /// cluster, then stops in order.
     pub async fn wait(mut self) -> Result<(), RunError> {
@@ -125,7 +134,7 @@ impl Running {
         self.stops.clients.request();
         self.stop_tasks().await?;
         let (logs, maintenance) = (self.logs.clone(), self.maintenance.clone());
-        let (clock, epoch) = (self.clock.clone(), self.broker_epoch);
+        let (clock, epoch) = (self.clock.clone(), self.broker_epoch());
         let close = move || {
             maintenance.checkpoint_high_watermarks();
             logs.shutdown_cleanly(epoch, clock.wall_ms())
@@ -160,6 +169,11 @@ impl Running {
         Ok(())
     }
 
+    /// The epoch of the newest registration: it changes with each session.
+    fn broker_epoch(&self) -> BrokerEpoch {
+        self.maintenance.replicas.broker_epoch()
+    }
+
     async fn leave_cluster(&self) {
         if let Err(error) = self.registry.deregister(self.broker_id).await {
             tracing::warn!(%error, "the registration stays until its session ends");
@@ -175,7 +189,7 @@ impl Running {
         }
         let asked = self
             .controller
-            .controlled_shutdown(self.broker_id, self.broker_epoch);
+            .controlled_shutdown(self.broker_id, self.broker_epoch());
         match tokio::time::timeout(CONTROLLED_SHUTDOWN_MAX, asked).await {
             Ok(Ok(remaining)) => tracing::debug!(remaining = remaining.len(), "leaders moved"),
             Ok(Err(error)) => tracing::warn!(%error, "leaders were not moved away"),

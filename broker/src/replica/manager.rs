@@ -85,6 +85,12 @@ impl Manager {
         self.control.lock().broker_epoch = epoch;
     }
 
+    /// The epoch of the newest registration.
+    #[must_use]
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        self.control.lock().broker_epoch
+    }
+
     /// The partition, if this broker has a replica of it.
     pub fn partition(&self, id: &TopicPartition) -> Result<Arc<Partition>, Error> {
         let found = self.partitions.get(id);

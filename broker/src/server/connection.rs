@@ -20,7 +20,8 @@ use super::{Outcome, Peer, Reply, Service};
 /// Requests of one connection that may wait for their answers; the next frame
 /// is not read before one of them is answered.
 const IN_FLIGHT_MAX: usize = 16;
-/// How long a stop waits for answers that are under way.
+/// How long a stop waits for answers that are under way; then even a client
+/// that reads none of them is left.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// Why a connection ended other than by the client closing it.
@@ -54,6 +55,23 @@ pub(super) async fn serve<S: Service>(
     service: &S,
     config: &Config,
     shutdown: Shutdown,
+) -> Result<(), Error> {
+    let overdue = async {
+        shutdown.requested().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        ended = serve_frames(stream, peer, service, config, &shutdown) => ended,
+        () = overdue => Ok(()),
+    }
+}
+
+async fn serve_frames<S: Service>(
+    stream: TcpStream,
+    peer: &Peer,
+    service: &S,
+    config: &Config,
+    shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let (read, write) = stream.into_split();
     let mut connection = Connection {
@@ -120,16 +138,12 @@ impl Connection {
 
     /// Sends what is answered soon; the rest is retried by the clients.
     async fn drain(mut self) -> Result<(), Error> {
-        let rest = async {
-            while let Some(outcome) = self.waiting.next().await {
-                self.answers.send_outcome(outcome).await?;
-                self.answers.flush().await?;
-            }
-            self.answers.flush().await
-        };
-        tokio::time::timeout(DRAIN_MAX, rest)
-            .await
-            .unwrap_or(Ok(()))
+        self.answers.flush().await?;
+        while let Some(outcome) = self.waiting.next().await {
+            self.answers.send_outcome(outcome).await?;
+            self.answers.flush().await?;
+        }
+        Ok(())
     }
 }
 
