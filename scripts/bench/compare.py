@@ -3,8 +3,14 @@
 
 compare.py [--pairs 5] [--gigabytes 2] [--sides odradek kafka] [--json FILE]
 
-Produces 1 KB records (1000 per batch, 4 partitions, 2 connections with 4
-requests in flight, acks=all) into a new topic and fetches all of them back.
+Four workloads, each on a new topic, all acks=all:
+  produce     1 KB records, 1000 per batch, 4 partitions, 2 connections with 4
+              requests in flight
+  fetch       all of them back, one batch per request, 4 requests in flight
+  small       produce of 100 B records, 10 per batch, 16 requests in flight
+  end to end  one 100 B record per batch, 2000 a second whatever happens (open
+              loop), to a consumer that waits with a long poll
+
 Both clusters stay up; the order is A B B A ..., after one discarded run of each
 (the JVM's compiler). Before each run a file of the run's size is written and
 removed, because pages that the host took back would be billed as system time.
@@ -22,20 +28,42 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import latency  # noqa: E402
 import loader  # noqa: E402
 import wire  # noqa: E402
 from harness import Cluster  # noqa: E402
 
 SERVERS = {"odradek": "odradek", "kafka": "apache"}
 TICKS = os.sysconf("SC_CLK_TCK")
-FIGURES = [
+RECORDS_PER_BATCH, IN_FLIGHT = 1000, 4
+SMALL_RECORD, SMALL_PER_BATCH, SMALL_IN_FLIGHT, SMALL_REQUESTS = 100, 10, 16, 100_000
+RATE_PER_SECOND, RATE_RECORDS = 2000, 10_000
+
+# Of each workload: (unit, key, form).
+BULK = [
     ("MB/s", "throughput", "{:.0f}"),
-    ("user CPU-s/GB", "user", "{:.2f}"),
-    ("system CPU-s/GB", "system", "{:.2f}"),
-    ("CPU-s/GB", "cpu", "{:.2f}"),
+    ("user CPU-s/GB", "user_gb", "{:.2f}"),
+    ("system CPU-s/GB", "system_gb", "{:.2f}"),
+    ("CPU-s/GB", "cpu_gb", "{:.2f}"),
     ("RSS MB", "rss", "{:.0f}"),
-    ("loader CPU-s/GB", "loader", "{:.2f}"),
+    ("loader CPU-s/GB", "loader_gb", "{:.2f}"),
 ]
+FIGURES = {
+    "produce": BULK,
+    "fetch": BULK,
+    "small": [
+        ("requests/s", "rate", "{:.0f}"),
+        ("user CPU us/request", "user_us", "{:.1f}"),
+        ("system CPU us/request", "system_us", "{:.1f}"),
+        ("loader CPU us/request", "loader_us", "{:.1f}"),
+    ],
+    "end to end": [
+        ("p50 ms", "p50", "{:.2f}"),
+        ("p99 ms", "p99", "{:.1f}"),
+        ("p99.9 ms", "p99.9", "{:.1f}"),
+        ("CPU us/record", "cpu_us", "{:.0f}"),
+    ],
+}
 
 
 def cpu_seconds(pid):
@@ -65,40 +93,92 @@ def touch_pages(directory, size):
     path.unlink()
 
 
-def measure(cluster, work, size):
-    """Runs `work`; returns the figures of the broker for `size` bytes."""
-    pid, gigabytes = cluster.broker.pid, size / 1e9
+def measure(cluster, work):
+    """Runs `work`, which returns the seconds that count, if not all of them do."""
+    pid = cluster.broker.pid
     user, system = cpu_seconds(pid)
-    stolen, own = steal_seconds(), time.process_time()
-    seconds = work()
+    stolen, own, started = steal_seconds(), time.process_time(), time.monotonic()
+    seconds = work() or time.monotonic() - started
     user_after, system_after = cpu_seconds(pid)
     return {
-        "throughput": size / 1e6 / seconds,
-        "user": (user_after - user) / gigabytes,
-        "system": (system_after - system) / gigabytes,
-        "cpu": (user_after + system_after - user - system) / gigabytes,
+        "user": user_after - user,
+        "system": system_after - system,
         "rss": resident_mb(pid),
         "peak_rss": resident_mb(pid, "VmHWM"),
-        "loader": (time.process_time() - own) / gigabytes,
+        "loader": time.process_time() - own,
         "steal": steal_seconds() - stolen,
         "seconds": seconds,
     }
 
 
-def run_once(side, cluster, batch, batches, number):
-    """One produce and one fetch on a new topic."""
-    plan = loader.Plan(cluster.broker_port, f"bench-{number}", batch, batches)
+def per_gigabyte(figures, size):
+    """Adds what a throughput is judged by."""
+    gigabytes = size / 1e9
+    shares = {f"{key}_gb": figures[key] / gigabytes for key in ["user", "system", "loader"]}
+    shares["cpu_gb"] = shares["user_gb"] + shares["system_gb"]
+    return figures | shares | {"throughput": size / 1e6 / figures["seconds"]}
+
+
+def per_request(figures, requests):
+    """Adds what many small requests are judged by."""
+    shares = {f"{key}_us": figures[key] / requests * 1e6 for key in ["user", "system", "loader"]}
+    shares["cpu_us"] = shares["user_us"] + shares["system_us"]
+    return figures | shares | {"rate": requests / figures["seconds"]}
+
+
+def on_new_topic(cluster, plan, work):
+    """Runs `work` on the plan's topic; the topic is gone afterwards."""
     loader.create_topic(plan)
     os.sync()
     touch_pages(cluster.directory, plan.bytes * 6 // 5)
-    figures = {
-        "produce": measure(cluster, lambda: loader.produce(plan), plan.bytes),
-        "fetch": measure(cluster, lambda: loader.fetch(plan), plan.bytes),
-    }
+    figures = work()
     loader.delete_topic(plan)
+    return figures
+
+
+def bulk(cluster, batch, batches, number):
+    plan = loader.Plan(
+        cluster.broker_port, f"bulk-{number}", batch, RECORDS_PER_BATCH, batches, IN_FLIGHT
+    )
+    return on_new_topic(
+        cluster,
+        plan,
+        lambda: {
+            "produce": per_gigabyte(measure(cluster, lambda: loader.produce(plan)), plan.bytes),
+            "fetch": per_gigabyte(measure(cluster, lambda: loader.fetch(plan)), plan.bytes),
+        },
+    )
+
+
+def small(cluster, number):
+    batch = wire.record_batch(SMALL_PER_BATCH, SMALL_RECORD)
+    batches = SMALL_REQUESTS // loader.PARTITIONS
+    plan = loader.Plan(
+        cluster.broker_port, f"small-{number}", batch, SMALL_PER_BATCH, batches, SMALL_IN_FLIGHT
+    )
+    run = lambda: per_request(measure(cluster, lambda: loader.produce(plan)), SMALL_REQUESTS)  # noqa: E731
+    return on_new_topic(cluster, plan, run)
+
+
+def end_to_end(cluster, number):
+    batch = wire.record_batch(1, SMALL_RECORD)
+    plan = loader.Plan(cluster.broker_port, f"rate-{number}", batch, 1, RATE_RECORDS, 1)
+    rate = latency.Rate(plan.port, plan.topic, batch, RATE_RECORDS, RATE_PER_SECOND)
+    latencies = []
+    run = lambda: measure(cluster, lambda: latencies.extend(latency.measure(rate)))  # noqa: E731
+    figures = per_request(on_new_topic(cluster, plan, run), RATE_RECORDS)
+    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+    return figures | {name: latency.percentile(latencies, each) for name, each in shares.items()}
+
+
+def run_once(side, cluster, batch, batches, number):
+    """All workloads, each on a new topic."""
+    figures = bulk(cluster, batch, batches, number)
+    figures["small"] = small(cluster, number)
+    figures["end to end"] = end_to_end(cluster, number)
     for name, values in figures.items():
-        text = ", ".join(f"{form.format(values[key])} {unit}" for unit, key, form in FIGURES)
-        print(f"{number:3} {side:8} {name:8} {text}", flush=True)
+        text = ", ".join(f"{form.format(values[key])} {unit}" for unit, key, form in FIGURES[name])
+        print(f"{number:3} {side:8} {name:10} {text}", flush=True)
     return figures
 
 
@@ -115,9 +195,9 @@ def spread(values, form):
 def summary(results, sides):
     """The table: medians, smallest and largest, and ratios of the pairs."""
     lines = []
-    for work in ["produce", "fetch"]:
+    for work, rows in FIGURES.items():
         lines.append(f"\n{work:24}" + "".join(f"{side:>26}" for side in sides) + f"{'ratio':>24}")
-        for unit, key, form in FIGURES:
+        for unit, key, form in rows:
             columns = [[run[work][key] for run in results[side]] for side in sides]
             line = f"  {unit:22}" + "".join(f"{spread(each, form):>26}" for each in columns)
             if len(sides) == 2 and all(columns[1]):
@@ -142,7 +222,7 @@ def options():
 
 def main():
     chosen = options()
-    batch = wire.record_batch(loader.RECORDS_PER_BATCH, chosen.record_bytes)
+    batch = wire.record_batch(RECORDS_PER_BATCH, chosen.record_bytes)
     batches = max(1, int(chosen.gigabytes * 1e9 / len(batch) / loader.PARTITIONS))
     results = {side: [] for side in chosen.sides}
     warm_up, number = {}, 0

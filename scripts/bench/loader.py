@@ -1,9 +1,10 @@
 """Loads one broker over raw sockets, with requests that were encoded before.
 
-Flow: two connections, each with its own thread and its own partitions, keep four
-requests in flight. What comes back from a fetch is checked in full once per
-partition; after that only its head is read, and the kernel drops the rest
-(MSG_TRUNC), so that the loader costs as little as it can.
+Flow: two connections, each with its own thread and its own partitions, keep a
+number of requests in flight. What comes back from a fetch is checked in full once
+per partition; after that only its head is read, and the kernel drops the rest
+(MSG_TRUNC), so that the loader costs as little as it can. Small requests are sent
+together as far as answers have made room for them.
 
 **Invariant:** every answer is checked for its error code and its size.
 """
@@ -18,9 +19,7 @@ import time
 import wire
 
 CONNECTIONS = 2
-IN_FLIGHT = 4
 PARTITIONS = 4
-RECORDS_PER_BATCH = 1000
 SOCKET_BUFFER = 4 * 1024 * 1024
 
 
@@ -31,7 +30,9 @@ class Plan:
     port: int
     topic: str
     batch: bytes
+    records_per_batch: int
     batches_per_partition: int
+    in_flight: int
 
     @property
     def bytes(self):
@@ -103,25 +104,49 @@ def partitions_of(number):
 def produce(plan):
     """Produces the plan with acks=all; returns the seconds taken."""
     requests = [wire.produce(plan.topic, each, plan.batch, each) for each in range(PARTITIONS)]
+    size = len(requests[0])
 
     def work(number):
-        queue = [requests[each] for each in partitions_of(number)] * plan.batches_per_partition
+        partitions = [requests[each] for each in partitions_of(number)]
+        # Any run of requests that may be sent at once is a slice of this.
+        block = memoryview(b"".join(partitions) * (2 + plan.in_flight // len(partitions)))
+        total = len(partitions) * plan.batches_per_partition
+        sent = answered = 0
         with connect(plan.port) as connection:
-            for position, data in enumerate(queue):
-                if position >= IN_FLIGHT:
-                    read_produce_answer(connection, plan.topic)
-                connection.sendall(data)
-            for _ in range(min(IN_FLIGHT, len(queue))):
-                read_produce_answer(connection, plan.topic)
+            answers = ProduceAnswers(connection, plan.topic)
+            while answered < total:
+                count = min(plan.in_flight - (sent - answered), total - sent)
+                first = sent % len(partitions)
+                connection.sendall(block[first * size : (first + count) * size])
+                sent += count
+                answered += answers.receive()
 
     return in_parallel(work)
 
 
-def read_produce_answer(connection, topic):
-    (size,) = struct.unpack(">i", wire.receive(connection, 4))
-    error = wire.produce_error(topic, wire.receive(connection, size))
-    if error:
-        raise RuntimeError(f"produce failed with error {error}")
+class ProduceAnswers:
+    """Reads the answers that have arrived; they all have the same size."""
+
+    def __init__(self, connection, topic):
+        self.connection = connection
+        self.answer = wire.produce_answer(topic)
+        self.rest = b""
+
+    def receive(self, flags=0):
+        """Waits for bytes (unless the flags say no); returns how many answers are complete."""
+        try:
+            received = self.connection.recv(65536, flags)
+        except BlockingIOError:
+            return 0
+        if not received:
+            raise ConnectionError("the broker closed the connection")
+        data = self.rest + received
+        whole = len(data) - len(data) % self.answer.size
+        self.rest = data[whole:]
+        for size, error in self.answer.iter_unpack(data[:whole]):
+            if size != self.answer.size - 4 or error:
+                raise RuntimeError(f"produce failed with error {error}")
+        return whole // self.answer.size
 
 
 def fetch(plan):
@@ -130,7 +155,7 @@ def fetch(plan):
 
     def work(number):
         queue = [
-            (partition, position * RECORDS_PER_BATCH)
+            (partition, position * plan.records_per_batch)
             for position in range(plan.batches_per_partition)
             for partition in partitions_of(number)
         ]
@@ -138,7 +163,7 @@ def fetch(plan):
         with connect(plan.port) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
             for partition, offset in queue:
-                if len(waiting) >= IN_FLIGHT:
+                if len(waiting) >= plan.in_flight:
                     read_fetch_answer(connection, plan, waiting.popleft())
                 connection.sendall(wire.fetch(plan.topic, partition, offset, size, 1))
                 waiting.append(offset)
@@ -154,7 +179,7 @@ def read_fetch_answer(connection, plan, offset):
     head = wire.receive(connection, 4 + prefix_size + 8)
     (answer_size,) = struct.unpack_from(">i", head)
     error, size = wire.fetch_prefix(plan.topic, head[4 : 4 + prefix_size])
-    (base,) = struct.unpack_from(">q", head, 4 + prefix_size)
+    base = wire.base_offset(head, 4 + prefix_size)
     if error or size != len(plan.batch) or answer_size != prefix_size + size or base != offset:
         raise RuntimeError(f"fetch at {offset}: error {error}, {size} bytes from offset {base}")
     rest = size - 8

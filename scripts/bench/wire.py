@@ -72,10 +72,11 @@ def produce(topic, partition, batch, correlation):
     return request(PRODUCE, correlation, body)
 
 
-def produce_error(topic, answer):
-    """The error code of a produce answer with one partition (without its length)."""
-    at = 4 + 4 + 2 + len(topic) + 4 + 4
-    return struct.unpack_from(">h", answer, at)[0]
+def produce_answer(topic):
+    """The layout of a produce answer with one partition: (size, error code)."""
+    before = 4 + 4 + 2 + len(topic) + 4 + 4
+    after = 8 + 8 + 8 + 4
+    return struct.Struct(f">i{before}xh{after}x")
 
 
 def fetch(topic, partition, offset, max_bytes, correlation):
@@ -100,6 +101,11 @@ def fetch_prefix(topic, prefix):
 def fetch_error(topic, answer):
     at = 4 + 4 + 2 + 4 + 4 + 2 + len(topic) + 4 + 4
     return struct.unpack_from(">h", answer, at)[0]
+
+
+def base_offset(answer, at):
+    """The base offset of the batch that begins there."""
+    return struct.unpack_from(">q", answer, at)[0]
 
 
 def create_topic(topic, partitions):
