@@ -89,6 +89,7 @@ pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
     use AddPartitionsError as E;
     let error = match error {
         ExtendError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
+        ExtendError::AssignmentCount { .. } => return ResponseError::InvalidReplicaAssignment,
         ExtendError::Registry(error) => error,
     };
     match error {

@@ -4,6 +4,7 @@
 
 mod controller_cluster;
 mod controller_election;
+mod several_brokers;
 mod support;
 mod zk_client;
 mod zk_registry;
