@@ -189,4 +189,4 @@ def test_a_cluster_of_three(three):
     for broker in three.brokers:
         text = broker.log.read_text()
         assert " ERROR " not in text, broker.tail()
-        assert text.count(" WARN ") < 30, broker.tail()
+        assert text.count(" WARN ") < 12, broker.tail()

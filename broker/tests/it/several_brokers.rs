@@ -131,9 +131,9 @@ impl Cluster {
 }
 
 /// One request on a connection of its own.
-async fn call<Q: Request>(port: u16, version: i16, request: &Q) -> Q::Response
+async fn call<Q>(port: u16, version: i16, request: &Q) -> Q::Response
 where
-    Q: Encodable + HeaderVersion,
+    Q: Request + Encodable + HeaderVersion,
     Q::Response: Decodable + HeaderVersion,
 {
     let mut out = BytesMut::new();
