@@ -62,12 +62,34 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             return Ok(());
         }
     };
+    let stop = running.shutdown();
+    let requested = stop.clone();
+    let signal = common::task::spawn("signals", async move {
+        match shutdown::stop_signal().await {
+            Ok(signal) => tracing::info!("{signal}: stopping"),
+            Err(error) => tracing::error!(%error, "signals cannot be received"),
+        }
+        notify::stopping();
+        requested.request();
+    });
+    tokio::select! {
+        () = running.until_ready() => announce(&running, &coordinator, &dirs),
+        () = stop.requested() => {}
+    }
+    running.wait().await?;
+    signal.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells everybody that clients are served.
+fn announce(running: &Running, coordinator: &str, dirs: &[String]) {
     tracing::info!(
         "broker {} ({}) serves clients on {}{}",
         running.broker_id(),
         env!("CARGO_PKG_VERSION"),
-        listeners(&running),
-        admin(&running),
+        listeners(running),
+        admin(running),
     );
     tracing::info!(
         "cluster {}, coordinator {coordinator}, data in {}",
@@ -77,21 +99,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     notify::ready(&format!(
         "Broker {} serves on {}",
         running.broker_id(),
-        listeners(&running)
+        listeners(running)
     ));
-    let stop = running.shutdown();
-    let signal = common::task::spawn("signals", async move {
-        match shutdown::stop_signal().await {
-            Ok(signal) => tracing::info!("{signal}: stopping"),
-            Err(error) => tracing::error!(%error, "signals cannot be received"),
-        }
-        notify::stopping();
-        stop.request();
-    });
-    running.wait().await?;
-    signal.abort();
-    tracing::info!("stopped");
-    Ok(())
 }
 
 fn listeners(running: &Running) -> String {

@@ -2,14 +2,18 @@
 //!
 //! **Invariant:** memory grows with the bytes that arrived, never with the
 //! length that was announced.
+//! **Invariant:** a reader that waits for its next frame keeps no buffer, so
+//! an idle connection costs nothing after a large frame.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How much room a read asks for at a time.
-const READ_STEP: usize = 64 * 1024;
+/// Room for a read between frames: several small frames come at once.
+const READ_STEP: usize = 16 * 1024;
 const PREFIX: usize = 4;
 
 /// Why a connection's bytes are not frames.
@@ -31,6 +35,8 @@ pub struct FrameReader<R> {
     source: R,
     buffer: BytesMut,
     length_max: usize,
+    /// The largest frame so far: as much may be reserved for the next one.
+    largest: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
@@ -44,6 +50,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             source,
             buffer,
             length_max,
+            largest: 0,
         }
     }
 
@@ -54,14 +61,26 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if let Some(frame) = self.take_frame()? {
                 return Ok(Some(frame));
             }
-            self.make_room();
-            if self.source.read_buf(&mut self.buffer).await? == 0 {
+            if self.fill().await? == 0 {
                 return match self.buffer.is_empty() {
                     true => Ok(None),
                     false => Err(Error::Truncated),
                 };
             }
         }
+    }
+
+    /// Waits for more bytes; 0 at the end of the stream.
+    async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|context| {
+            self.make_room();
+            let read = pin!(self.source.read_buf(&mut self.buffer)).poll(context);
+            if read.is_pending() && self.buffer.is_empty() {
+                self.buffer = BytesMut::new();
+            }
+            read
+        })
+        .await
     }
 
     /// Says whether a whole frame has arrived already.
@@ -91,23 +110,32 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         if self.buffer.len() < PREFIX + length {
             return Ok(None);
         }
+        self.largest = self.largest.max(length);
         self.buffer.advance(PREFIX);
         Ok(Some(self.buffer.split_to(length).freeze()))
     }
 
-    /// Asks for the rest of a small frame, or doubles what has arrived of a big one.
+    /// Makes room for the rest of a frame as far as the peer has shown that it
+    /// sends that much, or else doubles what has arrived of it.
     fn make_room(&mut self) {
-        let missing = match self.announced() {
-            Ok(Some(length)) => PREFIX + length - self.buffer.len(),
-            _ => PREFIX,
+        let room = match self.announced() {
+            Ok(Some(length)) => {
+                let missing = PREFIX + length - self.buffer.len();
+                missing.min(READ_STEP.max(self.buffer.len()).max(self.largest))
+            }
+            _ => READ_STEP,
         };
-        let step = READ_STEP.max(self.buffer.len());
-        self.buffer.reserve(missing.min(step).max(PREFIX));
+        self.buffer.reserve(room);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
     use super::*;
 
     async fn frames(bytes: &[u8], limit: usize) -> Vec<Result<Bytes, Error>> {
@@ -158,5 +186,71 @@ mod tests {
         drop(client);
         assert!(matches!(reader.next().await, Err(Error::Truncated)));
         assert!(reader.buffer.capacity() <= 4 * READ_STEP);
+    }
+
+    /// Counts the reads that it hands on.
+    struct Counted<R>(R, usize);
+
+    impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.1 += 1;
+            Pin::new(&mut self.0).poll_read(context, buffer)
+        }
+    }
+
+    fn frame(length: i32) -> Vec<u8> {
+        let mut out = length.to_be_bytes().to_vec();
+        out.resize(PREFIX + usize::try_from(length).unwrap(), 7);
+        out
+    }
+
+    #[tokio::test]
+    async fn small_frames_that_arrived_together_take_one_read() {
+        let bytes = frame(1000).repeat(10);
+        let mut reader = FrameReader::new(Counted(&bytes[..], 0), 1000);
+        for _ in 0..10 {
+            assert_eq!(reader.next().await.unwrap().unwrap().len(), 1000);
+        }
+        assert_eq!(reader.source.1, 1);
+    }
+
+    #[tokio::test]
+    async fn after_a_large_frame_the_next_one_takes_few_reads() {
+        let bytes = frame(1 << 20).repeat(2);
+        let mut reader = FrameReader::new(Counted(&bytes[..], 0), 1 << 20);
+        reader.next().await.unwrap().unwrap();
+        assert!((4..12).contains(&reader.source.1), "{}", reader.source.1);
+        reader.source.1 = 0;
+        reader.next().await.unwrap().unwrap();
+        assert!(reader.source.1 <= 2, "{}", reader.source.1);
+    }
+
+    async fn must_wait<R: AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> bool {
+        tokio::select! {
+            biased;
+            _ = reader.next() => false,
+            () = std::future::ready(()) => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_for_a_frame_keeps_no_buffer() {
+        let (mut client, server) = tokio::io::duplex(2 << 20);
+        let mut reader = FrameReader::new(server, 1 << 20);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &frame(1 << 20))
+            .await
+            .unwrap();
+        reader.next().await.unwrap().unwrap();
+        assert!(must_wait(&mut reader).await);
+        assert_eq!(reader.buffer.capacity(), 0);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &frame(3)[..5])
+            .await
+            .unwrap();
+        assert!(must_wait(&mut reader).await);
+        assert_eq!(reader.buffer.len(), 5);
     }
 }

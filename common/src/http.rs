@@ -1,6 +1,8 @@
 //! The admin HTTP server of a daemon.
 
+use std::future::IntoFuture;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -10,6 +12,9 @@ use crate::shutdown::Shutdown;
 
 /// How many ports above a busy default are tried.
 const PORTS_TRIED: u16 = 32;
+
+/// How long a stop waits for answers that are under way.
+const DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// Where the port comes from, which decides what a busy one means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +53,22 @@ pub async fn bind_admin(
     Err(busy)
 }
 
-/// Serves `router` until a stop is requested.
+/// Serves `router` until a stop is requested; then answers what was asked, but
+/// does not wait for those who have not finished asking.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let stop = async move { shutdown.requested().await };
+    let stop = shutdown.clone();
     let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the admin server ended");
+        .with_graceful_shutdown(async move { stop.requested().await })
+        .into_future();
+    let overdue = async {
+        shutdown.requested().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::error!(%error, "the admin server ended");
+        },
+        () = overdue => {}
     }
 }
 

@@ -11,13 +11,15 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// The most that one `sendfile` call is asked for.
 const SENDFILE_STEP: usize = 1 << 20;
+/// The most that `Gathered` keeps.
+const GATHERED_MAX: usize = 16 * 1024;
 
 /// Bytes outside of memory: a file, or what a simulation has in its place.
 pub trait Source: Debug + Send + Sync + 'static {
@@ -112,6 +114,40 @@ impl Frame {
             send_part(stream, part, parts.len() == 0).await?;
         }
         Ok(())
+    }
+}
+
+/// Small frames that leave together, since a send costs more than a copy.
+///
+/// **Invariant:** frames leave in the order in which they were pushed.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    bytes: BytesMut,
+}
+
+impl Gathered {
+    /// Keeps a small frame until the next `flush`; any other frame is sent at
+    /// once, behind what was kept. Not cancel safe.
+    pub async fn push(&mut self, frame: Frame, stream: &TcpStream) -> io::Result<()> {
+        let room = GATHERED_MAX.saturating_sub(self.bytes.len() + size_of::<i32>());
+        match &frame.parts[..] {
+            [Part::Memory(bytes)] if bytes.len() <= room => {
+                let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+                self.bytes.put_i32(length);
+                self.bytes.put_slice(bytes);
+                Ok(())
+            }
+            _ => {
+                self.flush(stream).await?;
+                frame.send(stream).await
+            }
+        }
+    }
+
+    /// Sends what was kept. Not cancel safe.
+    pub async fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let kept = std::mem::take(&mut self.bytes);
+        send_memory(stream, kept, SendFlags::empty()).await
     }
 }
 
@@ -240,6 +276,32 @@ mod tests {
         assert_eq!(sent(Frame::default()).await.unwrap(), [0; 4]);
         let file_first = Frame::new(vec![range(b"xyz", 1, 2)]);
         assert_eq!(sent(file_first).await.unwrap(), b"\0\0\0\x02yz");
+    }
+
+    #[tokio::test]
+    async fn gathered_frames_leave_in_order_at_a_flush_or_before_a_large_one() {
+        let listener = crate::net::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut client = crate::net::connect("127.0.0.1", port).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let mut gathered = Gathered::default();
+        let mut got = [0; 12];
+        for text in [&b"ab"[..], b"cd"] {
+            let frame = Frame::from(Bytes::from_static(text));
+            gathered.push(frame, &server).await.unwrap();
+        }
+        assert!(client.try_read(&mut got).is_err());
+        gathered.flush(&server).await.unwrap();
+        client.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"\0\0\0\x02ab\0\0\0\x02cd");
+
+        let small = Frame::from(Bytes::from_static(b"z"));
+        gathered.push(small, &server).await.unwrap();
+        let large = Frame::from(Bytes::from(vec![7; GATHERED_MAX]));
+        gathered.push(large, &server).await.unwrap();
+        let mut got = vec![0; 5 + 4 + GATHERED_MAX];
+        client.read_exact(&mut got).await.unwrap();
+        assert_eq!(got[..9], [0, 0, 0, 1, b'z', 0, 0, 0x40, 0]);
     }
 
     #[derive(Debug)]

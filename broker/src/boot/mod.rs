@@ -13,6 +13,7 @@ mod maintenance;
 mod membership;
 mod network;
 mod previous_session;
+mod readiness;
 mod running;
 mod start;
 mod status;

@@ -4,11 +4,13 @@
 //! that was killed finds them, takes the session over and closes it, upon which
 //! its registration vanishes at once.
 //!
-//! **Invariant:** only the holder of the data directory's lock reads or writes
-//! the file, so no living broker's session is closed.
+//! **Invariant:** no living broker's session is closed: only the holder of the
+//! data directory's lock reads or writes the file, and a file that was copied to
+//! another directory, whose first owner may be alive, is not believed.
+//! **Invariant:** a session is forgotten only once it is known to be gone.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::zk::{Client, Config, SessionToken};
+use crate::zk::{Client, Config, Error, SessionToken};
 
 const FILE_NAME: &str = ".coordinator-session";
 
@@ -31,9 +33,17 @@ struct Stored {
     version: u32,
     session: String,
     password: String,
+    directory: Directory,
 }
 
-const VERSION: u32 = 1;
+/// Which directory the file was written in.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Directory {
+    device: u64,
+    inode: u64,
+}
+
+const VERSION: u32 = 2;
 
 impl PreviousSession {
     pub(super) fn in_dir(dir: &Path) -> Self {
@@ -42,37 +52,41 @@ impl PreviousSession {
         }
     }
 
-    /// Closes the session that the last run left behind, if it still lives.
-    pub(super) async fn close(&self, config: &Config, limit: Duration) {
-        let Some(token) = self.load() else { return };
+    /// Closes the session that the last run left behind, if it still lives; an
+    /// error when the coordinator cannot be asked within `limit`.
+    pub(super) async fn close(&self, config: &Config, limit: Duration) -> Result<(), Error> {
+        let Some(token) = self.load() else {
+            return Ok(());
+        };
         let id = token.id;
         let client = Client::connect_with(config.clone(), Some(token));
-        let attached = client.wait_connected(limit).await.is_ok();
-        if attached && client.session().is_some_and(|session| session.id == id) {
+        let attached = client.wait_connected(limit).await;
+        if attached.is_ok() && client.session().is_some_and(|session| session.id == id) {
             tracing::info!("closing session 0x{id:x}, which the last run of this broker left");
         }
         client.close().await;
+        attached?;
         self.forget();
+        Ok(())
     }
 
     /// Remembers `token` for a run after a kill. Without it such a run waits
     /// for the session to expire, so a failure is only a warning.
     pub(super) fn store(&self, token: &SessionToken) {
-        let stored = Stored {
-            version: VERSION,
-            session: format!("0x{:x}", token.id),
-            password: STANDARD.encode(token.password),
-        };
-        let written = serde_json::to_vec(&stored)
-            .map_err(io::Error::other)
-            .and_then(|bytes| self.write(&bytes));
-        if let Err(error) = written {
+        if let Err(error) = self.try_store(token) {
             tracing::warn!(path = %self.path.display(), %error, "the session cannot be remembered");
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        common::fs::replace_durably(&self.path, bytes)?;
+    fn try_store(&self, token: &SessionToken) -> io::Result<()> {
+        let stored = Stored {
+            version: VERSION,
+            session: format!("0x{:x}", token.id),
+            password: STANDARD.encode(token.password),
+            directory: self.directory()?,
+        };
+        let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
+        common::fs::replace_durably(&self.path, &bytes)?;
         std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o600))
     }
 
@@ -85,11 +99,28 @@ impl PreviousSession {
         }
     }
 
+    fn directory(&self) -> io::Result<Directory> {
+        let known = self
+            .path
+            .parent()
+            .unwrap_or_else(|| Path::new("."))
+            .metadata()?;
+        Ok(Directory {
+            device: known.dev(),
+            inode: known.ino(),
+        })
+    }
+
     fn load(&self) -> Option<SessionToken> {
         let bytes = std::fs::read(&self.path).ok()?;
-        let token = serde_json::from_slice::<Stored>(&bytes)
-            .ok()
-            .and_then(token);
+        let stored = serde_json::from_slice::<Stored>(&bytes).ok();
+        if let (Some(stored), Ok(here)) = (&stored, self.directory())
+            && stored.directory != here
+        {
+            tracing::info!(path = %self.path.display(), "the remembered session is another directory's");
+            return None;
+        }
+        let token = stored.and_then(token);
         if token.is_none() {
             tracing::warn!(path = %self.path.display(), "the remembered session is unreadable");
         }
@@ -124,6 +155,11 @@ mod tests {
         assert_eq!((loaded.id, loaded.password), (token.id, token.password));
         std::fs::write(&file.path, b"{\"version\":1,\"session\":\"0xzz\"}").unwrap();
         assert!(file.load().is_none());
+        file.store(&token);
+        let other = tempfile::tempdir().unwrap();
+        let copy = PreviousSession::in_dir(other.path());
+        std::fs::copy(&file.path, &copy.path).unwrap();
+        assert!(copy.load().is_none(), "its owner may be alive");
         file.forget();
         assert!(!file.path.exists());
     }

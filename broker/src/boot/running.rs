@@ -12,9 +12,13 @@ use tokio::task::JoinHandle;
 use super::farewell::Farewell;
 use super::maintenance::Maintenance;
 use super::previous_session::PreviousSession;
+use super::readiness::Readiness;
 use crate::log;
-use crate::model::BrokerId;
+use crate::model::{BrokerEpoch, BrokerId};
 use crate::registry::{RegisterError, Registry};
+
+/// How long a start waits for the controller's word on every partition.
+const READY_MAX: Duration = Duration::from_secs(10);
 
 /// How long saying goodbye to the coordinator may take.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
@@ -65,6 +69,7 @@ pub struct Running {
     pub(super) maintenance: Maintenance,
     pub(super) previous: PreviousSession,
     pub(super) clock: SharedClock,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 impl Running {
@@ -95,6 +100,11 @@ impl Running {
         self.shutdown.clone()
     }
 
+    /// Waits until clients are served what they were served before a restart.
+    pub async fn until_ready(&self) {
+        self.readiness.wait(READY_MAX).await;
+    }
+
     /// Serves until a stop is requested or this broker lost its place in the
     /// cluster, then stops in order.
     pub async fn wait(mut self) -> Result<(), RunError> {
@@ -121,7 +131,7 @@ impl Running {
         self.stops.clients.request();
         self.stop_tasks().await?;
         let (logs, maintenance) = (self.logs.clone(), self.maintenance.clone());
-        let (clock, epoch) = (self.clock.clone(), self.maintenance.replicas.broker_epoch());
+        let (clock, epoch) = (self.clock.clone(), self.broker_epoch());
         let close = move || {
             maintenance.checkpoint_high_watermarks();
             logs.shutdown_cleanly(epoch, clock.wall_ms())
@@ -154,6 +164,11 @@ impl Running {
             admin.await?;
         }
         Ok(())
+    }
+
+    /// The epoch of the newest registration: it changes with each session.
+    fn broker_epoch(&self) -> BrokerEpoch {
+        self.maintenance.replicas.broker_epoch()
     }
 
     async fn leave_cluster(&self) {

@@ -1,12 +1,13 @@
 //! The start, step by step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use common::clock::{self, SharedClock};
 use common::net::BindError;
 use common::shutdown::Shutdown;
 use common::task;
+use tokio::task::JoinHandle;
 
 use super::farewell::Farewell;
 use super::identity;
@@ -14,6 +15,7 @@ use super::maintenance::{self, Maintenance};
 use super::membership::Membership;
 use super::network::{self, Sockets};
 use super::previous_session::PreviousSession;
+use super::readiness::Readiness;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
@@ -62,7 +64,8 @@ pub enum StartError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Starts a broker with `config`; it serves when this returns.
+/// Starts a broker with `config`; it accepts clients when this returns, and is
+/// ready a little later (`Running::until_ready`).
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let clock = clock::system();
     let started_ms = clock.wall_ms();
@@ -115,15 +118,14 @@ async fn connect(
     client.session_timeout = coordinator.session_timeout;
     client.max_in_flight = coordinator.in_flight_max;
     let limit = coordinator.connection_timeout;
-    previous.close(&client, limit).await;
+    let unreachable = |source| StartError::Unreachable {
+        connect: coordinator.connect.clone(),
+        seconds: limit.as_secs(),
+        source,
+    };
+    previous.close(&client, limit).await.map_err(unreachable)?;
     let client = zk::Client::connect(client);
-    if let Err(source) = client.wait_connected(limit).await {
-        return Err(StartError::Unreachable {
-            connect: coordinator.connect.clone(),
-            seconds: limit.as_secs(),
-            source,
-        });
-    }
+    client.wait_connected(limit).await.map_err(unreachable)?;
     client.ensure_chroot().await?;
     let registry = Registry::new(client, clock.clone());
     registry.ensure_paths().await?;
@@ -214,6 +216,7 @@ impl Started {
         let (service, controller) = self.controller(&config, control.clone(), peers.clone());
         let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
         let limits = network::limits(&config.values);
+        let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id.clone(),
@@ -225,30 +228,22 @@ impl Started {
             limits: limits.clone(),
             clock: self.clock.clone(),
             started_ms: self.started_ms,
+            readiness: readiness.clone(),
         };
         let maintenance = Maintenance {
             logs: self.logs.clone(),
             replicas: replicas.clone(),
             clock: self.clock.clone(),
         };
-        let farewell = Farewell {
+        let farewell = config.values.bool("controlled.shutdown.enable");
+        let farewell = farewell.then(|| Farewell {
             broker_id: self.broker_id,
             cluster,
-            replicas: replicas.clone(),
+            replicas,
             controller: controller.clone(),
             peers,
-        };
-        let is_announced = config.values.bool("controlled.shutdown.enable");
-        let mut background = maintenance.start(&config.values, &stops.background);
-        background.push(task::spawn(
-            "config feed",
-            maintenance::follow_configs(
-                self.registry.clone(),
-                self.topic_configs.clone(),
-                replicas,
-                stops.background.clone(),
-            ),
-        ));
+        });
+        let background = self.background(&config, &maintenance, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -276,13 +271,50 @@ impl Started {
                 admin: serving.admin,
                 membership,
             },
-            farewell: is_announced.then_some(farewell),
+            farewell,
             registry: self.registry,
             logs: self.logs,
             maintenance,
             previous: self.previous,
             clock: self.clock,
+            readiness,
         })
+    }
+
+    /// Starts what runs beside the service.
+    fn background(
+        &self,
+        config: &Config,
+        maintenance: &Maintenance,
+        stops: &Stops,
+    ) -> Vec<JoinHandle<()>> {
+        let mut tasks = maintenance.start(&config.values, &stops.background);
+        let follow = maintenance::follow_configs(
+            self.registry.clone(),
+            self.topic_configs.clone(),
+            maintenance.replicas.clone(),
+            stops.background.clone(),
+        );
+        tasks.push(task::spawn("config feed", follow));
+        tasks
+    }
+
+    /// The partitions in the directories whose topics still exist get roles.
+    async fn readiness(
+        &self,
+        cluster: &Arc<Cluster>,
+        replicas: &Arc<replica::Manager>,
+    ) -> Result<Readiness, StartError> {
+        let topics: HashSet<TopicName> = self.registry.topics(None).await?.into_iter().collect();
+        let logs = self.logs.all().into_iter().map(|(partition, _)| partition);
+        Ok(Readiness::new(
+            self.broker_id,
+            cluster.clone(),
+            replicas.clone(),
+            self.logs.clone(),
+            self.registry.client().clone(),
+            logs.filter(|id| topics.contains(&id.topic)).collect(),
+        ))
     }
 
     fn replicas(&self) -> Result<Arc<replica::Manager>, StartError> {

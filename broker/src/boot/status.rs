@@ -7,6 +7,7 @@ use common::clock::SharedClock;
 use common::metrics::{self, Gauge, Registry as MetricsRegistry};
 use serde_json::{Value, json};
 
+use super::readiness::Readiness;
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::model::BrokerId;
@@ -28,23 +29,12 @@ pub(super) struct BrokerStatus {
     pub(super) limits: Limits,
     pub(super) clock: SharedClock,
     pub(super) started_ms: i64,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 impl Status for BrokerStatus {
     fn ready(&self) -> Result<(), String> {
-        let state = self.session.status().borrow().state;
-        if state != zk::State::Connected {
-            return Err(format!("not connected to the coordinator ({state:?})"));
-        }
-        match self
-            .cluster
-            .snapshot()
-            .brokers
-            .contains_key(&self.broker_id)
-        {
-            true => Ok(()),
-            false => Err("the controller has not told the cluster's metadata yet".to_owned()),
-        }
+        self.readiness.check()
     }
 
     fn overview(&self) -> Value {

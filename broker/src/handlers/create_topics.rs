@@ -56,7 +56,7 @@ impl CreateTopics<'_> {
                 (_, 1) => self.create(topic, mode).await,
                 _ => Err((
                     ResponseError::InvalidRequest,
-                    Some(self.duplicates(&counts)),
+                    Some("Found multiple entries for this topic.".to_owned()),
                 )),
             };
             outcomes.push(outcome);
@@ -66,20 +66,6 @@ impl CreateTopics<'_> {
             results.push(self.result(topic, outcome, mode, request.timeout_ms).await);
         }
         CreateTopicsResponse::default().with_topics(results)
-    }
-
-    fn duplicates(&self, counts: &HashMap<&str, usize>) -> String {
-        let mut twice: Vec<_> = counts
-            .iter()
-            .filter(|(_, n)| **n > 1)
-            .map(|(t, _)| *t)
-            .collect();
-        twice.sort_unstable();
-        format!(
-            "Create topics request from client `{}` contains multiple entries for the following topics: {}",
-            self.ctx.client_id,
-            twice.join(",")
-        )
     }
 
     async fn create(
@@ -149,10 +135,10 @@ impl CreateTopics<'_> {
         }
         if !nulls.is_empty() {
             let message = format!(
-                "Null value not supported for topic configs : {}",
+                "Null value not supported for topic configs: {}",
                 nulls.join(",")
             );
-            return Err((ResponseError::InvalidRequest, Some(message)));
+            return Err((ResponseError::InvalidConfig, Some(message)));
         }
         match self.configs.check(&config) {
             Ok(_) => Ok(config),
@@ -167,7 +153,10 @@ impl CreateTopics<'_> {
         mode: Mode,
         timeout_ms: i32,
     ) -> CreatableTopicResult {
-        let result = CreatableTopicResult::default().with_name(topic.name.clone());
+        // Unlike its siblings, this text is not null unless it is made so.
+        let result = CreatableTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_error_message(None);
         let (new, assignment) = match outcome {
             Ok(created) => created,
             Err((error, message)) => return refused(result, error, message),

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
 
-use super::group_error::outcome_code;
+use super::error;
 use super::group_wire::{GroupRequestContext, owned};
 use crate::group::{Error, Handle};
 
@@ -32,7 +32,7 @@ fn response(outcomes: Vec<(GroupId, Result<(), Error>)>) -> DeleteGroupsResponse
     let result = |(group_id, outcome)| {
         DeletableGroupResult::default()
             .with_group_id(group_id)
-            .with_error_code(outcome_code(&outcome))
+            .with_error_code(error::group_outcome(outcome))
     };
     DeleteGroupsResponse::default().with_results(outcomes.into_iter().map(result).collect())
 }
@@ -40,7 +40,7 @@ fn response(outcomes: Vec<(GroupId, Result<(), Error>)>) -> DeleteGroupsResponse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::group_wire::wire;
+    use crate::handlers::wire::text;
     use bytes::BytesMut;
     use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -48,8 +48,8 @@ mod tests {
     fn every_version_can_be_encoded() {
         for version in 0..=2 {
             let outcomes = vec![
-                (GroupId(wire("a")), Ok(())),
-                (GroupId(wire("b")), Err(Error::NonEmptyGroup)),
+                (GroupId(text("a")), Ok(())),
+                (GroupId(text("b")), Err(Error::NonEmptyGroup)),
             ];
             let mut bytes = BytesMut::new();
             response(outcomes).encode(&mut bytes, version).unwrap();

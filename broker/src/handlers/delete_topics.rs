@@ -86,7 +86,9 @@ fn by_name(admin: &TopicAdmin, written: &str) -> Wanted {
     let snapshot = admin.cluster.snapshot();
     let topic = snapshot.topic(written);
     let name = TopicName::new(written).ok();
-    let refusal = match name {
+    // Its node outlives a deleted topic for a moment: what no client sees any
+    // more cannot be deleted again.
+    let refusal = match topic {
         Some(_) => None,
         None => Some((ResponseError::UnknownTopicOrPartition, None)),
     };

@@ -1,6 +1,6 @@
 //! DescribeConfigs (KIP-133) of topics and of this broker.
 
-use common::config::{Kind, Values};
+use common::config::{Key, Kind, Values};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -57,10 +57,7 @@ impl DescribeConfigs<'_> {
             .map_err(|invalid| (ResponseError::InvalidTopicException, invalid.to_string()))?;
         if self.cluster.snapshot().topic(name.as_str()).is_none() {
             let error = ResponseError::UnknownTopicOrPartition;
-            return Err((
-                error,
-                "This server does not host this topic-partition.".to_owned(),
-            ));
+            return Err((error, String::new()));
         }
         let overrides = self.registry.topic_config(&name).await.map_err(|failed| {
             tracing::warn!(topic = %name, error = %failed, "a configuration cannot be read");
@@ -91,6 +88,7 @@ impl DescribeConfigs<'_> {
             .with_name(text(entry.key.name))
             .with_value(Some(text(entry.value)))
             .with_config_source(entry.source as i8)
+            .with_documentation(None)
             .with_synonyms(synonyms.collect());
         if self.ctx.api_version >= 3 {
             result.config_type = entry.key.value_type as i8;
@@ -103,7 +101,15 @@ impl DescribeConfigs<'_> {
         name: &str,
         request: &DescribeConfigsRequest,
     ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
-        if name.parse() != Ok(self.broker_id) {
+        if name.is_empty() {
+            // What brokers have in common by dynamic configuration: nothing.
+            return Ok(Vec::new());
+        }
+        let Ok(id) = name.parse::<BrokerId>() else {
+            let message = format!("Broker id must be an integer, but it is: {name}");
+            return Err((ResponseError::InvalidRequest, message));
+        };
+        if id != self.broker_id {
             let message = format!(
                 "Unexpected broker id, expected {} or empty string, but received {name}",
                 self.broker_id
@@ -111,27 +117,45 @@ impl DescribeConfigs<'_> {
             return Err((ResponseError::InvalidRequest, message));
         }
         let keys = config::TABLE.keys().iter();
-        Ok(keys
-            .map(|key| {
-                let is_secret = key.kind == Kind::Password;
-                let value = self.broker.opt_str(key.name).filter(|_| !is_secret);
-                let source = match self.broker.is_set(key.name) {
-                    true => Source::StaticBroker,
-                    false => Source::Default,
-                };
-                let mut result = DescribeConfigsResourceResult::default()
-                    .with_name(text(key.name))
-                    .with_value(value.map(text))
-                    .with_read_only(true)
-                    .with_is_sensitive(is_secret)
-                    .with_config_source(source as i8);
-                if self.ctx.api_version >= 3 {
-                    result.config_type = type_code(key.kind);
-                    result.documentation = request.include_documentation.then(|| text(key.doc));
-                }
-                result
-            })
-            .collect())
+        Ok(keys.map(|key| self.broker_entry(key, request)).collect())
+    }
+
+    fn broker_entry(
+        &self,
+        key: &Key,
+        request: &DescribeConfigsRequest,
+    ) -> DescribeConfigsResourceResult {
+        let is_secret = key.kind == Kind::Password;
+        let value = self.broker.opt_str(key.name).filter(|_| !is_secret);
+        let is_written = self.broker.is_set(key.name);
+        let source = match is_written {
+            true => Source::StaticBroker,
+            false => Source::Default,
+        };
+        let written = is_written.then_some((value, Source::StaticBroker));
+        let default = key.default.map(|value| (Some(value), Source::Default));
+        let synonyms = written.into_iter().chain(default);
+        let synonyms = synonyms.map(|(value, source)| {
+            DescribeConfigsSynonym::default()
+                .with_name(text(key.name))
+                .with_value(value.map(text))
+                .with_source(source as i8)
+        });
+        let mut result = DescribeConfigsResourceResult::default()
+            .with_name(text(key.name))
+            .with_value(value.map(text))
+            .with_read_only(true)
+            .with_is_sensitive(is_secret)
+            .with_config_source(source as i8)
+            .with_documentation(None);
+        if request.include_synonyms {
+            result.synonyms = synonyms.collect();
+        }
+        if self.ctx.api_version >= 3 {
+            result.config_type = type_code(key.kind);
+            result.documentation = request.include_documentation.then(|| text(key.doc));
+        }
+        result
     }
 }
 

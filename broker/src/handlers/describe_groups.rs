@@ -5,17 +5,18 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
-use super::group_error::group_error_code;
-use super::group_wire::{GroupRequestContext, owned, wire, wire_option};
+use super::error;
+use super::group_wire::{GroupRequestContext, owned, wire_option};
+use super::wire::text;
 use crate::group::{Description, Error, Handle, MemberDescription, Phase};
 
 /// From this version on the answer tells what may be done with the group.
 const VERSION_OPERATIONS: i16 = 3;
 /// From this version on an unknown group is an error (KIP-1043).
 const VERSION_NOT_FOUND: i16 = 6;
-/// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS, as bits: all
-/// that can be done with a group where nobody restricts it.
-const ALL_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
+/// READ, DELETE and DESCRIBE, as bits: all that can be done with a group where
+/// nobody restricts it.
+const ALL_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8);
 
 /// Answers at once.
 pub(crate) async fn handle(
@@ -43,31 +44,31 @@ fn described(
 ) -> DescribedGroup {
     let group = DescribedGroup::default().with_group_id(group_id.clone());
     match answer {
-        Err(error) => group.with_error_code(group_error_code(&error)),
+        Err(error) => group.with_error_code(error::group(error)),
         Ok(None) => {
-            let group = group.with_group_state(wire(Phase::Dead.name()));
+            let group = group.with_group_state(text(Phase::Dead.name()));
             if version < VERSION_NOT_FOUND {
                 return group;
             }
             let message = format!("Group {} not found.", group_id.as_str());
             group
                 .with_error_code(ResponseError::GroupIdNotFound.code())
-                .with_error_message(Some(wire(message)))
+                .with_error_message(Some(text(message)))
         }
         Ok(Some(description)) => group
-            .with_group_state(wire(description.phase.name()))
-            .with_protocol_type(wire(description.protocol_type))
-            .with_protocol_data(wire(description.protocol))
+            .with_group_state(text(description.phase.name()))
+            .with_protocol_type(text(description.protocol_type))
+            .with_protocol_data(text(description.protocol))
             .with_members(description.members.into_iter().map(member).collect()),
     }
 }
 
 fn member(member: MemberDescription) -> DescribedGroupMember {
     DescribedGroupMember::default()
-        .with_member_id(wire(member.member_id))
+        .with_member_id(text(member.member_id))
         .with_group_instance_id(wire_option(member.instance_id))
-        .with_client_id(wire(member.client_id))
-        .with_client_host(wire(member.client_host))
+        .with_client_id(text(member.client_id))
+        .with_client_host(text(member.client_host))
         .with_member_metadata(member.metadata)
         .with_member_assignment(member.assignment)
 }
@@ -100,7 +101,7 @@ mod tests {
                 (Ok(None), "Dead", unknown),
                 (Err(Error::NotCoordinator), "", 16),
             ] {
-                let group = described(version, GroupId(wire("g")), answer);
+                let group = described(version, GroupId(text("g")), answer);
                 let response = DescribeGroupsResponse::default().with_groups(vec![group]);
                 let mut bytes = BytesMut::new();
                 response.encode(&mut bytes, version).unwrap();

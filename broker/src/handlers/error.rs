@@ -6,6 +6,7 @@ use kafka_protocol::ResponseError;
 
 use super::topic_admin::{CreateError, ExtendError};
 use crate::controller::ControlledShutdownError;
+use crate::group;
 use crate::log;
 use crate::registry::assignment;
 use crate::registry::{
@@ -35,7 +36,9 @@ pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
     match error {
         E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
         E::UnknownTopicId => ResponseError::UnknownTopicId,
-        E::InvalidTopic | E::InternalTopic => ResponseError::InvalidTopicException,
+        E::InternalTopic => ResponseError::InvalidTopicException,
+        E::WithoutTransactionalId => ResponseError::TransactionalIdAuthorizationFailed,
+        E::NotInTransaction => ResponseError::InvalidTxnState,
         E::InvalidAcks => ResponseError::InvalidRequiredAcks,
         E::NotLeader => ResponseError::NotLeaderOrFollower,
         E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
@@ -49,7 +52,9 @@ fn log_append(error: &log::AppendError) -> ResponseError {
     use log::AppendError as E;
     match error {
         E::Corrupt(_) => ResponseError::CorruptMessage,
-        E::UnsupportedMagic(_) | E::InvalidRecord(_) => ResponseError::InvalidRecord,
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::WithoutKey { .. } => {
+            ResponseError::InvalidRecord
+        }
         E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         E::TooLarge { .. } => ResponseError::MessageTooLarge,
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
@@ -89,7 +94,6 @@ pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
     use AddPartitionsError as E;
     let error = match error {
         ExtendError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
-        ExtendError::AssignmentCount { .. } => return ResponseError::InvalidReplicaAssignment,
         ExtendError::Registry(error) => error,
     };
     match error {
@@ -99,6 +103,7 @@ pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
         E::NoReplicas(_)
         | E::DuplicateReplicas { .. }
         | E::UnknownBrokers { .. }
+        | E::WrongCount { .. }
         | E::UnevenReplicas { .. } => ResponseError::InvalidReplicaAssignment,
         E::Assignment(error) => assignment_error(error),
         E::Registry(error) => registry(error),
@@ -128,7 +133,9 @@ pub(crate) fn controlled_shutdown(error: &ControlledShutdownError) -> ResponseEr
 
 fn assignment_error(error: &assignment::Error) -> ResponseError {
     match error {
-        assignment::Error::NoPartitions => ResponseError::InvalidPartitions,
+        assignment::Error::NoPartitions | assignment::Error::TooManyPartitions => {
+            ResponseError::InvalidPartitions
+        }
         assignment::Error::NoReplicas
         | assignment::Error::TooFewBrokers { .. }
         | assignment::Error::RacksIncomplete => ResponseError::InvalidReplicationFactor,
@@ -144,4 +151,38 @@ fn registry(error: &RegistryError) -> ResponseError {
             ResponseError::UnknownServerError
         }
     }
+}
+
+/// The groups' answers. Nothing was changed, except with `RequestTimedOut`,
+/// where the records may still be committed.
+pub(crate) fn group(error: group::Error) -> i16 {
+    use group::Error;
+    let code = match error {
+        Error::InvalidGroupId => ResponseError::InvalidGroupId,
+        Error::CoordinatorNotAvailable => ResponseError::CoordinatorNotAvailable,
+        Error::CoordinatorLoadInProgress => ResponseError::CoordinatorLoadInProgress,
+        Error::NotCoordinator => ResponseError::NotCoordinator,
+        Error::IllegalGeneration => ResponseError::IllegalGeneration,
+        Error::InconsistentGroupProtocol => ResponseError::InconsistentGroupProtocol,
+        Error::UnknownMemberId => ResponseError::UnknownMemberId,
+        Error::InvalidSessionTimeout => ResponseError::InvalidSessionTimeout,
+        Error::RebalanceInProgress => ResponseError::RebalanceInProgress,
+        Error::OffsetMetadataTooLarge => ResponseError::OffsetMetadataTooLarge,
+        Error::InvalidCommitOffsetSize => ResponseError::InvalidCommitOffsetSize,
+        Error::GroupMaxSizeReached => ResponseError::GroupMaxSizeReached,
+        Error::MemberIdRequired => ResponseError::MemberIdRequired,
+        Error::FencedInstanceId => ResponseError::FencedInstanceId,
+        Error::NonEmptyGroup => ResponseError::NonEmptyGroup,
+        Error::GroupIdNotFound => ResponseError::GroupIdNotFound,
+        Error::GroupSubscribedToTopic => ResponseError::GroupSubscribedToTopic,
+        Error::UnstableOffsetCommit => ResponseError::UnstableOffsetCommit,
+        Error::RequestTimedOut => ResponseError::RequestTimedOut,
+        Error::StoreFailed => ResponseError::UnknownServerError,
+    };
+    code.code()
+}
+
+/// 0 or the code of a group's error.
+pub(crate) fn group_outcome(outcome: Result<(), group::Error>) -> i16 {
+    outcome.err().map_or(0, group)
 }

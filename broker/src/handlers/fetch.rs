@@ -1,6 +1,5 @@
 //! Fetch: file ranges up to the high watermark, or a wait for more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -11,15 +10,16 @@ use kafka_protocol::messages::fetch_response::EpochEndOffset;
 
 use super::context::RequestContext;
 use super::error;
-use crate::cluster::{Cluster, Snapshot};
+use super::partitions::Partitions;
+use crate::cluster::Snapshot;
 use crate::model::{TopicId, TopicName, TopicPartition};
 use crate::protocol::fetch_response::{Partition, Response, Topic};
-use crate::replica::{Isolation, Manager, ReadRequest, Registration, Waiter};
+use crate::replica::{Isolation, ReadRequest, Registration, Waiter};
 
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
-/// The epoch of a fetch that wants no session (KIP-227).
-const NO_SESSION_EPOCH: i32 = -1;
+/// The epoch of a fetch that opens a session with its full list (KIP-227).
+const FULL_SESSION_EPOCH: i32 = 0;
 
 /// What came of the ordered part.
 pub(crate) enum Fetched {
@@ -30,8 +30,7 @@ pub(crate) enum Fetched {
 
 /// Reads once; waits when the request allows it and there is too little.
 pub(crate) fn handle(
-    replicas: &Arc<Manager>,
-    cluster: &Cluster,
+    known: &Partitions,
     fetch_bytes_max: usize,
     ctx: &RequestContext,
     request: FetchRequest,
@@ -43,7 +42,7 @@ pub(crate) fn handle(
         });
     }
     let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let fetch = Fetch::new(replicas.clone(), cluster, fetch_bytes_max, ctx, request);
+    let fetch = Fetch::new(known.clone(), fetch_bytes_max, ctx, request);
     let first = fetch.read();
     if wait_max.is_zero() || fetch.is_enough(&first) {
         return Fetched::Now(first);
@@ -63,13 +62,13 @@ fn refusal(version: i16, request: &FetchRequest) -> Option<ResponseError> {
         return Some(ResponseError::InvalidRequest);
     }
     // No sessions are opened, so none can be continued: session 0 tells the
-    // client to send its full list each time.
-    let continues_session = request.session_id != 0 && request.session_epoch != NO_SESSION_EPOCH;
+    // client to send its full list each time. Epochs 0 and -1 are full lists.
+    let continues_session = request.session_epoch > FULL_SESSION_EPOCH;
     continues_session.then_some(ResponseError::FetchSessionIdNotFound)
 }
 
 struct Fetch {
-    replicas: Arc<Manager>,
+    known: Partitions,
     isolation: Isolation,
     bytes_min: usize,
     bytes_max: usize,
@@ -86,14 +85,14 @@ struct WantedTopic {
 
 impl Fetch {
     fn new(
-        replicas: Arc<Manager>,
-        cluster: &Cluster,
+        known: Partitions,
         fetch_bytes_max: usize,
         ctx: &RequestContext,
         request: FetchRequest,
     ) -> Self {
-        let snapshot = cluster.snapshot();
+        let snapshot = known.snapshot();
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
+        let bytes_max = size(request.max_bytes).min(fetch_bytes_max);
         let topics = request.topics.into_iter().map(|topic| {
             let (name, refusal) = match ctx.api_version {
                 TOPIC_IDS_FROM.. => by_id(&snapshot, topic.topic_id),
@@ -107,10 +106,11 @@ impl Fetch {
             }
         });
         Self {
-            replicas,
+            known,
             isolation: Isolation::of_consumer(request.isolation_level),
-            bytes_min: size(request.min_bytes),
-            bytes_max: size(request.max_bytes).min(fetch_bytes_max),
+            // More than fits is not waited for.
+            bytes_min: size(request.min_bytes).min(bytes_max),
+            bytes_max,
             topics: topics.collect(),
         }
     }
@@ -163,7 +163,7 @@ impl Fetch {
             last_epoch: Some(wanted.last_fetched_epoch).filter(|epoch| *epoch >= 0),
         };
         let read = self
-            .replicas
+            .known
             .leader(&TopicPartition::new(name, index))
             .and_then(|partition| partition.read(&request));
         let result = match read {
@@ -230,7 +230,7 @@ impl Fetch {
             let Some(name) = &topic.name else { continue };
             for wanted in &topic.partitions {
                 let id = TopicPartition::new(name.clone(), wanted.partition);
-                if let Ok(partition) = self.replicas.leader(&id) {
+                if let Ok(partition) = self.known.leader(&id) {
                     registrations.push(partition.register(waiter));
                 }
             }

@@ -48,7 +48,11 @@ pub(crate) async fn handle(
         .with_host(found.host)
         .with_port(found.port);
     if ctx.api_version >= 1 {
-        response.error_message = found.error_message;
+        // Kafka puts its own name of "no error" there.
+        response.error_message = match found.error_code {
+            0 => Some(StrBytes::from_static_str("NONE")),
+            _ => found.error_message,
+        };
     }
     response
 }
@@ -69,13 +73,19 @@ impl Finder<'_> {
                     .with_node_id(WireBrokerId(id))
                     .with_host(text(host))
                     .with_port(i32::from(port)),
-                None => refused(key, ResponseError::CoordinatorNotAvailable, None),
+                None => {
+                    let reason = "The coordinator is not available.";
+                    refused(key, ResponseError::CoordinatorNotAvailable, reason)
+                }
             },
             TRANSACTION => {
                 let reason = "Transactions are not served by this broker yet.";
-                refused(key, ResponseError::UnsupportedVersion, Some(reason))
+                refused(key, ResponseError::UnsupportedVersion, reason)
             }
-            _ => refused(key, ResponseError::InvalidRequest, None),
+            _ => {
+                let reason = "Coordinators of this type are not known.";
+                refused(key, ResponseError::InvalidRequest, reason)
+            }
         }
     }
 
@@ -95,11 +105,11 @@ impl Finder<'_> {
     }
 }
 
-fn refused(key: StrBytes, error: ResponseError, reason: Option<&'static str>) -> Coordinator {
+fn refused(key: StrBytes, error: ResponseError, reason: &'static str) -> Coordinator {
     Coordinator::default()
         .with_key(key)
         .with_node_id(WireBrokerId(-1))
         .with_port(-1)
         .with_error_code(error.code())
-        .with_error_message(reason.map(StrBytes::from_static_str))
+        .with_error_message(Some(StrBytes::from_static_str(reason)))
 }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use kafka_protocol::messages::TopicName as WireTopicName;
 use kafka_protocol::protocol::StrBytes;
 
+use super::wire::{text, topic_name};
 use crate::model::{TopicName, TopicPartition};
 
 /// Who asks, and in which version.
@@ -34,12 +35,8 @@ pub(crate) fn owned_bytes(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-pub(crate) fn wire(text: impl Into<String>) -> StrBytes {
-    StrBytes::from_string(text.into())
-}
-
-pub(crate) fn wire_option(text: Option<String>) -> Option<StrBytes> {
-    text.map(wire)
+pub(crate) fn wire_option(value: Option<String>) -> Option<StrBytes> {
+    value.map(text)
 }
 
 /// The partition, if it exists.
@@ -68,7 +65,7 @@ impl<T> ByTopic<T> {
     }
 
     pub(crate) fn push_partition(&mut self, partition: &TopicPartition, result: T) {
-        let topic = WireTopicName(wire(partition.topic.as_str()));
+        let topic = topic_name(&partition.topic);
         self.push(topic, partition.partition, result);
     }
 

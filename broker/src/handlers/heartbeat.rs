@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
-use super::group_error::outcome_code;
+use super::error;
 use super::group_wire::{GroupRequestContext, owned, owned_option};
 use crate::group::{Error, Handle, MemberRef};
 
@@ -22,7 +22,7 @@ pub(crate) async fn handle(
 }
 
 fn response(outcome: &Result<(), Error>) -> HeartbeatResponse {
-    HeartbeatResponse::default().with_error_code(outcome_code(outcome))
+    HeartbeatResponse::default().with_error_code(error::group_outcome(*outcome))
 }
 
 #[cfg(test)]

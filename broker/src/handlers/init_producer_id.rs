@@ -61,6 +61,12 @@ pub(crate) async fn handle(
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1)
     };
+    let has_id = request.producer_id.0 >= 0;
+    let has_epoch = request.producer_epoch >= 0;
+    let is_empty = |id: &kafka_protocol::messages::TransactionalId| id.is_empty();
+    if has_id != has_epoch || request.transactional_id.as_ref().is_some_and(is_empty) {
+        return refused(ResponseError::InvalidRequest);
+    }
     if request.transactional_id.is_some() {
         tracing::warn!("a transactional producer was refused: transactions are not served yet");
         return refused(ResponseError::UnsupportedVersion);

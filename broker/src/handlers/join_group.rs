@@ -3,8 +3,9 @@
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::group_error::group_error_code;
-use super::group_wire::{GroupRequestContext, owned, owned_bytes, owned_option, wire, wire_option};
+use super::error;
+use super::group_wire::{GroupRequestContext, owned, owned_bytes, owned_option, wire_option};
+use super::wire::text;
 use crate::group::{Handle, JoinFailure, JoinRequest, Joined};
 
 /// From this version on dynamic members must ask for an id first (KIP-394).
@@ -48,29 +49,29 @@ fn domain_request(ctx: &GroupRequestContext, request: &JoinGroupRequest) -> Join
 fn response(version: i16, answer: Result<Joined, JoinFailure>) -> JoinGroupResponse {
     let never_null = |name: Option<String>| match version {
         VERSION_NULLABLE_PROTOCOL.. => wire_option(name),
-        _ => Some(wire(name.unwrap_or_default())),
+        _ => Some(text(name.unwrap_or_default())),
     };
     match answer {
         Ok(joined) => JoinGroupResponse::default()
             .with_generation_id(joined.generation)
             .with_protocol_type(wire_option(joined.protocol_type))
             .with_protocol_name(never_null(joined.protocol_name))
-            .with_leader(wire(joined.leader))
+            .with_leader(text(joined.leader))
             .with_skip_assignment(joined.skip_assignment)
-            .with_member_id(wire(joined.member_id))
+            .with_member_id(text(joined.member_id))
             .with_members(joined.members.into_iter().map(member).collect()),
         Err(failure) => JoinGroupResponse::default()
-            .with_error_code(group_error_code(&failure.error))
+            .with_error_code(error::group(failure.error))
             .with_generation_id(-1)
             .with_protocol_type(None)
             .with_protocol_name(never_null(None))
-            .with_member_id(wire(failure.member_id)),
+            .with_member_id(text(failure.member_id)),
     }
 }
 
 fn member(member: crate::group::JoinedMember) -> JoinGroupResponseMember {
     JoinGroupResponseMember::default()
-        .with_member_id(wire(member.member_id))
+        .with_member_id(text(member.member_id))
         .with_group_instance_id(wire_option(member.instance_id))
         .with_metadata(member.metadata)
 }
@@ -129,7 +130,7 @@ mod tests {
             client_host: "/h".into(),
         };
         let dynamic = JoinGroupRequest::default();
-        let fixed = JoinGroupRequest::default().with_group_instance_id(Some(wire("i")));
+        let fixed = JoinGroupRequest::default().with_group_instance_id(Some(text("i")));
         assert!(!domain_request(&ctx(3), &dynamic).member_id_required);
         assert!(domain_request(&ctx(4), &dynamic).member_id_required);
         assert!(!domain_request(&ctx(9), &fixed).member_id_required);

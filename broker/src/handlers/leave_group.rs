@@ -3,8 +3,9 @@
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::group_error::{group_error_code, outcome_code};
-use super::group_wire::{GroupRequestContext, owned, owned_option, wire, wire_option};
+use super::error;
+use super::group_wire::{GroupRequestContext, owned, owned_option, wire_option};
+use super::wire::text;
 use crate::group::{Error, Handle, LeavingMember};
 
 /// From this version on a request carries several members (KIP-345).
@@ -49,19 +50,23 @@ fn response(
 ) -> LeaveGroupResponse {
     let outcomes = match outcomes {
         Err(error) => {
-            return LeaveGroupResponse::default().with_error_code(group_error_code(&error));
+            return LeaveGroupResponse::default().with_error_code(error::group(error));
         }
         Ok(outcomes) => outcomes,
     };
     if version < VERSION_BATCH {
-        let code = outcomes.iter().map(outcome_code).find(|code| *code != 0);
+        let code = outcomes
+            .iter()
+            .copied()
+            .map(error::group_outcome)
+            .find(|code| *code != 0);
         return LeaveGroupResponse::default().with_error_code(code.unwrap_or(0));
     }
     let member = |(leaving, outcome): (LeavingMember, Result<(), Error>)| {
         MemberResponse::default()
-            .with_member_id(wire(leaving.member_id))
+            .with_member_id(text(leaving.member_id))
             .with_group_instance_id(wire_option(leaving.instance_id))
-            .with_error_code(outcome_code(&outcome))
+            .with_error_code(error::group_outcome(outcome))
     };
     let members = leaving.into_iter().zip(outcomes).map(member).collect();
     LeaveGroupResponse::default().with_members(members)

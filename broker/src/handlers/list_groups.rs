@@ -5,8 +5,9 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::group_error::group_error_code;
-use super::group_wire::{GroupRequestContext, wire};
+use super::error;
+use super::group_wire::GroupRequestContext;
+use super::wire::text;
 use crate::group::{Error, Handle, Listing, Overview};
 
 /// The only type of group there is (KIP-848 adds others).
@@ -25,7 +26,7 @@ fn response(request: &ListGroupsRequest, answer: Result<Listing, Error>) -> List
     let listing = match answer {
         Ok(listing) => listing,
         Err(error) => {
-            return ListGroupsResponse::default().with_error_code(group_error_code(&error));
+            return ListGroupsResponse::default().with_error_code(error::group(error));
         }
     };
     let is_wanted = |group: &Overview| {
@@ -34,10 +35,10 @@ fn response(request: &ListGroupsRequest, answer: Result<Listing, Error>) -> List
     };
     let listed = |group: Overview| {
         ListedGroup::default()
-            .with_group_id(GroupId(wire(group.group_id)))
-            .with_protocol_type(wire(group.protocol_type))
-            .with_group_state(wire(group.phase.name()))
-            .with_group_type(wire(GROUP_TYPE))
+            .with_group_id(GroupId(text(group.group_id)))
+            .with_protocol_type(text(group.protocol_type))
+            .with_group_state(text(group.phase.name()))
+            .with_group_type(text(GROUP_TYPE))
     };
     let code = match listing.loading {
         true => ResponseError::CoordinatorLoadInProgress.code(),
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn filters_ignore_case() {
         let ids = |states: &[&'static str], types: &[&'static str]| -> Vec<String> {
-            let filter = |names: &[&'static str]| names.iter().map(|n| wire(*n)).collect();
+            let filter = |names: &[&'static str]| names.iter().map(|n| text(*n)).collect();
             let request = ListGroupsRequest::default()
                 .with_states_filter(filter(states))
                 .with_types_filter(filter(types));

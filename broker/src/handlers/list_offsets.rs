@@ -1,7 +1,5 @@
 //! ListOffsets: the offsets at the ends of a log, or at a time.
 
-use std::sync::Arc;
-
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::{
@@ -11,20 +9,21 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::context::RequestContext;
 use super::error;
+use super::partitions::Partitions;
 use crate::model::{TopicName, TopicPartition};
-use crate::replica::{Error, Isolation, Manager, OffsetQuery};
+use crate::replica::{Error, Isolation, OffsetQuery};
 
 /// Answers for every partition of the request.
 pub(crate) fn handle(
-    replicas: &Arc<Manager>,
+    known: &Partitions,
     ctx: &RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let isolation = Isolation::of_consumer(request.isolation_level);
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter();
-        let partitions = partitions
-            .map(|wanted| partition(replicas, ctx.api_version, isolation, &topic, wanted));
+        let partitions =
+            partitions.map(|wanted| partition(known, ctx.api_version, isolation, &topic, wanted));
         ListOffsetsTopicResponse::default()
             .with_partitions(partitions.collect())
             .with_name(topic.name)
@@ -33,7 +32,7 @@ pub(crate) fn handle(
 }
 
 fn partition(
-    replicas: &Arc<Manager>,
+    known: &Partitions,
     version: i16,
     isolation: Isolation,
     topic: &ListOffsetsTopic,
@@ -49,7 +48,7 @@ fn partition(
     let epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
     let found = TopicName::new(&topic.name)
         .map_err(|_| Error::UnknownPartition)
-        .and_then(|name| replicas.leader(&TopicPartition::new(name, wanted.partition_index)))
+        .and_then(|name| known.leader(&TopicPartition::new(name, wanted.partition_index)))
         .and_then(|partition| partition.offset_at(query, isolation, epoch));
     match found {
         Err(failed) => response.error_code = error::replica(&failed).code(),

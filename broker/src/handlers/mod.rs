@@ -22,7 +22,6 @@ mod describe_groups;
 mod error;
 mod fetch;
 mod find_coordinator;
-mod group_error;
 mod group_wire;
 mod groups;
 mod heartbeat;
@@ -37,6 +36,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod partitions;
 mod produce;
 mod sync_group;
 mod topic_admin;
@@ -62,6 +62,7 @@ pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
+use self::partitions::Partitions;
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
@@ -108,7 +109,7 @@ pub struct Handlers {
     broker_id: BrokerId,
     cluster_id: String,
     cluster: Arc<Cluster>,
-    replicas: Arc<Manager>,
+    partitions: Partitions,
     groups: group::Handle,
     topic_configs: TopicConfigs,
     admin: Arc<TopicAdmin>,
@@ -131,8 +132,11 @@ impl Handlers {
         Self {
             broker_id: parts.broker_id,
             cluster_id: parts.cluster_id,
+            partitions: Partitions {
+                replicas: parts.replicas,
+                cluster: parts.cluster.clone(),
+            },
             cluster: parts.cluster,
-            replicas: parts.replicas,
             groups: parts.groups,
             topic_configs: parts.topic_configs,
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
@@ -149,9 +153,7 @@ impl Handlers {
     }
 
     fn role(&self) -> Role {
-        // Elected, and told by itself who is alive.
-        let is_told = topic_admin::is_controller(&self.cluster, self.broker_id);
-        match is_told && self.interbroker.controller.is_active() {
+        match topic_admin::is_controller(&self.cluster, self.broker_id) {
             true => Role::Controller,
             false => Role::Other,
         }
@@ -171,13 +173,13 @@ impl Handlers {
             ApiKey::Fetch => self.fetch(&ctx, &frame),
             ApiKey::ListOffsets => now(
                 &frame,
-                &list_offsets::handle(&self.replicas, &ctx, frame.decode()?),
+                &list_offsets::handle(&self.partitions, &ctx, frame.decode()?),
             ),
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode()?;
                 now(
                     &frame,
-                    &offset_for_leader_epoch::handle(&self.replicas, request),
+                    &offset_for_leader_epoch::handle(&self.partitions, request),
                 )
             }
             ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
@@ -201,7 +203,7 @@ impl Handlers {
 
     fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode()?;
-        match produce::handle(&self.replicas, &self.cluster, ctx, request) {
+        match produce::handle(&self.partitions, ctx, request) {
             produce::Produced::Now(response) => now(frame, &response),
             produce::Produced::Later(response) => Ok(later(frame, response)),
             produce::Produced::Nothing => Ok(Reply::Nothing),
@@ -215,13 +217,7 @@ impl Handlers {
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode()?;
         let (version, correlation_id) = (frame.version, frame.correlation_id);
-        match fetch::handle(
-            &self.replicas,
-            &self.cluster,
-            self.fetch_bytes_max,
-            ctx,
-            request,
-        ) {
+        match fetch::handle(&self.partitions, self.fetch_bytes_max, ctx, request) {
             fetch::Fetched::Now(response) => Ok(Reply::Now(fetch_response::encode(
                 version,
                 correlation_id,

@@ -7,7 +7,7 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::group_error::{group_error_code, outcome_code};
+use super::error;
 use super::group_wire::{
     ByTopic, GroupRequestContext, PartitionExists, existing, owned, owned_option,
 };
@@ -80,12 +80,12 @@ async fn commit(
     {
         Ok(outcomes) => {
             for (partition, outcome) in outcomes {
-                codes.push_partition(&partition, outcome_code(&outcome));
+                codes.push_partition(&partition, error::group_outcome(outcome));
             }
         }
         Err(error) => {
             for partition in partitions {
-                codes.push_partition(&partition, group_error_code(&error));
+                codes.push_partition(&partition, error::group(error));
             }
         }
     }
@@ -108,7 +108,7 @@ fn response(codes: ByTopic<i16>) -> OffsetCommitResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::group_wire::wire;
+    use crate::handlers::wire::text;
     use bytes::BytesMut;
     use kafka_protocol::messages::TopicName as WireTopicName;
     use kafka_protocol::protocol::{Decodable, Encodable};
@@ -117,9 +117,9 @@ mod tests {
     fn every_version_can_be_encoded() {
         for version in 2..=9 {
             let mut codes = ByTopic::default();
-            codes.push(WireTopicName(wire("t")), 0, 0);
-            codes.push(WireTopicName(wire("u")), 0, 3);
-            codes.push(WireTopicName(wire("t")), 1, 12);
+            codes.push(WireTopicName(text("t")), 0, 0);
+            codes.push(WireTopicName(text("u")), 0, 3);
+            codes.push(WireTopicName(text("t")), 1, 12);
             let mut bytes = BytesMut::new();
             response(codes).encode(&mut bytes, version).unwrap();
             let read = OffsetCommitResponse::decode(&mut bytes.freeze(), version).unwrap();

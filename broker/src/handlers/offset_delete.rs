@@ -6,7 +6,7 @@ use kafka_protocol::messages::offset_delete_response::{
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
-use super::group_error::{group_error_code, outcome_code};
+use super::error;
 use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, existing, owned};
 use crate::group::Handle;
 
@@ -34,10 +34,10 @@ pub(crate) async fn handle(
         .delete_offsets(owned(&request.group_id), partitions)
         .await
     {
-        Err(error) => OffsetDeleteResponse::default().with_error_code(group_error_code(&error)),
+        Err(error) => OffsetDeleteResponse::default().with_error_code(error::group(error)),
         Ok(outcomes) => {
             for (partition, outcome) in outcomes {
-                codes.push_partition(&partition, outcome_code(&outcome));
+                codes.push_partition(&partition, error::group_outcome(outcome));
             }
             response(codes)
         }
@@ -61,7 +61,7 @@ fn response(codes: ByTopic<i16>) -> OffsetDeleteResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::group_wire::wire;
+    use crate::handlers::wire::text;
     use bytes::BytesMut;
     use kafka_protocol::messages::TopicName as WireTopicName;
     use kafka_protocol::protocol::{Decodable, Encodable};
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn the_only_version_can_be_encoded() {
         let mut codes = ByTopic::default();
-        codes.push(WireTopicName(wire("t")), 1, 86);
+        codes.push(WireTopicName(text("t")), 1, 86);
         let mut bytes = BytesMut::new();
         response(codes).encode(&mut bytes, 0).unwrap();
         let read = OffsetDeleteResponse::decode(&mut bytes.freeze(), 0).unwrap();

@@ -9,8 +9,9 @@ use kafka_protocol::messages::{
     GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName as WireTopicName,
 };
 
-use super::group_error::group_error_code;
-use super::group_wire::{ByTopic, GroupRequestContext, owned, wire};
+use super::error;
+use super::group_wire::{ByTopic, GroupRequestContext, owned};
+use super::wire::text;
 use crate::group::{CommittedOffset, Error, FetchRequest, Handle};
 use crate::model::{TopicName, TopicPartition};
 
@@ -120,7 +121,7 @@ impl Told {
     fn of(found: Result<Option<CommittedOffset>, Error>) -> Self {
         match found {
             Ok(None) => Self::nothing(0),
-            Err(error) => Self::nothing(group_error_code(&error)),
+            Err(error) => Self::nothing(error::group(error)),
             Ok(Some(committed)) => Self {
                 offset: committed.offset,
                 leader_epoch: committed.leader_epoch.unwrap_or(-1),
@@ -147,10 +148,10 @@ fn response_of_one(
             OffsetFetchResponse::default().with_topics(topics.collect())
         }
         Err(error) if version >= VERSION_GROUP_ERROR => {
-            OffsetFetchResponse::default().with_error_code(group_error_code(&error))
+            OffsetFetchResponse::default().with_error_code(error::group(error))
         }
         Err(error) => {
-            let code = group_error_code(&error);
+            let code = error::group(error);
             let topics = wanted
                 .unwrap_or_default()
                 .into_iter()
@@ -176,7 +177,7 @@ fn topic_of_one(
             .with_partition_index(index)
             .with_committed_offset(told.offset)
             .with_committed_leader_epoch(told.leader_epoch)
-            .with_metadata(Some(wire(told.metadata)))
+            .with_metadata(Some(text(told.metadata)))
             .with_error_code(told.error_code)
     };
     OffsetFetchResponseTopic::default()
@@ -188,7 +189,7 @@ fn response_group(group_id: GroupId, found: Result<Found, Error>) -> OffsetFetch
     let group = OffsetFetchResponseGroup::default().with_group_id(group_id);
     let found = match found {
         Ok(found) => found,
-        Err(error) => return group.with_error_code(group_error_code(&error)),
+        Err(error) => return group.with_error_code(error::group(error)),
     };
     let partition = |(index, found)| {
         let told = Told::of(found);
@@ -196,7 +197,7 @@ fn response_group(group_id: GroupId, found: Result<Found, Error>) -> OffsetFetch
             .with_partition_index(index)
             .with_committed_offset(told.offset)
             .with_committed_leader_epoch(told.leader_epoch)
-            .with_metadata(Some(wire(told.metadata)))
+            .with_metadata(Some(text(told.metadata)))
             .with_error_code(told.error_code)
     };
     let topics = found.into_topics().map(|(name, partitions)| {
@@ -226,10 +227,10 @@ mod tests {
             leader_epoch: Some(7),
             metadata: "m".into(),
         };
-        found.push(WireTopicName(wire("t")), 0, Ok(Some(committed)));
-        found.push(WireTopicName(wire("t")), 1, Ok(None));
+        found.push(WireTopicName(text("t")), 0, Ok(Some(committed)));
+        found.push(WireTopicName(text("t")), 1, Ok(None));
         found.push(
-            WireTopicName(wire("t")),
+            WireTopicName(text("t")),
             2,
             Err(Error::UnstableOffsetCommit),
         );
@@ -248,7 +249,7 @@ mod tests {
             assert_eq!(epoch, if version >= 5 { 7 } else { -1 });
         }
         for version in VERSION_BATCH..=9 {
-            let group = response_group(GroupId(wire("g")), Ok(found()));
+            let group = response_group(GroupId(text("g")), Ok(found()));
             let read = round_trip(
                 version,
                 &OffsetFetchResponse::default().with_groups(vec![group]),
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_group_is_where_the_version_looks_for_it() {
-        let wanted = || Some(vec![(WireTopicName(wire("t")), vec![4])]);
+        let wanted = || Some(vec![(WireTopicName(text("t")), vec![4])]);
         let refused = || Err(Error::NotCoordinator);
         let old = round_trip(1, &response_of_one(1, wanted(), refused()));
         assert_eq!(old.topics[0].partitions[0].error_code, 16);
@@ -271,7 +272,7 @@ mod tests {
             let read = round_trip(version, &response_of_one(version, wanted(), refused()));
             assert_eq!((read.error_code, read.topics.len()), (16, 0));
         }
-        let group = response_group(GroupId(wire("g")), refused());
+        let group = response_group(GroupId(text("g")), refused());
         let read = round_trip(8, &OffsetFetchResponse::default().with_groups(vec![group]));
         assert_eq!(read.groups[0].error_code, 16);
     }

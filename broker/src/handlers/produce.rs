@@ -1,6 +1,5 @@
 //! Produce: appended in order before the next request, answered when committed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,10 +12,11 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::context::RequestContext;
 use super::error;
+use super::partitions::Partitions;
 use super::wire::text;
-use crate::cluster::Cluster;
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
-use crate::replica::{Acks, AppendError, Appended, Manager, Pending, Waiter};
+use crate::record::Header;
+use crate::replica::{self, Acks, AppendError, Appended, Pending, Waiter};
 
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -38,8 +38,7 @@ pub(crate) enum Produced {
 
 /// Appends the records of every partition.
 pub(crate) fn handle(
-    replicas: &Arc<Manager>,
-    cluster: &Cluster,
+    known: &Partitions,
     ctx: &RequestContext,
     request: ProduceRequest,
 ) -> Produced {
@@ -47,8 +46,13 @@ pub(crate) fn handle(
     let acks = Acks::from_code(request.acks);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topic_data.len());
+    let appender = Appender {
+        known,
+        acks,
+        has_transactional_id: request.transactional_id.is_some(),
+    };
     for topic in request.topic_data {
-        topics.push(topic_outcome(replicas, cluster, version, acks, topic));
+        topics.push(appender.topic(version, topic));
     }
     let outcomes = || {
         topics
@@ -77,6 +81,8 @@ struct TopicOutcome {
 
 struct PartitionOutcome {
     index: i32,
+    /// Unless the topic is unknown.
+    partition: Option<TopicPartition>,
     result: Result<Appended, AppendError>,
     /// Set while the in-sync replicas do not have it all.
     pending: Option<Pending>,
@@ -88,57 +94,77 @@ impl PartitionOutcome {
     }
 }
 
-fn topic_outcome(
-    replicas: &Arc<Manager>,
-    cluster: &Cluster,
-    version: i16,
+/// What the partitions of one request are appended with.
+struct Appender<'a> {
+    known: &'a Partitions,
     acks: Option<Acks>,
-    topic: TopicProduceData,
-) -> TopicOutcome {
-    let mut wire = TopicProduceResponse::default();
-    let name = if version >= TOPIC_IDS_FROM {
-        wire.topic_id = topic.topic_id;
-        let known = cluster.snapshot().topic_name(topic.topic_id).cloned();
-        known.ok_or(AppendError::UnknownTopicId)
-    } else {
-        let name = TopicName::new(&topic.name).map_err(|_| AppendError::InvalidTopic);
-        wire.name = topic.name;
-        name
-    };
-    let partitions = topic.partition_data.into_iter().map(|data| {
-        let index = data.index;
-        let appended = name
-            .clone()
-            .and_then(|name| append(replicas, acks, name, data));
-        let (result, pending) = match appended {
-            Ok((appended, pending)) => (Ok(appended), pending),
-            Err(error) => (Err(error), None),
-        };
-        PartitionOutcome {
-            index,
-            result,
-            pending,
-        }
-    });
-    TopicOutcome {
-        partitions: partitions.collect(),
-        wire,
-    }
+    has_transactional_id: bool,
 }
 
-fn append(
-    replicas: &Arc<Manager>,
-    acks: Option<Acks>,
-    topic: TopicName,
-    data: PartitionProduceData,
-) -> Result<(Appended, Option<Pending>), AppendError> {
-    let acks = acks.ok_or(AppendError::InvalidAcks)?;
-    if is_internal_topic(topic.as_str()) {
-        return Err(AppendError::InternalTopic);
+impl Appender<'_> {
+    fn topic(&self, version: i16, topic: TopicProduceData) -> TopicOutcome {
+        let mut wire = TopicProduceResponse::default();
+        let name = if version >= TOPIC_IDS_FROM {
+            wire.topic_id = topic.topic_id;
+            let found = self.known.snapshot().topic_name(topic.topic_id).cloned();
+            found.ok_or(AppendError::UnknownTopicId)
+        } else {
+            // No topic has a name that none may have.
+            let name = TopicName::new(&topic.name).map_err(|_| AppendError::UnknownPartition);
+            wire.name = topic.name;
+            name
+        };
+        let partitions = topic.partition_data.into_iter().map(|data| {
+            let index = data.index;
+            let partition = name.clone().map(|name| TopicPartition::new(name, index));
+            let appended = match &partition {
+                Ok(partition) => self.append(partition, data),
+                Err(error) => Err(error.clone()),
+            };
+            let (result, pending) = match appended {
+                Ok((appended, pending)) => (Ok(appended), pending),
+                Err(error) => (Err(error), None),
+            };
+            PartitionOutcome {
+                index,
+                partition: partition.ok(),
+                result,
+                pending,
+            }
+        });
+        TopicOutcome {
+            partitions: partitions.collect(),
+            wire,
+        }
     }
-    let records = data.records.unwrap_or_default();
-    let partition = replicas.leader(&TopicPartition::new(topic, data.index))?;
-    partition.append(records, acks)
+
+    fn append(
+        &self,
+        partition: &TopicPartition,
+        data: PartitionProduceData,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let acks = self.acks.ok_or(AppendError::InvalidAcks)?;
+        let is_internal = is_internal_topic(partition.topic.as_str());
+        let leader = self.known.leader(partition);
+        if is_internal && !matches!(leader, Err(replica::Error::UnknownPartition)) {
+            return Err(AppendError::InternalTopic);
+        }
+        let records = data.records.unwrap_or_default();
+        self.check_transaction(&records)?;
+        leader?.append(records, acks)
+    }
+
+    /// A batch of a transaction that nobody can end would hold back every
+    /// reader of committed records for ever.
+    fn check_transaction(&self, records: &[u8]) -> Result<(), AppendError> {
+        let is_transactional =
+            Header::decode(records).is_ok_and(|header| header.is_transactional());
+        match (is_transactional, self.has_transactional_id) {
+            (false, _) => Ok(()),
+            (true, false) => Err(AppendError::WithoutTransactionalId),
+            (true, true) => Err(AppendError::NotInTransaction),
+        }
+    }
 }
 
 /// Waits until every partition is committed or cannot be, or for `timeout`.
@@ -204,7 +230,7 @@ fn partition_response(version: i16, outcome: &PartitionOutcome) -> PartitionProd
             .with_base_offset(appended.first_offset)
             .with_log_append_time_ms(appended.log_append_time_ms)
             .with_log_start_offset(appended.log_start_offset),
-        Err(failed) => refused(version, response, failed),
+        Err(failed) => refused(version, response, failed, outcome.partition.as_ref()),
     }
 }
 
@@ -212,27 +238,96 @@ fn refused(
     version: i16,
     response: PartitionProduceResponse,
     failed: &AppendError,
+    partition: Option<&TopicPartition>,
 ) -> PartitionProduceResponse {
     let code = match error::append(failed) {
-        // Older clients do not know these two.
-        ResponseError::InvalidRecord if version < MESSAGES_FROM => ResponseError::CorruptMessage,
+        // Older clients do not know it.
         ResponseError::KafkaStorageError if version < 4 => ResponseError::NotLeaderOrFollower,
         code => code,
     };
-    let mut response = response
+    let response = response
         .with_error_code(code.code())
         .with_base_offset(-1)
         .with_log_append_time_ms(-1)
         .with_log_start_offset(-1);
-    if version >= MESSAGES_FROM {
-        response.error_message = Some(text(failed.to_string()));
-        if let Some((index, message)) = failed.record_error() {
-            response.record_errors = vec![
-                BatchIndexAndErrorMessage::default()
-                    .with_batch_index(index)
-                    .with_batch_index_error_message(Some(text(message))),
-            ];
-        }
+    let errors = partition.map(|partition| failed.record_errors(partition));
+    let errors = errors.unwrap_or_default();
+    if version < MESSAGES_FROM || errors.is_empty() {
+        return response;
     }
+    let message = match code {
+        ResponseError::InvalidTimestamp => failed.to_string(),
+        _ => summary(&errors),
+    };
+    let errors = errors.into_iter().map(|(index, message)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(text(message)))
+    });
     response
+        .with_error_message(Some(text(message)))
+        .with_record_errors(errors.collect())
+}
+
+/// The text that producers print: how many records were refused, and the first.
+fn summary(errors: &[(i32, String)]) -> String {
+    let shown = errors.iter().take(3);
+    let shown: Vec<_> = shown
+        .map(|(index, message)| format!("RecordError(batchIndex={index}, message='{message}')"))
+        .collect();
+    format!(
+        "One or more records have been rejected due to {} record errors in total, and only \
+         showing the first three errors at most: [{}]",
+        errors.len(),
+        shown.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log;
+
+    fn answer(version: i16, failed: &AppendError) -> PartitionProduceResponse {
+        let topic = TopicName::new("t").unwrap();
+        let partition = TopicPartition::new(topic, 3);
+        let response = PartitionProduceResponse::default();
+        refused(version, response, failed, Some(&partition))
+    }
+
+    #[test]
+    fn records_at_fault_are_named_in_kafkas_words() {
+        let indexes = vec![0, 2];
+        let failed = AppendError::from(log::AppendError::WithoutKey { indexes });
+        let answered = answer(9, &failed);
+        assert_eq!(answered.error_code, ResponseError::InvalidRecord.code());
+        let text = "Compacted topic cannot accept message without key in topic partition t-3";
+        assert_eq!(
+            answered.error_message.unwrap().as_str(),
+            format!(
+                "One or more records have been rejected due to 2 record errors in total, and only \
+                 showing the first three errors at most: [RecordError(batchIndex=0, \
+                 message='{text}'), RecordError(batchIndex=2, message='{text}')]"
+            )
+        );
+        assert_eq!(answered.record_errors.len(), 2);
+        // Version 7 has no place for texts, and the code is no other.
+        let answered = answer(7, &failed);
+        assert_eq!(answered.error_code, ResponseError::InvalidRecord.code());
+        assert_eq!(answered.error_message, None);
+    }
+
+    #[test]
+    fn other_errors_leave_the_text_to_the_client() {
+        let failed = AppendError::from(log::AppendError::TooLarge {
+            size: 2,
+            size_max: 1,
+        });
+        let answered = answer(9, &failed);
+        assert_eq!(answered.error_code, ResponseError::MessageTooLarge.code());
+        assert_eq!(
+            (answered.error_message, answered.record_errors),
+            (None, Vec::new())
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
-use super::group_error::group_error_code;
+use super::error;
 use super::group_wire::{GroupRequestContext, owned, owned_bytes, owned_option, wire_option};
 use crate::group::{Error, Handle, SyncRequest, Synced};
 
@@ -40,7 +40,7 @@ fn response(answer: Result<Synced, Error>) -> SyncGroupResponse {
             .with_protocol_type(wire_option(synced.protocol_type))
             .with_protocol_name(wire_option(synced.protocol_name))
             .with_assignment(synced.assignment),
-        Err(error) => SyncGroupResponse::default().with_error_code(group_error_code(&error)),
+        Err(error) => SyncGroupResponse::default().with_error_code(error::group(error)),
     }
 }
 

@@ -45,8 +45,6 @@ pub(crate) enum CreateError {
 pub(crate) enum ExtendError {
     #[error(transparent)]
     SeveralReplicas(SeveralReplicas),
-    #[error("Increasing the number of partitions by {increase} but {given} assignments provided.")]
-    AssignmentCount { increase: usize, given: usize },
     #[error(transparent)]
     Registry(#[from] AddPartitionsError),
 }
@@ -99,12 +97,6 @@ impl TopicAdmin {
         let factors = planned.partitions.values().map(|p| p.replicas.len());
         if let Some(factor) = factors.max().filter(|factor| *factor > 1) {
             return Err(ExtendError::SeveralReplicas(SeveralReplicas { factor }));
-        }
-        let given = new.map_or(0, <[_]>::len);
-        let current = planned.partitions.len().saturating_sub(given);
-        let increase = usize::try_from(total).unwrap_or(0).saturating_sub(current);
-        if new.is_some() && given != increase {
-            return Err(ExtendError::AssignmentCount { increase, given });
         }
         if mode == Mode::Apply {
             add(mode).await?;

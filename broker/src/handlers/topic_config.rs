@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use common::config::Values;
 use indexmap::IndexMap;
 
+use crate::config;
 use crate::log::{ConfigError, LogConfig};
 
 /// Where a value comes from, by Kafka's codes (`ConfigSource`).
@@ -56,7 +57,7 @@ const fn key(
     }
 }
 
-/// Every topic key of Kafka 3.9 that this broker keeps.
+/// Every topic key of Kafka 3.9: clients count on the whole list.
 const KEYS: &[TopicKey] = &[
     key(
         "cleanup.policy",
@@ -65,12 +66,35 @@ const KEYS: &[TopicKey] = &[
         &[("log.cleanup.policy", 1)],
     ),
     key(
+        "compression.gzip.level",
+        ValueType::Int,
+        "-1",
+        &[("compression.gzip.level", 1)],
+    ),
+    key(
+        "compression.lz4.level",
+        ValueType::Int,
+        "9",
+        &[("compression.lz4.level", 1)],
+    ),
+    key(
         "compression.type",
         ValueType::String,
         "producer",
         &[("compression.type", 1)],
     ),
-    key("delete.retention.ms", ValueType::Long, "86400000", &[]),
+    key(
+        "compression.zstd.level",
+        ValueType::Int,
+        "3",
+        &[("compression.zstd.level", 1)],
+    ),
+    key(
+        "delete.retention.ms",
+        ValueType::Long,
+        "86400000",
+        &[("log.cleaner.delete.retention.ms", 1)],
+    ),
     key(
         "file.delete.delay.ms",
         ValueType::Long,
@@ -110,12 +134,41 @@ const KEYS: &[TopicKey] = &[
         "",
         &[],
     ),
-    key("max.compaction.lag.ms", ValueType::Long, LONG_MAX, &[]),
+    key(
+        "local.retention.bytes",
+        ValueType::Long,
+        "-2",
+        &[("log.local.retention.bytes", 1)],
+    ),
+    key(
+        "local.retention.ms",
+        ValueType::Long,
+        "-2",
+        &[("log.local.retention.ms", 1)],
+    ),
+    key(
+        "max.compaction.lag.ms",
+        ValueType::Long,
+        LONG_MAX,
+        &[("log.cleaner.max.compaction.lag.ms", 1)],
+    ),
     key(
         "max.message.bytes",
         ValueType::Int,
         "1048588",
         &[("message.max.bytes", 1)],
+    ),
+    key(
+        "message.downconversion.enable",
+        ValueType::Boolean,
+        "true",
+        &[("log.message.downconversion.enable", 1)],
+    ),
+    key(
+        "message.format.version",
+        ValueType::String,
+        "3.0-IV1",
+        &[("log.message.format.version", 1)],
     ),
     key(
         "message.timestamp.after.max.ms",
@@ -130,13 +183,29 @@ const KEYS: &[TopicKey] = &[
         &[("log.message.timestamp.before.max.ms", 1)],
     ),
     key(
+        "message.timestamp.difference.max.ms",
+        ValueType::Long,
+        LONG_MAX,
+        &[("log.message.timestamp.difference.max.ms", 1)],
+    ),
+    key(
         "message.timestamp.type",
         ValueType::String,
         "CreateTime",
         &[("log.message.timestamp.type", 1)],
     ),
-    key("min.cleanable.dirty.ratio", ValueType::Double, "0.5", &[]),
-    key("min.compaction.lag.ms", ValueType::Long, "0", &[]),
+    key(
+        "min.cleanable.dirty.ratio",
+        ValueType::Double,
+        "0.5",
+        &[("log.cleaner.min.cleanable.ratio", 1)],
+    ),
+    key(
+        "min.compaction.lag.ms",
+        ValueType::Long,
+        "0",
+        &[("log.cleaner.min.compaction.lag.ms", 1)],
+    ),
     key(
         "min.insync.replicas",
         ValueType::Int,
@@ -149,6 +218,14 @@ const KEYS: &[TopicKey] = &[
         "false",
         &[("log.preallocate", 1)],
     ),
+    key("remote.log.copy.disable", ValueType::Boolean, "false", &[]),
+    key(
+        "remote.log.delete.on.disable",
+        ValueType::Boolean,
+        "false",
+        &[],
+    ),
+    key("remote.storage.enable", ValueType::Boolean, "false", &[]),
     key(
         "retention.bytes",
         ValueType::Long,
@@ -177,7 +254,15 @@ const KEYS: &[TopicKey] = &[
         "10485760",
         &[("log.index.size.max.bytes", 1)],
     ),
-    key("segment.jitter.ms", ValueType::Long, "0", &[]),
+    key(
+        "segment.jitter.ms",
+        ValueType::Long,
+        "0",
+        &[
+            ("log.roll.jitter.ms", 1),
+            ("log.roll.jitter.hours", HOUR_MS),
+        ],
+    ),
     key(
         "segment.ms",
         ValueType::Long,
@@ -192,14 +277,17 @@ const KEYS: &[TopicKey] = &[
     ),
 ];
 
+/// A place that has a value: its name, the value as written there, its kind.
+pub(crate) type Synonym = (&'static str, String, Source);
+
 /// A key with its value for one topic.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: TopicKey,
     pub(crate) value: String,
     pub(crate) source: Source,
-    /// Every place that has a value, from the one in effect to the default.
-    pub(crate) synonyms: Vec<(&'static str, String, Source)>,
+    /// The places that have a value, from the one in effect to the default.
+    pub(crate) synonyms: Vec<Synonym>,
 }
 
 /// The broker's part in the configuration of its topics.
@@ -214,7 +302,7 @@ impl TopicConfigs {
     pub fn new(broker: Values) -> Result<Self, ConfigError> {
         let mut set = BTreeMap::new();
         for key in KEYS {
-            if let Some((_, value)) = from_broker(&broker, key) {
+            if let Some(value) = from_broker(&broker, key) {
                 set.insert(key.name.to_owned(), value);
             }
         }
@@ -242,16 +330,17 @@ impl TopicConfigs {
     }
 
     fn entry(&self, key: TopicKey, overrides: &IndexMap<String, String>) -> Entry {
+        let of_topic = overrides.get(key.name);
         let mut synonyms = Vec::new();
-        if let Some(value) = overrides.get(key.name) {
+        if let Some(value) = of_topic {
             synonyms.push((key.name, value.clone(), Source::DynamicTopic));
         }
-        if let Some((name, value)) = from_broker(&self.broker, &key) {
-            synonyms.push((name, value, Source::StaticBroker));
-        }
-        let default_name = key.synonyms.last().map_or(key.name, |(name, _)| name);
-        synonyms.push((default_name, key.default.to_owned(), Source::Default));
-        let (_, value, source) = synonyms[0].clone();
+        synonyms.extend(broker_synonyms(&self.broker, &key));
+        let value = of_topic.cloned().unwrap_or_else(|| {
+            let of_broker = from_broker(&self.broker, &key);
+            of_broker.unwrap_or_else(|| key.default.to_owned())
+        });
+        let source = synonyms.first().map_or(Source::Default, |first| first.2);
         Entry {
             key,
             value,
@@ -262,15 +351,38 @@ impl TopicConfigs {
 }
 
 /// The first broker key for `key` that its operator wrote, in the topic's unit.
-fn from_broker(broker: &Values, key: &TopicKey) -> Option<(&'static str, String)> {
+fn from_broker(broker: &Values, key: &TopicKey) -> Option<String> {
     let written = key.synonyms.iter().find(|(name, _)| broker.is_set(name));
     let (name, factor) = *written?;
     let value = broker.opt_str(name)?;
-    match (factor, value.parse::<i64>()) {
-        (1, _) | (_, Err(_)) => Some((name, value.to_owned())),
-        (_, Ok(forever)) if forever < 0 => Some((name, "-1".to_owned())),
-        (factor, Ok(amount)) => Some((name, amount.saturating_mul(factor).to_string())),
-    }
+    Some(match (factor, value.parse::<i64>()) {
+        (1, _) | (_, Err(_)) => value.to_owned(),
+        (_, Ok(forever)) if forever < 0 => "-1".to_owned(),
+        (factor, Ok(amount)) => amount.saturating_mul(factor).to_string(),
+    })
+}
+
+/// The broker keys behind `key`: those written, then the defaults. As in Kafka
+/// the list begins at the key's first name, and is empty if that has no value.
+fn broker_synonyms(broker: &Values, key: &TopicKey) -> Vec<Synonym> {
+    let names = || key.synonyms.iter().map(|(name, _)| *name);
+    let written = names().filter(|name| broker.is_set(name)).map(|name| {
+        let value = broker.opt_str(name).unwrap_or_default();
+        (name, value.to_owned(), Source::StaticBroker)
+    });
+    let defaults = names().filter_map(|name| {
+        let default = match config::TABLE.get(name) {
+            Some(known) => known.default?,
+            None if key.synonyms.len() == 1 => key.default,
+            None => return None,
+        };
+        Some((name, default.to_owned(), Source::Default))
+    });
+    let first = names().next();
+    written
+        .chain(defaults)
+        .skip_while(|(name, ..)| Some(*name) != first)
+        .collect()
 }
 
 #[cfg(test)]
@@ -312,23 +424,64 @@ mod tests {
         assert_eq!(parsed, LogConfig::default());
     }
 
+    /// The value, the source and the synonyms of one key.
+    fn described(
+        text: &str,
+        overrides: &[(&str, &str)],
+        key: &str,
+    ) -> (String, Source, Vec<String>) {
+        let pairs = overrides.iter();
+        let overrides = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let entries = configs(text).describe(&overrides.collect());
+        let entry = entries.into_iter().find(|entry| entry.key.name == key);
+        let entry = entry.unwrap();
+        let synonyms = entry.synonyms.iter();
+        let synonyms = synonyms.map(|(name, value, source)| format!("{source:?} {name}={value}"));
+        (entry.value, entry.source, synonyms.collect())
+    }
+
     #[test]
-    fn sources_and_synonyms() {
-        let configs = configs("log.retention.hours=2");
-        let overrides = IndexMap::from([("retention.ms".to_owned(), "9".to_owned())]);
-        let entries = configs.describe(&overrides);
-        let entry = entries
-            .iter()
-            .find(|entry| entry.key.name == "retention.ms")
-            .unwrap();
+    fn sources_and_synonyms_are_what_a_kafka_broker_tells() {
+        let nothing: Vec<String> = Vec::new();
+        let (retention, hours) = ("retention.ms", "log.retention.hours=2");
         assert_eq!(
-            (entry.value.as_str(), entry.source),
-            ("9", Source::DynamicTopic)
+            described("log.segment.bytes=100000", &[], "segment.bytes"),
+            (
+                "100000".to_owned(),
+                Source::StaticBroker,
+                vec![
+                    "StaticBroker log.segment.bytes=100000".to_owned(),
+                    "Default log.segment.bytes=1073741824".to_owned(),
+                ]
+            )
         );
-        let names: Vec<_> = entry.synonyms.iter().map(|(name, ..)| *name).collect();
+        // Kafka shows none unless the first of the names has a value.
         assert_eq!(
-            names,
-            ["retention.ms", "log.retention.hours", "log.retention.hours"]
+            described(hours, &[], retention),
+            ("7200000".to_owned(), Source::Default, nothing)
+        );
+        assert_eq!(
+            described(hours, &[(retention, "9")], retention),
+            (
+                "9".to_owned(),
+                Source::DynamicTopic,
+                vec!["DynamicTopic retention.ms=9".to_owned()]
+            )
+        );
+        assert_eq!(
+            described("log.retention.ms=5", &[], retention),
+            (
+                "5".to_owned(),
+                Source::StaticBroker,
+                vec![
+                    "StaticBroker log.retention.ms=5".to_owned(),
+                    "Default log.retention.hours=168".to_owned(),
+                ]
+            )
+        );
+        assert_eq!(
+            described("", &[], "delete.retention.ms").2,
+            ["Default log.cleaner.delete.retention.ms=86400000"]
         );
     }
 }

@@ -52,6 +52,8 @@ pub enum AppendError {
     UnsupportedMagic(i8),
     #[error("invalid record: {0}")]
     InvalidRecord(&'static str),
+    #[error("Compacted topic cannot accept message without key")]
+    WithoutKey { indexes: Vec<i32> },
     #[error("unknown compression type {0}")]
     UnsupportedCompression(u8),
     #[error(
@@ -63,7 +65,12 @@ pub enum AppendError {
     )]
     LargerThanSegment { size: usize, size_max: i32 },
     #[error("One or more records have been rejected due to invalid timestamp")]
-    InvalidTimestamp { index: i32, timestamp: i64 },
+    InvalidTimestamp {
+        index: i32,
+        timestamp: i64,
+        earliest: i64,
+        latest: i64,
+    },
     #[error(
         "Out of order sequence number for producer {producer_id}: {sequence} (incoming seq. number), {last_sequence} (current end sequence number)"
     )]
@@ -96,7 +103,8 @@ pub enum AppendError {
 impl From<record::Error> for AppendError {
     fn from(error: record::Error) -> Self {
         match error {
-            record::Error::UnsupportedMagic(magic) => Self::UnsupportedMagic(magic),
+            record::Error::UnsupportedMagic(magic @ (0 | 1)) => Self::UnsupportedMagic(magic),
+            record::Error::Truncated { .. } => Self::InvalidRecord("there is no whole batch"),
             record::Error::UnknownCompression(id) => Self::UnsupportedCompression(id),
             record::Error::Malformed(what) => Self::InvalidRecord(what),
             other => Self::Corrupt(other),
@@ -302,7 +310,7 @@ impl Log {
         batch.check_crc()?;
         if origin == AppendOrigin::Client {
             batch.check_count()?;
-            check_client_header(header)?;
+            check_client_header(header, now_ms)?;
         }
         if self.must_see_records(header) {
             self.check_records(&batch, origin, now_ms)?;
@@ -338,25 +346,29 @@ impl Log {
         now_ms: i64,
     ) -> Result<(), AppendError> {
         let config = &self.config;
+        let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
+        let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
+        let mut indexes = Vec::new();
         for (index, record) in (0..).zip(self.records(batch)?) {
             let record = record?;
             if config.compact && origin == AppendOrigin::Client && record.key.is_none() {
-                return Err(AppendError::InvalidRecord(
-                    "Compacted topic cannot accept message without key",
-                ));
+                indexes.push(index);
             }
-            let age = now_ms.saturating_sub(record.timestamp);
-            let out_of_range = age > config.message_timestamp_before_max_ms
-                || age.saturating_neg() > config.message_timestamp_after_max_ms;
+            let out_of_range = record.timestamp < earliest || record.timestamp > latest;
             let by_producer = config.message_timestamp_type == TimestampType::CreateTime;
             if by_producer && record.timestamp != NO_TIMESTAMP && out_of_range {
                 return Err(AppendError::InvalidTimestamp {
                     index,
                     timestamp: record.timestamp,
+                    earliest,
+                    latest,
                 });
             }
         }
-        Ok(())
+        match indexes.is_empty() {
+            true => Ok(()),
+            false => Err(AppendError::WithoutKey { indexes }),
+        }
     }
 
     fn with_target_compression(&self, batch: Batch) -> Result<Batch, AppendError> {
@@ -402,7 +414,7 @@ fn recompressing_builder(header: &Header, target: Compression) -> BatchBuilder {
     }
 }
 
-fn check_client_header(header: &Header) -> Result<(), AppendError> {
+fn check_client_header(header: &Header, now_ms: i64) -> Result<(), AppendError> {
     debug_assert!(header.size() >= HEADER_SIZE);
     if header.is_control() {
         return Err(AppendError::InvalidRecord(
@@ -419,6 +431,8 @@ fn check_client_header(header: &Header) -> Result<(), AppendError> {
         return Err(AppendError::InvalidTimestamp {
             index: 0,
             timestamp: header.max_timestamp,
+            earliest: now_ms,
+            latest: now_ms,
         });
     }
     Ok(())

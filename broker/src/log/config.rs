@@ -38,6 +38,22 @@ pub enum Error {
         allowed: &'static str,
     },
     #[error(
+        "Invalid value {value} for configuration {name}: Value must be between 1 and 9 or equal to -1"
+    )]
+    NotALevel { name: &'static str, value: String },
+    #[error(
+        "Invalid value {value} for configuration {name}: Version {value} is not a valid version"
+    )]
+    NotAVersion { name: &'static str, value: String },
+    #[error(
+        "Invalid value [{value}] for configuration {name}: {name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+    )]
+    NotReplicas { name: &'static str, value: String },
+    #[error(
+        "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+    )]
+    RemoteStorage,
+    #[error(
         "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
     )]
     CompactionLags { min: i64, max: i64 },
@@ -108,21 +124,6 @@ impl Default for LogConfig {
         }
     }
 }
-
-/// Topic keys that are legal but do not concern the log.
-const IGNORED: [&str; 11] = [
-    "follower.replication.throttled.replicas",
-    "leader.replication.throttled.replicas",
-    "message.format.version",
-    "remote.storage.enable",
-    "remote.log.copy.disable",
-    "remote.log.delete.on.disable",
-    "local.retention.ms",
-    "local.retention.bytes",
-    "compression.gzip.level",
-    "compression.lz4.level",
-    "compression.zstd.level",
-];
 
 impl LogConfig {
     /// The broker's `defaults` with a topic's own keys on top.
@@ -215,10 +216,80 @@ impl LogConfig {
             }
             // Taken before the loop, so that the keys that replace it win.
             "message.timestamp.difference.max.ms" => {}
-            name if IGNORED.contains(&name) => {}
-            name => return Err(Error::UnknownName(name.to_owned())),
+            name => return check_without_effect(name, value),
         }
         Ok(())
+    }
+}
+
+/// Topic keys that do not concern the log must be legal all the same.
+fn check_without_effect(name: &str, value: &str) -> Result<(), Error> {
+    match name {
+        "compression.gzip.level" => match int("compression.gzip.level", value, i32::MIN)? {
+            -1 | 1..=9 => Ok(()),
+            _ => Err(Error::NotALevel {
+                name: "compression.gzip.level",
+                value: value.to_owned(),
+            }),
+        },
+        "compression.lz4.level" => level("compression.lz4.level", value, 1, 17),
+        "compression.zstd.level" => level("compression.zstd.level", value, -131_072, 22),
+        "local.retention.ms" => long("local.retention.ms", value, -2).map(drop),
+        "local.retention.bytes" => long("local.retention.bytes", value, -2).map(drop),
+        "remote.storage.enable" => match boolean("remote.storage.enable", value)? {
+            true => Err(Error::RemoteStorage),
+            false => Ok(()),
+        },
+        "remote.log.copy.disable" => boolean("remote.log.copy.disable", value).map(drop),
+        "remote.log.delete.on.disable" => boolean("remote.log.delete.on.disable", value).map(drop),
+        "message.format.version" => version("message.format.version", value),
+        "leader.replication.throttled.replicas" => {
+            throttled("leader.replication.throttled.replicas", value)
+        }
+        "follower.replication.throttled.replicas" => {
+            throttled("follower.replication.throttled.replicas", value)
+        }
+        name => Err(Error::UnknownName(name.to_owned())),
+    }
+}
+
+fn level(name: &'static str, value: &str, least: i32, most: i32) -> Result<(), Error> {
+    match int(name, value, least)? > most {
+        true => Err(Error::TooLarge {
+            name,
+            value: value.to_owned(),
+            most: i64::from(most),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// `0.10.2`, `2.8` or `3.0-IV1`: numbers, and perhaps an internal version.
+fn version(name: &'static str, value: &str) -> Result<(), Error> {
+    let (numbers, internal) = value.split_once("-IV").unwrap_or((value, "0"));
+    let is_number = |part: &str| part.parse::<u16>().is_ok();
+    match numbers.contains('.') && numbers.split('.').all(is_number) && is_number(internal) {
+        true => Ok(()),
+        false => Err(Error::NotAVersion {
+            name,
+            value: value.to_owned(),
+        }),
+    }
+}
+
+/// Nothing, `*`, or pairs of a partition and a broker.
+fn throttled(name: &'static str, value: &str) -> Result<(), Error> {
+    let is_number = |part: &str| part.parse::<u32>().is_ok();
+    let is_pair = |pair: &str| {
+        let halves = pair.trim().split_once(':');
+        halves.is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+    };
+    match matches!(value.trim(), "" | "*") || value.split(',').all(is_pair) {
+        true => Ok(()),
+        false => Err(Error::NotReplicas {
+            name,
+            value: value.to_owned(),
+        }),
     }
 }
 
@@ -266,12 +337,12 @@ fn ratio(text: &str) -> Result<f64, Error> {
     match text.trim().parse::<f64>() {
         Ok(ratio) if ratio < 0.0 => Err(Error::TooSmall {
             name,
-            value,
+            value: format!("{ratio:?}"),
             least: 0,
         }),
         Ok(ratio) if ratio > 1.0 => Err(Error::TooLarge {
             name,
-            value,
+            value: format!("{ratio:?}"),
             most: 1,
         }),
         Ok(ratio) if !ratio.is_nan() => Ok(ratio),
@@ -357,6 +428,21 @@ mod tests {
     }
 
     #[test]
+    fn keys_without_effect_are_legal() {
+        for (name, value) in [
+            ("compression.gzip.level", "-1"),
+            ("compression.zstd.level", "-5"),
+            ("local.retention.bytes", "-2"),
+            ("message.format.version", "0.10.0"),
+            ("message.format.version", "3.0-IV1"),
+            ("leader.replication.throttled.replicas", "0:1, 1:2"),
+            ("follower.replication.throttled.replicas", "*"),
+        ] {
+            assert_eq!(parse(&[(name, value)]), Ok(LogConfig::default()), "{name}");
+        }
+    }
+
+    #[test]
     fn errors_are_kafkas_words() {
         for (name, value, expected) in [
             ("nope", "1", "Unknown topic config name: nope"),
@@ -379,6 +465,41 @@ mod tests {
                 "preallocate",
                 "yes",
                 "Invalid value yes for configuration preallocate: Expected value to be either true or false",
+            ),
+            (
+                "compression.gzip.level",
+                "99",
+                "Invalid value 99 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1",
+            ),
+            (
+                "compression.zstd.level",
+                "x",
+                "Invalid value x for configuration compression.zstd.level: Not a number of type INT",
+            ),
+            (
+                "compression.lz4.level",
+                "0",
+                "Invalid value 0 for configuration compression.lz4.level: Value must be at least 1",
+            ),
+            (
+                "local.retention.ms",
+                "-3",
+                "Invalid value -3 for configuration local.retention.ms: Value must be at least -2",
+            ),
+            (
+                "remote.storage.enable",
+                "true",
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+            ),
+            (
+                "message.format.version",
+                "zzz",
+                "Invalid value zzz for configuration message.format.version: Version zzz is not a valid version",
+            ),
+            (
+                "min.cleanable.dirty.ratio",
+                "2",
+                "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1",
             ),
         ] {
             assert_eq!(parse(&[(name, value)]).unwrap_err().to_string(), expected);

@@ -35,6 +35,15 @@ impl Scan {
         }
     }
 
+    /// The same walk from where the last read began; what it read is kept.
+    pub(super) fn restarted(self) -> Self {
+        Self {
+            position: self.window_at,
+            damage: None,
+            ..self
+        }
+    }
+
     /// The next batch's position and header.
     pub(super) fn next_header(&mut self) -> io::Result<Option<(u64, Header)>> {
         if self.position >= self.end || self.damage.is_some() {

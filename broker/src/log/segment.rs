@@ -239,7 +239,7 @@ impl Segment {
 
     /// The batch that contains `offset`, or the first one after it.
     pub(super) fn find(&self, offset: Offset) -> io::Result<Option<(u64, Header)>> {
-        let mut scan = self.scan(self.checked_start(offset)?)?;
+        let mut scan = self.scan_near(offset)?;
         while let Some((position, header)) = scan.next_header()? {
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
@@ -248,20 +248,23 @@ impl Segment {
         Ok(None)
     }
 
-    /// A position at or before the batch with `offset`. An index entry counts
-    /// only if a batch begins there that is not beyond the entry.
-    fn checked_start(&self, offset: Offset) -> io::Result<u64> {
+    /// Reads batch headers from at or before the batch with `offset`. An index
+    /// entry counts only if a batch begins there that is not beyond the entry.
+    fn scan_near(&self, offset: Offset) -> io::Result<Scan> {
         let Some(entry) = self.offsets.lookup(offset)? else {
-            return Ok(0);
+            return self.scan(0);
         };
         if entry.position >= self.size {
-            return Ok(0);
+            return self.scan(0);
         }
-        let found = self.scan(entry.position)?.next_header()?;
-        let fits = found.is_some_and(|(_, header)| {
+        let mut scan = self.scan(entry.position)?;
+        let fits = scan.next_header()?.is_some_and(|(_, header)| {
             header.base_offset >= self.base_offset && header.base_offset <= entry.offset
         });
-        Ok(if fits { entry.position } else { 0 })
+        match fits {
+            true => Ok(scan.restarted()),
+            false => self.scan(0),
+        }
     }
 
     /// Reads batch headers from `position` to the end of the segment.
@@ -279,7 +282,7 @@ impl Segment {
 
     /// First offset after the last batch.
     pub(super) fn next_offset(&self) -> io::Result<Offset> {
-        let mut scan = self.scan(self.checked_start(Offset::MAX)?)?;
+        let mut scan = self.scan_near(Offset::MAX)?;
         let mut next = self.base_offset;
         while let Some((_, header)) = scan.next_header()? {
             next = header.next_offset();

@@ -33,6 +33,9 @@ impl Batch {
     /// The one batch that `bytes` consist of, as `Produce` demands since
     /// message format 2.
     pub fn only(mut bytes: Bytes) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Err(Error::Malformed("there is no batch"));
+        }
         let batch = Self::split_from(&mut bytes)?;
         if bytes.is_empty() {
             Ok(batch)

@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::BrokerId;
 
+/// The most partitions that a topic can have: its znode, of at most a MiB,
+/// takes more than ten bytes for each.
+const PARTITIONS_MAX: i32 = 100_000;
+
 /// A broker that may get replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -30,6 +34,8 @@ pub struct Start {
 pub enum Error {
     #[error("Number of partitions must be larger than 0.")]
     NoPartitions,
+    #[error("Number of partitions must not be larger than {PARTITIONS_MAX}.")]
+    TooManyPartitions,
     #[error("Replication factor must be larger than 0.")]
     NoReplicas,
     #[error("Replication factor: {factor} larger than available brokers: {brokers}.")]
@@ -61,6 +67,10 @@ pub fn assign(
 ) -> Result<BTreeMap<i32, Vec<BrokerId>>, Error> {
     if partitions <= 0 {
         return Err(Error::NoPartitions);
+    }
+    // Before anything is allocated: the number is a client's.
+    if start.partition.saturating_add(partitions) > PARTITIONS_MAX {
+        return Err(Error::TooManyPartitions);
     }
     let replicas = match usize::try_from(factor) {
         Ok(0) | Err(_) => return Err(Error::NoReplicas),

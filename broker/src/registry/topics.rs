@@ -75,6 +75,8 @@ pub enum AddPartitionsError {
     },
     #[error("Unexpected existing replica assignment for topic '{0}', partition id 0 is missing.")]
     NoFirstPartition(TopicName),
+    #[error("Increasing the number of partitions by {added} but {assigned} assignments provided.")]
+    WrongCount { added: i32, assigned: usize },
     #[error("Cannot have replication factor of 0 for partition id {0}.")]
     NoReplicas(i32),
     #[error(
@@ -376,6 +378,10 @@ fn extend(
     }
     let factor = first.replicas.len();
     if let Some(new) = new {
+        if usize::try_from(added) != Ok(new.len()) {
+            let assigned = new.len();
+            return Err(AddPartitionsError::WrongCount { added, assigned });
+        }
         let proposed: BTreeMap<i32, Vec<BrokerId>> = (first_new..).zip(new.to_vec()).collect();
         check_added(&proposed, factor, brokers)?;
         return Ok(proposed);

@@ -1,6 +1,7 @@
 //! Why replicas refuse to be written or read.
 
 use crate::log;
+use crate::model::TopicPartition;
 
 /// Why a replica cannot be read or asked.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,10 @@ pub enum AppendError {
     UnknownPartition,
     #[error("This server does not host this topic ID.")]
     UnknownTopicId,
-    #[error("The request attempted to perform an operation on an invalid topic.")]
-    InvalidTopic,
+    #[error("The transactional id authorization failed: the batch names none.")]
+    WithoutTransactionalId,
+    #[error("The producer has no transaction: transactions are not served by this broker yet.")]
+    NotInTransaction,
     #[error("Cannot append to an internal topic.")]
     InternalTopic,
     #[error("Produce request specified an invalid value for required acks.")]
@@ -65,14 +68,32 @@ impl From<Error> for AppendError {
 }
 
 impl AppendError {
-    /// The record that was at fault and what was wrong with it, where one was.
+    /// The records that were at fault, by their place in the batch, and what was
+    /// wrong with each, where it was the records.
     #[must_use]
-    pub fn record_error(&self) -> Option<(i32, String)> {
-        let Self::Log(error) = self else { return None };
+    pub fn record_errors(&self, partition: &TopicPartition) -> Vec<(i32, String)> {
+        let Self::Log(error) = self else {
+            return Vec::new();
+        };
         match &**error {
-            log::AppendError::InvalidTimestamp { index, .. } => Some((*index, self.to_string())),
-            log::AppendError::InvalidRecord(_) => Some((0, self.to_string())),
-            _ => None,
+            log::AppendError::InvalidTimestamp {
+                index,
+                timestamp,
+                earliest,
+                latest,
+            } => {
+                let text = format!(
+                    "Timestamp {timestamp} of message with offset {index} is out of range. The \
+                     timestamp should be within [{earliest}, {latest}]"
+                );
+                vec![(*index, text)]
+            }
+            log::AppendError::WithoutKey { indexes } => {
+                let text =
+                    |index: &i32| (*index, format!("{error} in topic partition {partition}"));
+                indexes.iter().map(text).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -85,7 +85,7 @@ impl Manager {
         self.control.lock().broker_epoch = epoch;
     }
 
-    /// The epoch of the last registration.
+    /// The epoch of the newest registration.
     #[must_use]
     pub fn broker_epoch(&self) -> BrokerEpoch {
         self.control.lock().broker_epoch

@@ -1,15 +1,18 @@
 //! One connection: frames in, replies out, in order.
+//!
+//! **Invariant:** answers that are there are sent before anything is waited
+//! for: only while further requests have arrived whole are they gathered.
 
 use std::time::Duration;
 
 use common::frame::{self, FrameReader};
 use common::shutdown::Shutdown;
-use common::wire::Frame;
-use futures::StreamExt;
+use common::wire::{Frame, Gathered};
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::listener::Config;
 use super::{Outcome, Peer, Reply, Service};
@@ -17,7 +20,8 @@ use super::{Outcome, Peer, Reply, Service};
 /// Requests of one connection that may wait for their answers; the next frame
 /// is not read before one of them is answered.
 const IN_FLIGHT_MAX: usize = 16;
-/// How long a stop waits for answers that are under way.
+/// How long a stop waits for answers that are under way; then even a client
+/// that reads none of them is left.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// Why a connection ended other than by the client closing it.
@@ -52,40 +56,72 @@ pub(super) async fn serve<S: Service>(
     config: &Config,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
+    let overdue = async {
+        shutdown.requested().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        ended = serve_frames(stream, peer, service, config, &shutdown) => ended,
+        () = overdue => Ok(()),
+    }
+}
+
+async fn serve_frames<S: Service>(
+    stream: TcpStream,
+    peer: &Peer,
+    service: &S,
+    config: &Config,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let (read, write) = stream.into_split();
     let mut connection = Connection {
         frames: FrameReader::new(read, config.request_bytes_max),
         waiting: FuturesOrdered::new(),
+        answers: Answers {
+            write,
+            gathered: Gathered::default(),
+        },
     };
     loop {
         let may_read = connection.waiting.len() < IN_FLIGHT_MAX;
         let is_idle = connection.waiting.is_empty();
+        if !may_read || !connection.frames.has_frame() {
+            connection.answers.flush().await?;
+        }
         tokio::select! {
             biased;
             Some(outcome) = connection.waiting.next(), if !is_idle => {
-                send(write.as_ref(), outcome).await?;
+                connection.answers.send_outcome(outcome).await?;
             }
             frame = connection.frames.next(), if may_read => {
                 let Some(frame) = frame? else { return Ok(()) };
-                let reply = service.call(peer, frame).await;
-                connection.take(write.as_ref(), reply).await?;
+                let mut call = service.call(peer, frame);
+                let reply = match (&mut call).now_or_never() {
+                    Some(reply) => reply,
+                    None => {
+                        connection.answers.flush().await?;
+                        call.await
+                    }
+                };
+                connection.take(reply).await?;
             }
             () = shutdown.requested() => break,
             () = tokio::time::sleep(config.idle_max), if is_idle => return Err(Error::Idle),
         }
     }
-    connection.drain(write.as_ref()).await
+    connection.drain().await
 }
 
 struct Connection {
     frames: FrameReader<OwnedReadHalf>,
     waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
+    answers: Answers,
 }
 
 impl Connection {
-    async fn take(&mut self, stream: &TcpStream, reply: Reply) -> Result<(), Error> {
+    async fn take(&mut self, reply: Reply) -> Result<(), Error> {
         match reply {
-            Reply::Now(frame) if self.waiting.is_empty() => send_frame(stream, frame).await,
+            Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await,
             Reply::Now(frame) => {
                 let ready = Box::pin(std::future::ready(Outcome::Answer(frame)));
                 self.waiting.push_back(ready);
@@ -96,32 +132,155 @@ impl Connection {
                 Ok(())
             }
             Reply::Nothing => Ok(()),
-            Reply::Close => Err(Error::Refused),
+            Reply::Close => self.answers.refuse().await,
         }
     }
 
     /// Sends what is answered soon; the rest is retried by the clients.
-    async fn drain(mut self, stream: &TcpStream) -> Result<(), Error> {
-        let rest = async {
-            while let Some(outcome) = self.waiting.next().await {
-                send(stream, outcome).await?;
+    async fn drain(mut self) -> Result<(), Error> {
+        self.answers.flush().await?;
+        while let Some(outcome) = self.waiting.next().await {
+            self.answers.send_outcome(outcome).await?;
+            self.answers.flush().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sending half.
+struct Answers {
+    write: OwnedWriteHalf,
+    gathered: Gathered,
+}
+
+impl Answers {
+    async fn send(&mut self, frame: Frame) -> Result<(), Error> {
+        let pushed = self.gathered.push(frame, self.write.as_ref());
+        pushed.await.map_err(Error::Send)
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let flushed = self.gathered.flush(self.write.as_ref());
+        flushed.await.map_err(Error::Send)
+    }
+
+    async fn send_outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Answer(frame) => self.send(frame).await,
+            Outcome::Nothing => Ok(()),
+            Outcome::Close => self.refuse().await,
+        }
+    }
+
+    /// Ends the connection behind the answers that are there.
+    async fn refuse(&mut self) -> Result<(), Error> {
+        self.flush().await?;
+        Err(Error::Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Answers a frame with itself, in the way that its first byte says.
+    struct Echo {
+        permits: Arc<Semaphore>,
+    }
+
+    impl Service for Echo {
+        fn call<'a>(&'a self, _: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply> {
+            let permits = self.permits.clone();
+            async move {
+                match frame.first() {
+                    Some(b'n') => Reply::Now(frame.into()),
+                    Some(b'w') => {
+                        permits.acquire().await.unwrap().forget();
+                        Reply::Now(frame.into())
+                    }
+                    Some(b'l') => Reply::Later(Box::pin(async move {
+                        permits.acquire().await.unwrap().forget();
+                        Outcome::Answer(frame.into())
+                    })),
+                    _ => Reply::Close,
+                }
             }
-            Ok(())
-        };
-        tokio::time::timeout(DRAIN_MAX, rest)
+            .boxed()
+        }
+    }
+
+    /// A client's end, and what lets the service go on.
+    async fn start() -> (TcpStream, Arc<Semaphore>) {
+        let listener = common::net::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = common::net::connect("127.0.0.1", address.port())
             .await
-            .unwrap_or(Ok(()))
+            .unwrap();
+        let (server, address) = listener.accept().await.unwrap();
+        let permits = Arc::new(Semaphore::new(0));
+        let service = Echo {
+            permits: permits.clone(),
+        };
+        common::task::spawn("serve", async move {
+            let peer = Peer {
+                address,
+                listener: "test".into(),
+            };
+            let config = Config {
+                request_bytes_max: 100,
+                idle_max: Duration::from_secs(60),
+            };
+            serve(server, &peer, &service, &config, Shutdown::default()).await
+        });
+        (client, permits)
     }
-}
 
-async fn send(stream: &TcpStream, outcome: Outcome) -> Result<(), Error> {
-    match outcome {
-        Outcome::Answer(frame) => send_frame(stream, frame).await,
-        Outcome::Nothing => Ok(()),
-        Outcome::Close => Err(Error::Refused),
+    async fn send(client: &mut TcpStream, frames: &[&[u8]]) {
+        let mut all = Vec::new();
+        for frame in frames {
+            all.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_be_bytes());
+            all.extend_from_slice(frame);
+        }
+        client.write_all(&all).await.unwrap();
     }
-}
 
-async fn send_frame(stream: &TcpStream, frame: Frame) -> Result<(), Error> {
-    frame.send(stream).await.map_err(Error::Send)
+    async fn expect(client: &mut TcpStream, frames: &[&[u8]]) {
+        for frame in frames {
+            let mut got = vec![0; 4 + frame.len()];
+            client.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got[4..], *frame);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_does_not_wait_for_later_requests() {
+        let (mut client, permits) = start().await;
+        send(&mut client, &[b"n1", b"n2", b"w3", b"n4"]).await;
+        expect(&mut client, &[b"n1", b"n2"]).await;
+        permits.add_permits(1);
+        expect(&mut client, &[b"w3", b"n4"]).await;
+    }
+
+    #[tokio::test]
+    async fn answers_keep_the_order_of_their_requests() {
+        let (mut client, permits) = start().await;
+        send(&mut client, &[b"n1", b"l2", b"n3", b"l4", b"n5"]).await;
+        expect(&mut client, &[b"n1"]).await;
+        permits.add_permits(2);
+        expect(&mut client, &[b"l2", b"n3", b"l4", b"n5"]).await;
+    }
+
+    #[tokio::test]
+    async fn answers_before_a_refused_request_are_sent() {
+        let (mut client, _permits) = start().await;
+        send(&mut client, &[b"n1", b"n2", b"x"]).await;
+        expect(&mut client, &[b"n1", b"n2"]).await;
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
 }

@@ -163,7 +163,8 @@ fn append_error(error: &AppendError) -> Error {
         }
         AppendError::TimedOut => Error::Timeout,
         AppendError::NotLeader
-        | AppendError::InvalidTopic
+        | AppendError::WithoutTransactionalId
+        | AppendError::NotInTransaction
         | AppendError::InternalTopic
         | AppendError::InvalidAcks => Error::NotLeader,
         AppendError::Log(error) => match &**error {

@@ -4,6 +4,10 @@
 
 mod controller_cluster;
 mod controller_election;
+mod serving_basics;
+mod serving_bounds;
+mod serving_records;
+mod serving_restart;
 mod several_brokers;
 mod support;
 mod zk_client;

@@ -51,6 +51,14 @@ fn bad_batches_are_refused_and_leave_nothing() {
         AppendError::UnsupportedMagic(1)
     ));
     assert!(matches!(
+        refused(&mut log, with(16, 3)),
+        AppendError::Corrupt(_)
+    ));
+    assert!(matches!(
+        refused(&mut log, good.slice(..good.len() - 1)),
+        AppendError::InvalidRecord(_)
+    ));
+    assert!(matches!(
         refused(&mut log, with(22, 7)),
         AppendError::UnsupportedCompression(7)
     ));
@@ -65,7 +73,7 @@ fn bad_batches_are_refused_and_leave_nothing() {
     ));
     assert!(matches!(
         refused(&mut log, Bytes::new()),
-        AppendError::Corrupt(_)
+        AppendError::InvalidRecord(_)
     ));
     let large = batch(1, 600, NOW);
     assert!(matches!(
@@ -106,7 +114,7 @@ fn compacted_topics_want_keys_and_bounded_topics_recent_records() {
     });
     assert!(matches!(
         refused(&mut log, keyless),
-        AppendError::InvalidRecord(_)
+        AppendError::WithoutKey { indexes } if indexes == [0]
     ));
     append(&mut log, batch(1, 1, NOW));
 

@@ -2,8 +2,11 @@
 //! channel that records what the controller says.
 
 mod channel;
+pub(crate) mod group;
 mod node;
+pub(crate) mod process;
 mod proxy;
+pub(crate) mod serving;
 
 use std::future::Future;
 use std::time::Duration;

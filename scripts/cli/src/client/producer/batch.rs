@@ -52,13 +52,14 @@ impl Batch {
         self.records.len()
     }
 
-    /// Fixes the bytes that are sent, however often.
+    /// Fixes the bytes that are sent, however often; an error, and nothing to
+    /// send, when the records cannot be compressed.
     pub(super) fn seal(
         &mut self,
         compression: Compression,
         identity: Option<Identity>,
         first_sequence: i32,
-    ) {
+    ) -> Result<(), Error> {
         let mut builder = BatchBuilder::new(compression).size_max(usize::MAX);
         if let Some(identity) = identity {
             builder = builder.producer(identity.id, identity.epoch, first_sequence);
@@ -69,7 +70,9 @@ impl Batch {
             fits &= builder.push(*wall_ms, key, value, &record.headers);
         }
         assert!(fits, "an unbounded batch takes every record");
-        self.sealed = builder.build().unwrap_or_default();
+        let built = builder.build();
+        self.sealed = built.map_err(|error| Error::Unwritable(error.to_string()))?;
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> Bytes {
@@ -118,7 +121,8 @@ mod tests {
                 let size = size_of_record(&record);
                 batch.push(record, size, 1000);
             }
-            batch.seal(compression, Some(Identity { id: 7, epoch: 2 }), 40);
+            let identity = Identity { id: 7, epoch: 2 };
+            batch.seal(compression, Some(identity), 40).unwrap();
             assert!(compression != Compression::None || batch.bytes().len() <= batch.size);
             let stored = Batches::strict(batch.bytes()).next().unwrap().unwrap();
             stored.check_crc().unwrap();

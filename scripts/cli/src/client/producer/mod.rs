@@ -171,15 +171,18 @@ impl Producer {
     /// Sends batches, repeating those that may succeed later.
     async fn deliver(&mut self, batches: Vec<Batch>) -> Vec<Failed> {
         let mut lost = Vec::new();
-        let mut waiting = batches;
         if let Err(error) = self.identify().await {
-            return waiting
+            return batches
                 .iter()
                 .flat_map(|batch| batch.failed(&error))
                 .collect();
         }
-        for batch in &mut waiting {
-            self.seal(batch);
+        let mut waiting = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            match self.seal(&mut batch) {
+                Ok(()) => waiting.push(batch),
+                Err(error) => lost.extend(batch.failed(&error)),
+            }
         }
         let mut attempt = 0;
         while !waiting.is_empty() {
@@ -230,10 +233,10 @@ impl Producer {
         batch.failed(error)
     }
 
-    /// Takes the next sequence numbers of the partition.
-    fn seal(&mut self, batch: &mut Batch) {
+    /// Takes the next sequence numbers of the partition; none when it fails.
+    fn seal(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let next = self.sequences.entry(batch.partition).or_insert(0);
-        batch.seal(self.settings.compression, self.identity, *next);
+        batch.seal(self.settings.compression, self.identity, *next)?;
         let count = i32::try_from(batch.count()).unwrap_or(i32::MAX);
         // Sequence numbers start again at 0 after the largest.
         *next = next.checked_add(count).unwrap_or_else(|| {
@@ -241,6 +244,7 @@ impl Producer {
                 .wrapping_sub(i32::MAX.wrapping_sub(*next))
                 .wrapping_sub(1)
         });
+        Ok(())
     }
 
     /// Gets a producer id when the broker gives them and none is held.

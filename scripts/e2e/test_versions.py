@@ -1,0 +1,319 @@
+"""Every version of every API that the broker lists, spoken by another codec.
+
+kafka-python encodes each request and decodes each answer; what it decoded is
+encoded again and must give the bytes that came, so that no field is missing,
+left over or of another width. No server but a broker is needed, and a real
+Kafka 3.9 passes the same tests (`--servers apache`).
+"""
+
+import io
+import socket
+import struct
+import uuid
+
+import pytest
+from harness import wait_until
+from kafka.protocol import admin, consumer, metadata, producer
+from kafka.protocol.api_message import ApiMessage
+from kafka.record import MemoryRecordsBuilder
+
+RANGE_METADATA = b"\x00\x01\x00\x00\x00\x00\xff\xff\xff\xff"
+
+
+def request_classes():
+    """kafka-python's request classes by API key."""
+    found = {}
+    for module in (metadata, consumer, admin, producer):
+        for name in dir(module):
+            each = getattr(module, name)
+            if isinstance(each, type) and issubclass(each, ApiMessage) and each.is_request():
+                found[each.API_KEY] = each
+    return found
+
+
+REQUESTS = request_classes()
+
+
+class Connection:
+    """One connection that keeps the bytes of an answer beside what they mean."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.correlation = 0
+
+    def close(self):
+        self.socket.close()
+
+    def receive(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.socket.recv(count - len(data))
+            assert more, "the broker closed the connection"
+            data += more
+        return data
+
+    def ask(self, request):
+        """Sends a request; the answer, which must be exactly what was decoded."""
+        self.correlation += 1
+        request.with_header(correlation_id=self.correlation, client_id="versions")
+        self.socket.sendall(request.encode(framed=True, header=True))
+        (size,) = struct.unpack(">i", self.receive(4))
+        came = self.receive(size)
+        response_class = request.header.get_response_class()
+        # Not `bytes`: the decoder of ApiVersions needs a file.
+        answer = response_class.decode(io.BytesIO(came), header=True)
+        assert answer.header.correlation_id == self.correlation
+        again = answer.encode(header=True)
+        assert bytes(again) == came, f"{request} was answered in other bytes than {answer}"
+        return answer
+
+
+def make(data_class, version, **fields):
+    """A request, or a part of one: these fields as far as `version` has them."""
+
+    def whole(name, value):
+        field = data_class.fields[name]
+        if field.is_struct_array():
+            return [make(field.data_class, version, **each) for each in value or []]
+        return value
+
+    in_version = [name for name in fields if data_class.fields[name].for_version_q(version)]
+    filled = {name: whole(name, fields[name]) for name in in_version}
+    return data_class(version=version, **filled)
+
+
+def listed(connection):
+    """What the broker lists: name -> versions."""
+    answer = connection.ask(make(metadata.ApiVersionsRequest, 0))
+    assert answer.error_code == 0
+    return {key.api_key: (key.min_version, key.max_version) for key in answer.api_keys}
+
+
+def records(count=3):
+    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=10_000)
+    for number in range(count):
+        builder.append(timestamp=1_000 + number, key=b"k", value=b"v%d" % number, headers=[])
+    builder.close()
+    return bytes(builder.buffer())
+
+
+class Fields:
+    """The fields of one request of each API, by the API's name."""
+
+    def __init__(self, topic, topic_id, group, unique):
+        self.topic, self.topic_id, self.group, self.unique = topic, topic_id, group, unique
+
+    def by_name_or_id(self, version, ids_from, name="topic", **fields):
+        if version >= ids_from:
+            return {"topic_id": self.topic_id, **fields}
+        return {name: self.topic, **fields}
+
+    def produce(self, version):
+        data = [{"index": 0, "records": records()}]
+        topic = self.by_name_or_id(version, 13, "name", partition_data=data)
+        return {"transactional_id": None, "acks": -1, "timeout_ms": 5000, "topic_data": [topic]}
+
+    def fetch(self, version):
+        partition = {
+            "partition": 0, "current_leader_epoch": -1, "fetch_offset": 0,
+            "last_fetched_epoch": -1, "log_start_offset": -1, "partition_max_bytes": 1 << 20,
+        }  # fmt: skip
+        return {
+            "replica_id": -1, "max_wait_ms": 100, "min_bytes": 1, "max_bytes": 1 << 20,
+            "session_epoch": -1, "rack_id": "", "forgotten_topics_data": [],
+            "topics": [self.by_name_or_id(version, 13, partitions=[partition])],
+        }  # fmt: skip
+
+    def list_offsets(self, version):
+        partition = {"partition_index": 0, "current_leader_epoch": -1, "timestamp": -1}
+        if version == 0:
+            partition["max_num_offsets"] = 1
+        topics = [{"name": self.topic, "partitions": [partition]}]
+        return {"replica_id": -1, "isolation_level": 0, "topics": topics, "timeout_ms": 1000}
+
+    def metadata(self, version):
+        return {"topics": [{"name": self.topic}], "allow_auto_topic_creation": True}
+
+    def offset_commit(self, version):
+        partition = {"partition_index": 0, "committed_offset": 2, "committed_metadata": "m"}
+        return {
+            "group_id": self.group, "generation_id_or_member_epoch": -1, "member_id": "",
+            "group_instance_id": None, "retention_time_ms": -1,
+            "topics": [{"name": self.topic, "partitions": [partition]}],
+        }  # fmt: skip
+
+    def offset_fetch(self, version):
+        topics = [{"name": self.topic, "partition_indexes": [0]}]
+        if version >= 8:
+            return {"groups": [{"group_id": self.group, "member_epoch": -1, "topics": topics}]}
+        return {"group_id": self.group, "topics": topics}
+
+    def find_coordinator(self, version):
+        key = {"coordinator_keys": [self.group]} if version >= 4 else {"key": self.group}
+        return {"key_type": 0, **key}
+
+    def join_group(self, version):
+        return {
+            "group_id": self.unique("versions-join"), "session_timeout_ms": 10_000,
+            "rebalance_timeout_ms": 10_000, "member_id": "", "group_instance_id": None,
+            "protocol_type": "consumer", "reason": None,
+            "protocols": [{"name": "range", "metadata": RANGE_METADATA}],
+        }  # fmt: skip
+
+    def heartbeat(self, version):
+        return {"group_id": self.group, "generation_id": 1, "member_id": "nobody"}
+
+    def leave_group(self, version):
+        members = [{"member_id": "nobody", "group_instance_id": None, "reason": None}]
+        return {"group_id": self.group, "member_id": "nobody", "members": members}
+
+    def sync_group(self, version):
+        return {
+            "group_id": self.group, "generation_id": 1, "member_id": "nobody",
+            "protocol_type": "consumer", "protocol_name": "range", "assignments": [],
+        }  # fmt: skip
+
+    def describe_groups(self, version):
+        return {"groups": [self.group, "versions-none"], "include_authorized_operations": True}
+
+    def list_groups(self, version):
+        return {"states_filter": [], "types_filter": []}
+
+    def api_versions(self, version):
+        return {"client_software_name": "versions", "client_software_version": "1.0"}
+
+    def create_topics(self, version):
+        topic = {
+            "name": self.unique("versions-created"), "num_partitions": 1, "replication_factor": 1,
+            "assignments": [], "configs": [{"name": "retention.ms", "value": "60000"}],
+        }  # fmt: skip
+        return {"topics": [topic, topic | {"name": self.topic}], "timeout_ms": 10_000}
+
+    def delete_topics(self, version):
+        names = {"topic_names": ["versions-none"]}
+        if version >= 6:
+            names = {"topics": [{"name": "versions-none", "topic_id": uuid.UUID(int=0)}]}
+        return {"timeout_ms": 5000, **names}
+
+    def init_producer_id(self, version):
+        return {
+            "transactional_id": None, "transaction_timeout_ms": 60_000,
+            "producer_id": -1, "producer_epoch": -1,
+        }  # fmt: skip
+
+    def offset_for_leader_epoch(self, version):
+        partition = {"partition": 0, "current_leader_epoch": -1, "leader_epoch": 0}
+        return {"replica_id": -2, "topics": [{"topic": self.topic, "partitions": [partition]}]}
+
+    def describe_configs(self, version):
+        keys = ["retention.ms", "cleanup.policy"]
+        resources = [
+            {"resource_type": 2, "resource_name": self.topic, "configuration_keys": keys},
+            {"resource_type": 2, "resource_name": "versions-none", "configuration_keys": None},
+            {"resource_type": 4, "resource_name": "0", "configuration_keys": ["broker.id"]},
+        ]
+        return {"resources": resources, "include_synonyms": True, "include_documentation": False}
+
+    def create_partitions(self, version):
+        topic = {"name": self.topic, "count": 1, "assignments": None}
+        return {"topics": [topic], "timeout_ms": 5000, "validate_only": False}
+
+    def delete_groups(self, version):
+        return {"groups_names": ["versions-none"]}
+
+    def offset_delete(self, version):
+        topics = [{"name": self.topic, "partitions": [{"partition_index": 1}]}]
+        return {"group_id": self.group, "topics": topics}
+
+    def describe_cluster(self, version):
+        return {"include_cluster_authorized_operations": True, "endpoint_type": 1}
+
+
+# API key -> the method that fills the request, and what the answer must show.
+TABLE = {
+    0: ("produce", lambda a: a.responses[0].partition_responses[0].error_code == 0),
+    1: ("fetch", lambda a: len(a.responses[0].partitions[0].records) > 0),
+    2: ("list_offsets", lambda a: a.topics[0].partitions[0].error_code == 0),
+    3: ("metadata", lambda a: len(a.topics[0].partitions) == 1),
+    8: ("offset_commit", lambda a: a.topics[0].partitions[0].error_code == 0),
+    9: ("offset_fetch", lambda a: committed(a) == 2),
+    10: ("find_coordinator", lambda a: (a.coordinators or [a])[0].node_id == 0),
+    11: ("join_group", lambda a: a.member_id.startswith("versions-")),
+    12: ("heartbeat", lambda a: a.error_code == 25),
+    13: ("leave_group", lambda a: (a.members[0] if a.API_VERSION >= 3 else a).error_code == 25),
+    14: ("sync_group", lambda a: a.error_code == 25),
+    15: ("describe_groups", lambda a: [g.group_state for g in a.groups] == ["Empty", "Dead"]),
+    16: ("list_groups", lambda a: a.error_code == 0 and a.groups),
+    18: ("api_versions", lambda a: a.error_code == 0 and len(a.api_keys) > 20),
+    19: ("create_topics", lambda a: sorted(t.error_code for t in a.topics) == [0, 36]),
+    20: ("delete_topics", lambda a: a.responses[0].error_code == 3),
+    22: ("init_producer_id", lambda a: a.error_code == 0 and a.producer_id >= 0),
+    23: ("offset_for_leader_epoch", lambda a: a.topics[0].partitions[0].end_offset > 0),
+    32: ("describe_configs", lambda a: [r.error_code for r in a.results] == [0, 3, 0]),
+    37: ("create_partitions", lambda a: a.results[0].error_code == 37),
+    42: ("delete_groups", lambda a: a.results[0].error_code == 69),
+    47: ("offset_delete", lambda a: a.error_code == 0),
+    60: ("describe_cluster", lambda a: a.cluster_id and a.brokers[0].broker_id == 0),
+}
+
+
+def committed(answer):
+    group = answer.groups[0] if answer.groups else answer
+    return group.topics[0].partitions[0].committed_offset
+
+
+@pytest.fixture(scope="module")
+def connection(cluster):
+    made = Connection(cluster.broker_port)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(cluster, connection):
+    """A topic with records and a group with an offset."""
+    topic, group, suffix = "versions-topic", "versions-group", iter(range(10_000))
+    fields = Fields(topic, None, group, lambda stem: f"{stem}-{next(suffix)}")
+    new = {"name": topic, "num_partitions": 1, "replication_factor": 1}
+    create = make(admin.CreateTopicsRequest, 5, topics=[new], timeout_ms=10_000)
+    assert connection.ask(create).topics[0].error_code == 0
+    described = connection.ask(make(metadata.MetadataRequest, 12, **fields.metadata(12)))
+    fields.topic_id = described.topics[0].topic_id
+    assert TABLE[0][1](connection.ask(make(producer.ProduceRequest, 7, **fields.produce(7))))
+
+    def has_coordinator():
+        asked = make(metadata.FindCoordinatorRequest, 3, **fields.find_coordinator(3))
+        return connection.ask(asked).error_code == 0
+
+    def commits():
+        asked = make(consumer.OffsetCommitRequest, 7, **fields.offset_commit(7))
+        return TABLE[8][1](connection.ask(asked))
+
+    wait_until(has_coordinator, 20, "the group has a coordinator")
+    wait_until(commits, 20, "an offset is committed")
+    return fields
+
+
+def test_what_is_listed_is_served(connection, prepared):
+    """Each (API, version) is answered, in the bytes that its schema says."""
+    apis = listed(connection)
+    served, wrong = 0, []
+    for key, (name, is_right) in TABLE.items():
+        first, last = apis[key]
+        for version in range(first, min(last, REQUESTS[key].max_version) + 1):
+            request = make(REQUESTS[key], version, **getattr(prepared, name)(version))
+            answer = connection.ask(request)
+            served += 1
+            if not is_right(answer):
+                wrong.append(f"{name} version {version}: {answer}")
+    assert not wrong
+    assert served > 100
+
+
+def test_nothing_is_listed_that_is_not_asked(cluster, connection):
+    if not cluster.our_broker:
+        pytest.skip("this suite does not ask all that Kafka serves")
+    apis = listed(connection)
+    assert sorted(apis) == sorted(TABLE)
+    known = {key: REQUESTS[key].max_version for key in apis}
+    assert all(last <= known[key] for key, (_, last) in apis.items())
