@@ -235,15 +235,15 @@ impl Started {
             replicas: replicas.clone(),
             clock: self.clock.clone(),
         };
-        let background = self.background(&config, &maintenance, &stops);
-        let farewell = Farewell {
+        let farewell = config.values.bool("controlled.shutdown.enable");
+        let farewell = farewell.then(|| Farewell {
             broker_id: self.broker_id,
             cluster,
             replicas,
             controller: controller.clone(),
             peers,
-        };
-        let is_announced = config.values.bool("controlled.shutdown.enable");
+        });
+        let background = self.background(&config, &maintenance, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -271,7 +271,7 @@ impl Started {
                 admin: serving.admin,
                 membership,
             },
-            farewell: is_announced.then_some(farewell),
+            farewell,
             registry: self.registry,
             logs: self.logs,
             maintenance,

@@ -275,6 +275,7 @@ fn plan_elections(
     unclean: &BTreeSet<TopicName>,
 ) -> BTreeMap<TopicPartition, Elected> {
     let mut plans = BTreeMap::new();
+    let mut leaderless = Vec::new();
     for (partition, read) in read {
         let Some(read) = read else {
             tracing::error!(%partition, "the partition has no state to elect from");
@@ -296,9 +297,15 @@ fn plan_elections(
                 plans.insert(partition, elected);
             }
             None => {
-                tracing::warn!(%partition, ?strategy, isr = ?read.state.isr, "nobody can lead the partition")
+                tracing::debug!(%partition, ?strategy, isr = ?read.state.isr, "nobody can lead it");
+                leaderless.push(partition);
             }
         }
+    }
+    // One line for a broker that went with many partitions.
+    if let Some(first) = leaderless.first() {
+        let count = leaderless.len();
+        tracing::warn!(count, %first, ?strategy, "nobody can lead these partitions");
     }
     plans
 }

@@ -12,7 +12,7 @@ use super::wire::text;
 use super::{Role, error};
 use crate::model::{BrokerId, TopicName};
 use crate::registry::assignment::Candidate;
-use crate::registry::{AddPartitionsError, Mode};
+use crate::registry::{AddPartitionsError, Error as RegistryError, Mode};
 
 /// Adds the partitions and waits until they have leaders.
 pub(crate) async fn handle(
@@ -117,15 +117,14 @@ async fn extend(
         let message = Some(failed.to_string());
         (error::add_partitions(&failed), message)
     };
+    let asked = |failed: RegistryError| refused(AddPartitionsError::from(failed).into());
     let is_going = admin.registry.is_marked_for_deletion(&name).await;
-    if is_going.map_err(|failed| refused(AddPartitionsError::from(failed).into()))? {
+    if is_going.map_err(asked)? {
         let message = Some("The topic is queued for deletion.".to_owned());
         return Err((ResponseError::InvalidTopicException, message));
     }
     let existing = admin.registry.topic(&name).await;
-    if let Some(existing) =
-        existing.map_err(|failed| refused(AddPartitionsError::from(failed).into()))?
-    {
+    if let Some(existing) = existing.map_err(asked)? {
         let current = existing.partitions.len();
         check(current, topic.count, assignments.as_deref(), &brokers)?;
     }

@@ -153,9 +153,7 @@ impl Handlers {
     }
 
     fn role(&self) -> Role {
-        // Elected, and told by itself who is alive.
-        let is_told = topic_admin::is_controller(&self.cluster, self.broker_id);
-        match is_told && self.interbroker.controller.is_active() {
+        match topic_admin::is_controller(&self.cluster, self.broker_id) {
             true => Role::Controller,
             false => Role::Other,
         }

@@ -8,6 +8,7 @@ mod serving_basics;
 mod serving_bounds;
 mod serving_records;
 mod serving_restart;
+mod several_brokers;
 mod support;
 mod zk_client;
 mod zk_registry;
