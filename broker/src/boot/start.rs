@@ -230,19 +230,15 @@ impl Started {
             started_ms: self.started_ms,
             readiness: readiness.clone(),
         };
-        let maintenance = Maintenance {
-            logs: self.logs.clone(),
-            replicas: replicas.clone(),
-            clock: self.clock.clone(),
-        };
-        let farewell = config.values.bool("controlled.shutdown.enable");
-        let farewell = farewell.then(|| Farewell {
+        let maintenance = self.maintenance(&replicas);
+        let farewell = Farewell {
             broker_id: self.broker_id,
             cluster,
             replicas,
             controller: controller.clone(),
             peers,
-        });
+        };
+        let is_announced = config.values.bool("controlled.shutdown.enable");
         let background = self.background(&config, &maintenance, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
@@ -271,7 +267,7 @@ impl Started {
                 admin: serving.admin,
                 membership,
             },
-            farewell,
+            farewell: is_announced.then_some(farewell),
             registry: self.registry,
             logs: self.logs,
             maintenance,
@@ -279,6 +275,14 @@ impl Started {
             clock: self.clock,
             readiness,
         })
+    }
+
+    fn maintenance(&self, replicas: &Arc<replica::Manager>) -> Maintenance {
+        Maintenance {
+            logs: self.logs.clone(),
+            replicas: replicas.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     /// Starts what runs beside the service.
