@@ -246,6 +246,11 @@ def test_nothing_is_listed_that_is_not_asked(cluster, connection):
     if not cluster.our_broker:
         pytest.skip("this suite does not ask all that Kafka serves")
     apis = listed(connection)
+    # What brokers say to each other (LeaderAndIsr to ControlledShutdown) is not
+    # in the clients' codec; its bytes are compared with Kafka's own in Rust.
+    for key in range(4, 8):
+        first, last = apis.pop(key)
+        assert first == last
     assert sorted(apis) == sorted(TABLE)
     known = {key: REQUESTS[key].max_version for key in apis}
     assert all(last <= known[key] for key, (_, last) in apis.items())
