@@ -30,7 +30,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import latency  # noqa: E402
 import loader  # noqa: E402
-import wire  # noqa: E402
+import encoding  # noqa: E402
 from harness import Cluster  # noqa: E402
 
 SERVERS = {"odradek": "odradek", "kafka": "apache"}
@@ -151,7 +151,7 @@ def bulk(cluster, batch, batches, number):
 
 
 def small(cluster, number):
-    batch = wire.record_batch(SMALL_PER_BATCH, SMALL_RECORD)
+    batch = encoding.record_batch(SMALL_PER_BATCH, SMALL_RECORD)
     batches = SMALL_REQUESTS // loader.PARTITIONS
     plan = loader.Plan(
         cluster.broker_port, f"small-{number}", batch, SMALL_PER_BATCH, batches, SMALL_IN_FLIGHT
@@ -161,7 +161,7 @@ def small(cluster, number):
 
 
 def end_to_end(cluster, number):
-    batch = wire.record_batch(1, SMALL_RECORD)
+    batch = encoding.record_batch(1, SMALL_RECORD)
     plan = loader.Plan(cluster.broker_port, f"rate-{number}", batch, 1, RATE_RECORDS, 1)
     rate = latency.Rate(plan.port, plan.topic, batch, RATE_RECORDS, RATE_PER_SECOND)
     latencies = []
@@ -222,7 +222,7 @@ def options():
 
 def main():
     chosen = options()
-    batch = wire.record_batch(RECORDS_PER_BATCH, chosen.record_bytes)
+    batch = encoding.record_batch(RECORDS_PER_BATCH, chosen.record_bytes)
     batches = max(1, int(chosen.gigabytes * 1e9 / len(batch) / loader.PARTITIONS))
     results = {side: [] for side in chosen.sides}
     warm_up, number = {}, 0

@@ -17,7 +17,7 @@ import socket
 import time
 
 import loader
-import wire
+import encoding
 
 FETCH_BYTES = 1024 * 1024
 PR_SET_TIMERSLACK = 29
@@ -61,7 +61,7 @@ def _guard(failed, rate, start):
 def _produce(rate, start):
     # A sleep may end 50 us late by default.
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
-    request = wire.produce(rate.topic, PARTITION, rate.batch, 1)
+    request = encoding.produce(rate.topic, PARTITION, rate.batch, 1)
     answered = 0
     with loader.connect(rate.port) as connection:
         answers = loader.ProduceAnswers(connection, rate.topic)
@@ -79,17 +79,17 @@ def _produce(rate, start):
 def _consume(rate, deadline, failed):
     """The moment when each record was received."""
     received = []
-    prefix_size = wire.fetch_prefix_size(rate.topic)
+    prefix_size = encoding.fetch_prefix_size(rate.topic)
     with loader.connect(rate.port) as connection:
         while len(received) < rate.records:
-            ask = wire.fetch(rate.topic, PARTITION, len(received), FETCH_BYTES, 1)
-            answer = wire.answer_to(connection, ask)
+            ask = encoding.fetch(rate.topic, PARTITION, len(received), FETCH_BYTES, 1)
+            answer = encoding.answer_to(connection, ask)
             now = time.monotonic()
-            error, size = wire.fetch_prefix(rate.topic, answer[:prefix_size])
+            error, size = encoding.fetch_prefix(rate.topic, answer[:prefix_size])
             count, cut = divmod(size, len(rate.batch))
             if error or cut or len(answer) != prefix_size + size:
                 raise RuntimeError(f"fetch at {len(received)}: error {error}, {size} bytes")
-            if count and wire.base_offset(answer, prefix_size) != len(received):
+            if count and encoding.base_offset(answer, prefix_size) != len(received):
                 raise RuntimeError(f"fetch at {len(received)} answered another offset")
             if now > deadline or failed.is_set():
                 raise RuntimeError(f"{len(received)} of {rate.records} records arrived")

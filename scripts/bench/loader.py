@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 
-import wire
+import encoding
 
 CONNECTIONS = 2
 PARTITIONS = 4
@@ -47,17 +47,17 @@ def connect(port):
 
 def create_topic(plan):
     """Creates the topic and returns once all its partitions can be fetched."""
-    create = wire.create_topic(plan.topic, PARTITIONS)
-    asks = [wire.fetch(plan.topic, each, 0, 1, 1) for each in range(PARTITIONS)]
+    create = encoding.create_topic(plan.topic, PARTITIONS)
+    asks = [encoding.fetch(plan.topic, each, 0, 1, 1) for each in range(PARTITIONS)]
     with connect(plan.port) as connection:
         # A broker that has just started may not know itself yet.
         until_no_error(
-            lambda: wire.create_topic_error(plan.topic, wire.answer_to(connection, create)),
+            lambda: encoding.create_topic_error(plan.topic, encoding.answer_to(connection, create)),
             f"topic {plan.topic} cannot be created",
         )
         for ask in asks:
             until_no_error(
-                lambda ask=ask: wire.fetch_error(plan.topic, wire.answer_to(connection, ask)),
+                lambda ask=ask: encoding.fetch_error(plan.topic, encoding.answer_to(connection, ask)),
                 f"{plan.topic} has a partition without a leader",
             )
 
@@ -73,7 +73,7 @@ def until_no_error(attempt, what, timeout=30):
 
 def delete_topic(plan):
     with connect(plan.port) as connection:
-        wire.answer_to(connection, wire.delete_topic(plan.topic))
+        encoding.answer_to(connection, encoding.delete_topic(plan.topic))
 
 
 def in_parallel(work):
@@ -103,7 +103,7 @@ def partitions_of(number):
 
 def produce(plan):
     """Produces the plan with acks=all; returns the seconds taken."""
-    requests = [wire.produce(plan.topic, each, plan.batch, each) for each in range(PARTITIONS)]
+    requests = [encoding.produce(plan.topic, each, plan.batch, each) for each in range(PARTITIONS)]
     size = len(requests[0])
 
     def work(number):
@@ -129,7 +129,7 @@ class ProduceAnswers:
 
     def __init__(self, connection, topic):
         self.connection = connection
-        self.answer = wire.produce_answer(topic)
+        self.answer = encoding.produce_answer(topic)
         self.rest = b""
 
     def receive(self, flags=0):
@@ -165,7 +165,7 @@ def fetch(plan):
             for partition, offset in queue:
                 if len(waiting) >= plan.in_flight:
                     read_fetch_answer(connection, plan, waiting.popleft())
-                connection.sendall(wire.fetch(plan.topic, partition, offset, size, 1))
+                connection.sendall(encoding.fetch(plan.topic, partition, offset, size, 1))
                 waiting.append(offset)
             while waiting:
                 read_fetch_answer(connection, plan, waiting.popleft())
@@ -175,17 +175,17 @@ def fetch(plan):
 
 def read_fetch_answer(connection, plan, offset):
     """Reads one answer: all of the first batch, else only as far as its base offset."""
-    prefix_size = wire.fetch_prefix_size(plan.topic)
-    head = wire.receive(connection, 4 + prefix_size + 8)
+    prefix_size = encoding.fetch_prefix_size(plan.topic)
+    head = encoding.receive(connection, 4 + prefix_size + 8)
     (answer_size,) = struct.unpack_from(">i", head)
-    error, size = wire.fetch_prefix(plan.topic, head[4 : 4 + prefix_size])
-    base = wire.base_offset(head, 4 + prefix_size)
+    error, size = encoding.fetch_prefix(plan.topic, head[4 : 4 + prefix_size])
+    base = encoding.base_offset(head, 4 + prefix_size)
     if error or size != len(plan.batch) or answer_size != prefix_size + size or base != offset:
         raise RuntimeError(f"fetch at {offset}: error {error}, {size} bytes from offset {base}")
     rest = size - 8
     if offset == 0:
         # The broker sets base offset and leader epoch; the rest is as it was sent.
-        received = wire.receive(connection, rest)
+        received = encoding.receive(connection, rest)
         if received[:4] + received[8:] != plan.batch[8:12] + plan.batch[16:]:
             raise RuntimeError("a batch came back different")
         return
