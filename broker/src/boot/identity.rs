@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::start::StartError;
-use crate::config::Config;
+use crate::config::{Config, is_wildcard};
 use crate::log;
 use crate::model::BrokerId;
 use crate::protocol::interbroker::Endpoint;
@@ -49,8 +49,16 @@ pub(super) fn registration(
     }
 }
 
-/// The name by which others reach this host, as far as it knows itself.
-pub(super) async fn own_host() -> String {
+/// The name by which others reach this host, as far as it knows itself; empty
+/// when no address needs it.
+pub(super) async fn own_host(config: &Config) -> String {
+    let told = match config.advertised_listeners.is_empty() {
+        true => &config.listeners,
+        false => &config.advertised_listeners,
+    };
+    if !told.iter().any(|address| is_wildcard(&address.host)) {
+        return String::new();
+    }
     let name = rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -210,7 +210,7 @@ impl Started {
         let groups = self.groups(&config, &cluster, &replicas);
         let control = self.control(&cluster, &replicas, groups.handle());
         let peers = Arc::new(self.peers(&config));
-        let endpoints = sockets.endpoints(&config, &identity::own_host().await);
+        let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
         let (service, controller) = self.controller(&config, control.clone(), peers.clone());
