@@ -11,10 +11,13 @@ BROKER_FIELDS = {"listener_security_protocol_map", "endpoints", "host", "port", 
 
 
 def zookeeper_shell(cluster, *command):
-    """The last line that Apache's zkCli prints for one command."""
+    """What Apache's zkCli prints last for one command; its session's own events,
+    which may come even later, do not count."""
     shell = [PEERS / "zookeeper/run", "org.apache.zookeeper.ZooKeeperMain"]
     at = ["-server", cluster.zookeeper, *command]
-    return run([*shell, *at], environment={"HEAP": "64m"}).strip().splitlines()[-1]
+    lines = run([*shell, *at], environment={"HEAP": "64m"}).strip().splitlines()
+    events = ("WATCHER::", "WatchedEvent")
+    return [line for line in lines if line.strip() and not line.startswith(events)][-1]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ For tests that need a request which no client sends, or the very answer.
 import io
 import socket
 import struct
+import time
 
 from kafka.protocol import admin, consumer, metadata, producer
 from kafka.protocol.api_message import ApiMessage
@@ -75,10 +76,11 @@ def make(data_class, version, **fields):
 
 
 def records(count=3, key=b"k", magic=2, size=2):
-    """A batch as a producer sends it."""
+    """A batch as a producer sends it, of now: retention takes older ones away."""
+    now = int(time.time() * 1000)
     builder = MemoryRecordsBuilder(magic=magic, compression_type=0, batch_size=10_000_000)
     for number in range(count):
         value = b"%d" % number * size
-        builder.append(timestamp=1_000 + number, key=key, value=value, headers=[])
+        builder.append(timestamp=now + number, key=key, value=value, headers=[])
     builder.close()
     return bytes(builder.buffer())
