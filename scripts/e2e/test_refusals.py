@@ -224,7 +224,7 @@ def test_records_without_key_in_a_compacted_topic(asking, version):
 
 def test_records_of_another_time(asking):
     topic = asking.topic(**{"message.timestamp.before.max.ms": "1000"})
-    refused = asking.produce(topic, records(1))
+    refused = asking.produce(topic, records(1, timestamp=1_000))
     assert refused.error_code == INVALID_TIMESTAMP
     assert refused.error_message == "One or more records have been rejected due to invalid timestamp"
     (error,) = refused.record_errors

@@ -75,12 +75,12 @@ def make(data_class, version, **fields):
     return data_class(version=version, **filled)
 
 
-def records(count=3, key=b"k", magic=2, size=2):
+def records(count=3, key=b"k", magic=2, size=2, timestamp=None):
     """A batch as a producer sends it, of now: retention takes older ones away."""
-    now = int(time.time() * 1000)
+    first = int(time.time() * 1000) if timestamp is None else timestamp
     builder = MemoryRecordsBuilder(magic=magic, compression_type=0, batch_size=10_000_000)
     for number in range(count):
         value = b"%d" % number * size
-        builder.append(timestamp=now + number, key=key, value=value, headers=[])
+        builder.append(timestamp=first + number, key=key, value=value, headers=[])
     builder.close()
     return bytes(builder.buffer())
