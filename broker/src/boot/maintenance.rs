@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::config::millis;
 use crate::handlers::TopicConfigs;
 use crate::log;
-use crate::model::TopicName;
+use crate::model::{Offset, TopicName, TopicPartition};
 use crate::registry::{ConfigFeed, EntityType, Registry};
 use crate::replica;
 
@@ -39,13 +39,14 @@ impl Maintenance {
     pub(super) fn start(&self, values: &Values, stop: &Shutdown) -> Vec<JoinHandle<()>> {
         let ms = |name| millis(values, name);
         let flush = ms("log.flush.scheduler.interval.ms").min(FLUSH_MAX);
-        let cleanup = ms("log.retention.check.interval.ms").min(CLEANUP_MAX);
+        let retention = ms("log.retention.check.interval.ms");
         let recovery = int_millis(values, "log.flush.offset.checkpoint.interval.ms");
         let starts = int_millis(values, "log.flush.start.offset.checkpoint.interval.ms");
         let watermarks = ms("replica.high.watermark.checkpoint.interval.ms");
         vec![
             self.every(flush, stop, Self::flush),
-            self.every(cleanup, stop, Self::cleanup),
+            self.every(retention, stop, Self::apply_retention),
+            self.every(retention.min(CLEANUP_MAX), stop, Self::remove_deleted),
             self.every(recovery, stop, Self::checkpoint_recovery_points),
             self.every(starts, stop, Self::checkpoint_log_starts),
             self.every(watermarks, stop, Self::checkpoint_high_watermarks),
@@ -76,9 +77,20 @@ impl Maintenance {
         }
     }
 
-    fn cleanup(&self) {
-        let high_watermark = |id: &_| self.replicas.partition(id).ok().map(|p| p.high_watermark());
-        for (partition, error) in self.logs.cleanup(self.clock.wall_ms(), &high_watermark) {
+    fn apply_retention(&self) {
+        self.cleanup(&|id| {
+            let partition = self.replicas.partition(id).ok()?;
+            Some(partition.high_watermark())
+        });
+    }
+
+    /// Files whose deletion is due; without a high watermark nothing else goes.
+    fn remove_deleted(&self) {
+        self.cleanup(&|_| None);
+    }
+
+    fn cleanup(&self, high_watermark: &dyn Fn(&TopicPartition) -> Option<Offset>) {
+        for (partition, error) in self.logs.cleanup(self.clock.wall_ms(), high_watermark) {
             tracing::error!(%partition, %error, "old segments cannot be deleted");
         }
     }
