@@ -95,6 +95,9 @@ class Body:
     def texts(self):
         return sorted(self.text() for _ in range(self.take(">i")))
 
+    def pairs(self):
+        return sorted((self.text(), self.text()) for _ in range(self.take(">i")))
+
     def stat(self):
         names = "czxid mzxid ctime mtime version cversion aversion owner length children pzxid"
         forms = dict(version=">i", cversion=">i", aversion=">i", length=">i", children=">i")
@@ -106,7 +109,8 @@ class Body:
 
     def acl(self):
         count = self.take(">i")
-        return [(self.take(">i"), self.text(), self.text()) for _ in range(count)]
+        # Several identities that "auth" stands for come in any order.
+        return sorted((self.take(">i"), self.text(), self.text()) for _ in range(count))
 
     def multi(self):
         results = []
@@ -134,6 +138,8 @@ class Body:
             CHILDREN2: [self.texts, self.stat],
             MULTI: [self.multi],
             MULTI_READ: [self.multi],
+            SASL: [self.text],
+            WHO_AM_I: [self.pairs],
         }
         return [part() for part in forms.get(op, [])]
 
@@ -162,6 +168,13 @@ class Client:
 
     def receive(self):
         return self.exactly(struct.unpack(">i", self.exactly(4))[0])
+
+    def ended(self):
+        """Whether the server ends the connection."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
 
     def call(self, op, body, xid=None):
         """Everything up to the answer: events, then error, zxid and body."""

@@ -3,6 +3,8 @@
 //! Flow: `keys` is the table; `written` looks at what is in the file as a whole;
 //! `values` makes of each value what the module that needs it takes.
 
+mod authentication;
+mod jaas;
 mod keys;
 mod rules;
 mod values;
@@ -18,6 +20,8 @@ use common::http::PortOrigin;
 use crate::pipeline::Rules;
 use crate::storage::Options;
 
+pub use authentication::{Algorithm, Authentication, Users};
+pub use jaas::Error as JaasError;
 pub use keys::KEYS;
 
 /// Why there is no configuration.
@@ -38,6 +42,14 @@ pub enum Error {
     },
     #[error("{key} expects an IP address or a host name that resolves, not '{value}'")]
     Address { key: &'static str, value: String },
+    #[error("DigestAuthenticationProvider.digestAlg: no such algorithm: '{value}'")]
+    Algorithm { value: String },
+    #[error(transparent)]
+    Jaas(#[from] jaas::Error),
+    #[error("enforce.auth.enabled is true, enforce.auth.schemes must be set too")]
+    NoScheme,
+    #[error("authentication is enforced for the scheme '{scheme}', which is not served")]
+    Scheme { scheme: String },
     #[error("minSessionTimeout ({min}) is larger than maxSessionTimeout ({max})")]
     Timeouts { min: i32, max: i32 },
 }
@@ -56,7 +68,7 @@ pub struct Config {
     pub outstanding_max: usize,
     pub words: Vec<String>,
     pub admin: Option<Admin>,
-    pub super_digest: Option<String>,
+    pub authentication: Authentication,
     pub rules: Rules,
     pub leftovers: Leftovers,
     /// What the operator should hear once logging works.
@@ -95,6 +107,7 @@ impl Config {
     pub fn resolve(properties: &Properties) -> Result<Self, Error> {
         let properties = &written::without_prefix(properties);
         written::refuse_not_yet(properties)?;
+        let (open, properties) = &authentication::Open::take(properties)?;
         let (values, warnings) = Table::new(KEYS).resolve(properties)?;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         warnings.extend(written::without_effect(&values));
@@ -119,10 +132,8 @@ impl Config {
             outstanding_max: values::unsigned(&values, "globalOutstandingLimit"),
             words: values.list("4lw.commands.whitelist"),
             admin: values::admin(&values)?,
-            super_digest: values
-                .opt_str("DigestAuthenticationProvider.superDigest")
-                .map(str::to_owned),
-            rules: rules::rules(&values),
+            authentication: authentication::authentication(&values, open, &mut warnings)?,
+            rules: rules::rules(&values, open.has_sasl_provider),
             leftovers: rules::leftovers(&values),
             warnings,
         })

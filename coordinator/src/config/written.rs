@@ -7,17 +7,9 @@ use super::Error;
 use super::keys::{KEYS, NO_EFFECT};
 
 /// Prefixes of keys that would make a server of an ensemble, or one with TLS.
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 2] = [
     ("server.", "ensembles are not served yet"),
     ("secureClientPort", "TLS is not served yet"),
-    (
-        "authProvider.",
-        "authentication providers are not served yet",
-    ),
-    (
-        "requireClientAuthScheme",
-        "authentication providers are not served yet",
-    ),
 ];
 
 /// ZooKeeper takes its system properties from the same file, with or without

@@ -36,5 +36,10 @@ pub(super) const KEYS: &[Key] = &[
     ignored("sslQuorum", Kind::OneOf(&["false"])),
     ignored("ssl.quorum.reloadCertFiles", Kind::Bool),
     ignored("client.portUnification", Kind::OneOf(&["false"])),
+    ignored("requireClientAuthScheme", Kind::Str),
+    ignored("jaasLoginRenew", INT),
+    ignored("kerberos.removeHostFromPrincipal", Kind::Bool),
+    ignored("kerberos.removeRealmFromPrincipal", Kind::Bool),
+    ignored("fips-mode", Kind::Bool),
     ignored("dynamicConfigFile", Kind::OneOf(&[""])),
 ];
