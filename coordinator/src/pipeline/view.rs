@@ -16,14 +16,14 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(node: &Node) -> Self {
+    fn of(node: Node<'_>) -> Self {
         Self {
             version: node.version,
             cversion: node.cversion,
             aversion: node.aversion,
             owner: node.owner,
-            child_count: node.children.len(),
-            acl: AclRef::clone(&node.acl),
+            child_count: node.child_count(),
+            acl: AclRef::clone(node.acl()),
         }
     }
 }
