@@ -11,7 +11,8 @@ use common::zk::{
 
 use super::request::{Answer, Client, Event, Read, Reply};
 use super::{Origin, Shared, Watching};
-use crate::tree::{Node, acl};
+use crate::tree::Node;
+use crate::tree::acl::{self, Access};
 use crate::txn::State;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
@@ -124,13 +125,17 @@ impl Looking<'_> {
         })
     }
 
+    fn access(&self) -> &Access {
+        &self.shared.rules.access
+    }
+
     fn existing(&self, path: &str) -> Result<Node<'_>> {
         self.state.tree.get(path).ok_or(ErrorCode::NoNode)
     }
 
     fn readable(&self, path: &str) -> Result<Node<'_>> {
         let node = self.existing(path)?;
-        acl::check(node.acl(), perms::READ, self.ids)?;
+        self.access().check(node.acl(), perms::READ, self.ids)?;
         Ok(node)
     }
 
@@ -149,8 +154,9 @@ impl Looking<'_> {
 
     fn get_acl(&self, path: &str) -> Result<Reply> {
         let node = self.existing(path)?;
-        acl::check(node.acl(), perms::READ | perms::ADMIN, self.ids)?;
-        let acl = match acl::check(node.acl(), perms::ADMIN, self.ids) {
+        self.access()
+            .check(node.acl(), perms::READ | perms::ADMIN, self.ids)?;
+        let acl = match self.access().check(node.acl(), perms::ADMIN, self.ids) {
             Ok(()) => node.acl().to_vec(),
             Err(_) => acl::mask(node.acl()),
         };

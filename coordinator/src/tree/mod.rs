@@ -15,9 +15,15 @@
 pub(crate) mod acl;
 mod acls;
 mod index;
+mod owner;
+pub(crate) mod quota;
 mod slab;
+mod upkeep;
 
-use std::collections::{BTreeSet, HashMap};
+pub(crate) use owner::{Owner, TTL_MS_MAX};
+pub(crate) use upkeep::Leftover;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -26,6 +32,7 @@ use common::zk::{Acl, Id, Stat, path, perms};
 
 use acls::Acls;
 use index::Index;
+use quota::Role;
 use slab::{Body, NONE, Record, Slab};
 
 /// An ACL shared by all the nodes that have the same.
@@ -70,6 +77,14 @@ impl<'a> Node<'a> {
         self.tree.acls.get(self.record.acl)
     }
 
+    pub(crate) fn data_len(&self) -> usize {
+        self.record.body.data_len()
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.record.owner)
+    }
+
     pub(crate) fn child_count(&self) -> usize {
         self.tree.slab.links(self.id).child_count as usize
     }
@@ -93,12 +108,16 @@ impl<'a> Node<'a> {
             version: self.version,
             cversion: self.cversion.wrapping_mul(2).wrapping_sub(num_children),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
-            data_length: saturate(self.record.body.data_len()),
+            ephemeral_owner: self.owner().reported(),
+            data_length: saturate(self.data_len()),
             num_children,
             pzxid: self.pzxid,
         }
     }
+}
+
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 fn saturate(count: usize) -> i32 {
@@ -149,6 +168,10 @@ pub(crate) struct Tree {
     acls: Acls,
     ephemerals: Ephemerals,
     ephemeral_count: usize,
+    /// The containers and the nodes with a TTL.
+    removable: HashSet<slab::Id>,
+    /// The paths that have limits below `/zookeeper/quota`.
+    quotas: HashSet<Arc<str>>,
     /// Bytes of all paths and data.
     data_size: usize,
 }
@@ -192,6 +215,8 @@ impl Tree {
             acls: Acls::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
+            removable: HashSet::new(),
+            quotas: HashSet::new(),
             data_size: 0,
         }
     }
@@ -306,7 +331,12 @@ impl Tree {
             cversion: 0,
             aversion: 0,
         };
+        let bytes = signed(record.body.data_len());
         self.insert(record, parent_id);
+        if let Some(Role::Stats(about)) = quota::role(path) {
+            self.recount(about);
+        }
+        self.count_in_quota(path, 1, bytes);
         Ok(())
     }
 
@@ -325,23 +355,31 @@ impl Tree {
         self.index.remove(path, id);
         let record = self.slab.remove(id);
         self.data_size -= record.body.size();
-        if record.owner != 0 {
-            self.disown(record.owner, path);
+        match Owner::of(record.owner) {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.remove(&id);
+            }
+            Owner::Session(session) => self.disown(session, path),
         }
+        if let Some(Role::Limits(about)) = quota::role(path) {
+            self.quotas.remove(about);
+        }
+        self.count_in_quota(path, -1, -signed(record.body.data_len()));
         let acl = AclRef::clone(self.acls.get(record.acl));
         self.acls.release(record.acl);
         Ok(acl)
     }
 
-    fn disown(&mut self, owner: i64, path: &str) {
-        let Some(owned) = self.ephemerals.get_mut(&owner) else {
+    fn disown(&mut self, session: i64, path: &str) {
+        let Some(owned) = self.ephemerals.get_mut(&session) else {
             return;
         };
         let owned = Arc::make_mut(owned);
         owned.remove(path);
         self.ephemeral_count -= 1;
         if owned.is_empty() {
-            self.ephemerals.remove(&owner);
+            self.ephemerals.remove(&session);
         }
     }
 
@@ -359,7 +397,9 @@ impl Tree {
         record.version = version;
         record.mzxid = at.zxid;
         record.mtime = at.time_ms;
-        self.data_size = self.data_size - size_before + record.body.size();
+        let size_after = record.body.size();
+        self.data_size = self.data_size - size_before + size_after;
+        self.count_in_quota(path, 0, signed(size_after) - signed(size_before));
         Ok(self.node(id))
     }
 
@@ -380,14 +420,25 @@ impl Tree {
 
     /// Takes in a node whose path is not taken.
     fn insert(&mut self, record: Record, parent: slab::Id) {
-        if record.owner != 0 {
-            let owned = self.ephemerals.entry(record.owner).or_default();
-            Arc::make_mut(owned).insert(record.body.path().into());
-            self.ephemeral_count += 1;
-        }
         self.data_size += record.body.size();
         let id = self.slab.insert(record, parent);
         self.index.insert(&self.slab, id);
+        let record = self.slab.get(id);
+        let path = record.body.path();
+        match Owner::of(record.owner) {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.insert(id);
+            }
+            Owner::Session(session) => {
+                let owned = self.ephemerals.entry(session).or_default();
+                Arc::make_mut(owned).insert(path.into());
+                self.ephemeral_count += 1;
+            }
+        }
+        if let Some(Role::Limits(about)) = quota::role(path) {
+            self.quotas.insert(about.into());
+        }
     }
 
     fn find(&self, path: &str) -> Result<slab::Id, Inconsistent> {

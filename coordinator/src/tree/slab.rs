@@ -90,7 +90,8 @@ pub(crate) struct Record {
     pub(crate) pzxid: i64,
     pub(crate) ctime: i64,
     pub(crate) mtime: i64,
-    /// The session of an ephemeral node, else 0.
+    /// As [`Owner`](super::Owner) stores it: the session of an ephemeral node, 0 for
+    /// most others.
     pub(crate) owner: i64,
     pub(crate) version: i32,
     /// How many children were ever created; also the next sequence number.
