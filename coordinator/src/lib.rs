@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use config::Config;
+pub use pipeline::{Access, Rules};
 pub use storage::{Error as StorageError, Options as StorageOptions};
 
 use pipeline::{Failure, Handle, Solo, Writer};
@@ -190,12 +191,14 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     let admin_address = operators.admin_address()?;
 
     let shutdown = Shutdown::new();
-    let handle = Handle::new(state, Tracker::new(config.tick), Arc::clone(&clock));
+    let sessions = Tracker::new(config.tick);
+    let handle = Handle::new(state, sessions, Arc::clone(&clock), config.rules.clone());
     let writer = start_writer(&handle, storage, shutdown.clone())?;
     let server = Arc::new(Server::new(config, handle.clone(), clock, shutdown.clone()));
     let mut tasks = vec![
         task::spawn("clients", server::serve(listener, Arc::clone(&server))),
         task::spawn("expiry", server::expire_sessions(Arc::clone(&server))),
+        task::spawn("leftovers", server::remove_leftovers(Arc::clone(&server))),
     ];
     tasks.extend(operators.serve(&server, &shutdown));
     Ok(Running {

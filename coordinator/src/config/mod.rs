@@ -5,6 +5,7 @@
 //! shows it all to operators.
 
 mod keys;
+mod rules;
 mod settings;
 mod values;
 mod written;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use common::config::{Origin, Properties, PropertiesError, Table};
 use common::http::PortOrigin;
 
+use crate::pipeline::Rules;
 use crate::storage::Options;
 
 pub use keys::KEYS;
@@ -65,6 +67,8 @@ pub struct Config {
     pub fsync_warning: Duration,
     pub log_level: String,
     pub super_digest: Option<String>,
+    pub rules: Rules,
+    pub leftovers: Leftovers,
     /// What the operator should hear once logging works.
     pub warnings: Vec<String>,
     /// What is worth a line, and nothing more.
@@ -73,6 +77,15 @@ pub struct Config {
     pub settings: Vec<Setting>,
     /// What was written, as lines of a file, without its secrets.
     pub written: String,
+}
+
+/// When container and TTL nodes are removed.
+#[derive(Debug, Clone, Copy)]
+pub struct Leftovers {
+    pub check_interval: Duration,
+    pub per_minute_max: u32,
+    /// 0 for ever.
+    pub never_used_ms_max: i64,
 }
 
 /// The admin port.
@@ -135,6 +148,8 @@ impl Config {
             super_digest: values
                 .opt_str("DigestAuthenticationProvider.superDigest")
                 .map(str::to_owned),
+            rules: rules::rules(&values),
+            leftovers: rules::leftovers(&values),
             warnings,
             notes,
             settings: settings::all(&values),
@@ -145,7 +160,13 @@ impl Config {
     /// A server for tests: one directory, free ports on loopback.
     #[must_use]
     pub fn for_tests(data_dir: &Path) -> Self {
-        let overrides = [
+        Self::for_tests_with(data_dir, &[])
+    }
+
+    /// As [`Config::for_tests`], with these keys set.
+    #[must_use]
+    pub fn for_tests_with(data_dir: &Path, keys: &[(&str, &str)]) -> Self {
+        let mut overrides = vec![
             format!("dataDir={}", data_dir.display()),
             "clientPort=0".to_owned(),
             "clientPortAddress=127.0.0.1".to_owned(),
@@ -154,6 +175,7 @@ impl Config {
             "maxSessionTimeout=60000".to_owned(),
             "maxClientCnxns=0".to_owned(),
         ];
+        overrides.extend(keys.iter().map(|(key, value)| format!("{key}={value}")));
         Self::load(None, &overrides).expect("these values are allowed")
     }
 

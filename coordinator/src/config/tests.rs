@@ -37,9 +37,6 @@ fn what_would_be_silently_missing_is_refused() {
     for text in [
         "secureClientPort=2281",
         "authProvider.sasl=x",
-        "skipACL=yes",
-        "enforceQuota=true",
-        "extendedTypesEnabled=true",
         "tickTime=0",
         "clientPort=70000",
         "clientPortAddress=no.such.host.invalid",

@@ -13,7 +13,7 @@ use super::keys::{KEYS, NO_EFFECT, ignored::FAMILIES};
 
 /// Keys (or the beginnings of keys) whose absence clients or operators would only
 /// notice too late, with the values that ask for nothing.
-const NOT_SERVED: [(&str, &[&str], &str); 6] = [
+const NOT_SERVED: [(&str, &[&str], &str); 4] = [
     ("secureClientPort", &[], "TLS is not served yet"),
     (
         "client.portUnification",
@@ -30,8 +30,6 @@ const NOT_SERVED: [(&str, &[&str], &str); 6] = [
         &[],
         "authentication providers are not served yet",
     ),
-    ("skipACL", &["no"], "it is not served yet"),
-    ("enforceQuota", &["false"], "it is not served yet"),
 ];
 
 /// Keys that ask for TLS on the admin port, which then stays closed.

@@ -98,12 +98,7 @@ pub(super) const KEYS: &[Key] = &[
     ignored("metricsProvider.numWorkerThreads"),
     ignored("metricsProvider.maxQueueSize"),
     ignored("metricsProvider.workerShutdownTimeoutMs"),
-    ignored("reconfigEnabled"),
-    ignored("znode.container.checkIntervalMs"),
-    ignored("znode.container.maxPerMinute"),
     ignored("audit.enable"),
-    ignored("enforceQuota"),
-    ignored("skipACL"),
 ];
 
 /// The same for whole families of keys.

@@ -2,10 +2,18 @@
 
 use common::config::{Key, Kind};
 
-use super::optional;
+use super::{key, optional};
 
-pub(super) const KEYS: &[Key] = &[optional(
-    "DigestAuthenticationProvider.superDigest",
-    Kind::Password,
-    "super:<hash>; who proves to be this user passes every ACL.",
-)];
+pub(super) const KEYS: &[Key] = &[
+    optional(
+        "DigestAuthenticationProvider.superDigest",
+        Kind::Password,
+        "super:<hash>; who proves to be this user passes every ACL.",
+    ),
+    key(
+        "skipACL",
+        Kind::OneOf(&["yes", "no"]),
+        "no",
+        "yes: nobody's permissions are checked.",
+    ),
+];
