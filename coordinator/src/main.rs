@@ -20,7 +20,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init("info");
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,7 +30,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let config = Config::load(arguments.config.as_deref(), &arguments.overrides);
+    let level = config.as_ref().map_or("info", |config| &config.log_level);
+    telemetry::init(level);
+    let config = config?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

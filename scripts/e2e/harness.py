@@ -182,6 +182,7 @@ def odradek_coordinator(directory, port, admin_port, keys=None):
             "dataDir": directory / "coordinator",
             "tickTime": 500,
             "admin.serverPort": admin_port,
+            "4lw.commands.whitelist": "*",
         }
         | (keys or {}),
     )

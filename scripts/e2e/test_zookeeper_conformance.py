@@ -7,47 +7,7 @@ children may differ.
 
 import harness
 from zookeeper_pair import Pair
-from zookeeper_wire import (
-    acl,
-    ADD_WATCH,
-    at_version,
-    AUTH,
-    CHECK,
-    CHECK_WATCHES,
-    CHILDREN,
-    CHILDREN2,
-    CHILDREN_NUMBER,
-    CREATE,
-    create,
-    CREATE2,
-    CREATE_CONTAINER,
-    CREATE_TTL,
-    create_ttl,
-    DELETE,
-    EPHEMERALS,
-    EXISTS,
-    GET,
-    GET_ACL,
-    i32,
-    i64,
-    MULTI,
-    multi,
-    MULTI_READ,
-    OPEN,
-    PING,
-    RECONFIG,
-    REMOVE_WATCHES,
-    SET,
-    SET_ACL,
-    set_data,
-    SET_WATCHES,
-    SET_WATCHES2,
-    SYNC,
-    text,
-    texts,
-    watching,
-    WHO_AM_I,
-)
+from zookeeper_wire import *  # noqa: F403 (opcodes and encoders are the vocabulary here)
 
 
 def cases():

@@ -1,7 +1,7 @@
-"""ZooKeeper's wire, spoken by hand: requests as bytes, and answers taken apart.
+"""ZooKeeper's protocol on a bare socket: requests as bytes, answers taken apart.
 
-What may differ between two servers (times, session ids, the order of children)
-is left out of the answers, so that two of them can be compared.
+An answer is taken apart into what two servers with the same history must have in
+common: times, session ids and orders that are nobody's promise are left out.
 """
 
 import socket
@@ -10,9 +10,12 @@ import struct
 OPEN = [(31, "world", "anyone")]
 CREATE, DELETE, EXISTS, GET, SET, GET_ACL, SET_ACL, CHILDREN, SYNC = range(1, 10)
 PING, CHILDREN2, CHECK, MULTI, CREATE2, RECONFIG, CHECK_WATCHES, REMOVE_WATCHES = range(11, 19)
-CREATE_CONTAINER, CREATE_TTL, MULTI_READ = 19, 21, 22
-AUTH, SET_WATCHES, SASL = 100, 101, 102
+CREATE_CONTAINER, DELETE_CONTAINER, CREATE_TTL, MULTI_READ = range(19, 23)
+CLOSE, AUTH, SET_WATCHES, SASL = -11, 100, 101, 102
 EPHEMERALS, CHILDREN_NUMBER, SET_WATCHES2, ADD_WATCH, WHO_AM_I = range(103, 108)
+NO_PASSWORD = b"\0" * 16
+STAT = struct.Struct(">qqqqiiiqiiq")
+REPLY = struct.Struct(">iqi")
 
 
 def i32(number):
@@ -74,43 +77,53 @@ def multi(*operations):
 
 
 class Body:
-    """Takes an answer apart and forgets what may differ."""
+    """Takes an answer apart and forgets what may differ.
 
-    def __init__(self, data, session):
-        self.data, self.session = data, session
+    `owners` has the name of each session id that may be an ephemeral's owner.
+    """
+
+    def __init__(self, data, owners):
+        self.data, self.at, self.owners = data, 0, owners
+
+    @property
+    def rest(self):
+        """What nobody has taken."""
+        return self.data[self.at :]
 
     def take(self, form):
-        size = struct.calcsize(form)
-        value = struct.unpack(form, self.data[:size])[0]
-        self.data = self.data[size:]
+        value = struct.unpack_from(form, self.data, self.at)[0]
+        self.at += struct.calcsize(form)
         return value
 
     def text(self):
         length = self.take(">i")
         if length < 0:
             return None
-        value, self.data = self.data[:length], self.data[length:]
-        return value
+        self.at += length
+        return self.data[self.at - length : self.at]
 
     def texts(self):
         return sorted(self.text() for _ in range(self.take(">i")))
 
-    def pairs(self):
-        return sorted((self.text(), self.text()) for _ in range(self.take(">i")))
-
     def stat(self):
+        fields = list(STAT.unpack_from(self.data, self.at))
+        self.at += STAT.size
+        # Times differ, but neither is missing, and no node changes before it is made.
+        fields[2:4] = [fields[2] != 0, fields[2] <= fields[3]]
+        fields[7] = self.owners.get(fields[7], fields[7])
         names = "czxid mzxid ctime mtime version cversion aversion owner length children pzxid"
-        forms = dict(version=">i", cversion=">i", aversion=">i", length=">i", children=">i")
-        stat = {name: self.take(forms.get(name, ">q")) for name in names.split()}
-        stat["ctime"] = stat["ctime"] != 0
-        stat["mtime"] = stat["mtime"] != 0
-        stat["owner"] = "mine" if stat["owner"] == self.session else stat["owner"]
-        return stat
+        return dict(zip(names.split(), fields))
 
     def acl(self):
         count = self.take(">i")
-        # Several identities that "auth" stands for come in any order.
+        # ZooKeeper expands `auth` in no order.
         return sorted((self.take(">i"), self.text(), self.text()) for _ in range(count))
+
+    def pairs(self):
+        return sorted((self.text(), self.text()) for _ in range(self.take(">i")))
+
+    def number(self):
+        return self.take(">i")
 
     def multi(self):
         results = []
@@ -120,75 +133,101 @@ class Body:
                 return results
             results.append((op, error, self.of(op)))
 
+    FORMS = {
+        -1: [number],
+        CREATE: [text],
+        SYNC: [text],
+        CREATE2: [text, stat],
+        CREATE_CONTAINER: [text, stat],
+        CREATE_TTL: [text, stat],
+        EXISTS: [stat],
+        SET: [stat],
+        SET_ACL: [stat],
+        GET: [text, stat],
+        GET_ACL: [acl, stat],
+        CHILDREN: [texts],
+        EPHEMERALS: [texts],
+        CHILDREN2: [texts, stat],
+        CHILDREN_NUMBER: [number],
+        ADD_WATCH: [number],
+        WHO_AM_I: [pairs],
+        RECONFIG: [text, stat],
+        MULTI: [multi],
+        MULTI_READ: [multi],
+        SASL: [text],
+    }
+
     def of(self, op):
-        forms = {
-            -1: [lambda: self.take(">i")],
-            CREATE: [self.text],
-            SYNC: [self.text],
-            CREATE2: [self.text, self.stat],
-            CREATE_CONTAINER: [self.text, self.stat],
-            CREATE_TTL: [self.text, self.stat],
-            EXISTS: [self.stat],
-            SET: [self.stat],
-            SET_ACL: [self.stat],
-            GET: [self.text, self.stat],
-            GET_ACL: [self.acl, self.stat],
-            CHILDREN: [self.texts],
-            EPHEMERALS: [self.texts],
-            CHILDREN2: [self.texts, self.stat],
-            MULTI: [self.multi],
-            MULTI_READ: [self.multi],
-            SASL: [self.text],
-            WHO_AM_I: [self.pairs],
-        }
-        return [part() for part in forms.get(op, [])]
+        return [part(self) for part in self.FORMS.get(op, [])]
 
 
 class Client:
-    def __init__(self, address):
+    """One connection with a session: new, or `session` with its password."""
+
+    def __init__(self, address, session=0, password=NO_PASSWORD, seen=0, timeout=10000):
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), 10)
+        self.socket = socket.create_connection((host, int(port)), 20)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
         self.xid = 0
-        hello = struct.pack(">iqiq", 0, 0, 10000, 0) + text(b"\0" * 16) + flag(False)
+        hello = struct.pack(">iqiq", 0, seen, timeout, session) + text(password) + flag(False)
         self.send(hello)
         welcome = self.receive()
-        self.session = struct.unpack(">q", welcome[8:16])[0]
+        _, self.timeout, self.session = struct.unpack(">iiq", welcome[:16])
+        self.password = welcome[20:36]
+        self.owners = {self.session: "mine"}
 
-    def send(self, payload):
-        self.socket.sendall(i32(len(payload)) + payload)
+    def close(self):
+        self.socket.close()
 
-    def exactly(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
+    def send(self, *payloads):
+        self.socket.sendall(b"".join(i32(len(payload)) + payload for payload in payloads))
 
     def receive(self):
-        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
+        """The next frame; EOFError if the server has closed the connection."""
+        while True:
+            if len(self.buffer) >= 4:
+                end = 4 + struct.unpack_from(">i", self.buffer)[0]
+                if len(self.buffer) >= end:
+                    frame, self.buffer = self.buffer[4:end], self.buffer[end:]
+                    return frame
+            try:
+                more = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                raise EOFError
+            self.buffer += more
 
     def ended(self):
         """Whether the server ends the connection."""
         try:
-            return self.socket.recv(1) == b""
+            return not self.buffer and self.socket.recv(1) == b""
         except ConnectionResetError:
             return True
 
+    def ask(self, *requests):
+        """Sends (op, body) or (op, body, xid) together; returns what was sent, by xid."""
+        frames, asked = [], []
+        for op, body, *special in requests:
+            self.xid += 1
+            xid = special[0] if special else self.xid
+            frames.append(i32(xid) + i32(op) + body)
+            asked.append((xid, op))
+        self.send(*frames)
+        return asked
+
     def call(self, op, body, xid=None):
         """Everything up to the answer: events, then error, zxid and body."""
-        self.xid += 1
-        xid = xid or self.xid
-        self.send(i32(xid) + i32(op) + body)
+        [(asked, _)] = self.ask((op, body, *([xid] if xid else [])))
         seen = []
         while True:
             answer = self.receive()
-            answered, zxid, error = struct.unpack(">iqi", answer[:16])
+            answered, zxid, error = REPLY.unpack_from(answer)
             if answered == -1:
                 seen.append(("event", zxid, answer[16:]))
                 continue
-            assert answered == xid
-            parts = Body(answer[16:], self.session)
+            assert answered == asked
+            parts = Body(answer[16:], self.owners)
             fields = parts.of(op) if error == 0 else []
-            return seen + [(error, zxid, fields, parts.data)]
+            return seen + [(error, zxid, fields, parts.rest)]

@@ -189,7 +189,7 @@ fn dump(server: &Server) -> String {
         );
         for (session, paths) in owners {
             let _ = writeln!(text, "{session:#x}:");
-            for path in paths {
+            for path in paths.iter() {
                 let _ = writeln!(text, "\t{path}");
             }
         }

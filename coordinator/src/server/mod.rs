@@ -21,7 +21,6 @@ mod outbound;
 mod stats;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -56,7 +55,7 @@ pub(crate) struct Server {
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
     connections: Mutex<HashMap<WatcherId, Weak<Connection>>>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    places: Mutex<listener::Places>,
     next_id: AtomicU64,
 }
 
@@ -78,7 +77,7 @@ impl Server {
             shutdown,
             secret,
             connections: Mutex::default(),
-            per_ip: Mutex::default(),
+            places: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
     }

@@ -38,7 +38,7 @@ impl Task<'_> {
         } else {
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
             self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
-            self.end_when_answered();
+            self.drain();
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Task<'_> {
             false => ErrorCode::AuthFailed,
         };
         self.answer_now(xid, 0, received, Ok(Reply::SaslFailed(code)));
-        self.end_when_answered();
+        self.drain();
     }
 
     /// Whether the client may ask for anything; one that had to prove who it is
@@ -129,7 +129,7 @@ impl Task<'_> {
         );
         let refused = Err(ErrorCode::SessionClosedRequireSaslAuth);
         self.answer_now(xid, 0, received, refused);
-        self.end_when_answered();
+        self.drain();
         false
     }
 }
