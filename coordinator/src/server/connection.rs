@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::frame::FrameReader;
+use common::frame::{self, FrameReader};
 use common::jute::{Reader, Record};
 use common::zk::{
     ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
@@ -283,10 +283,14 @@ impl Task<'_> {
                 biased;
                 () = connection.outbound.woken() => {}
                 frame = frames.next(), if !draining => {
-                    let Some(frame) = frame? else {
-                        return Ok(());
-                    };
-                    self.on_frame(session, frame).await?;
+                    match frame {
+                        Ok(Some(frame)) => self.on_frame(session, frame).await?,
+                        Ok(None) => return Ok(()),
+                        Err(frame::Error::TooLarge { length, limit }) => {
+                            self.refuse_oversized(frames, (length, limit)).await?;
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
                     // Requests that have arrived together are handed on together,
                     // and so are their replies.
                     if frames.has_frame()
@@ -368,7 +372,7 @@ impl Task<'_> {
             .await
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         session: Arc<Session>,
         xid: i32,

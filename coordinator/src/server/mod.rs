@@ -18,6 +18,7 @@ mod handshake;
 mod leftovers;
 mod listener;
 mod outbound;
+mod oversize;
 mod stats;
 
 use std::collections::HashMap;

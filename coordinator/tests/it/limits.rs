@@ -1,4 +1,5 @@
 use common::zk::CreateMode::*;
+use common::zk::{ErrorCode, MultiOp, MultiRequest, OpCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -39,18 +40,31 @@ async fn garbage_ends_its_own_connection_only() {
     good.create("/still-here", Persistent).await.unwrap();
 }
 
+/// ZooKeeper would close the connection, and its client try again for ever.
 #[tokio::test]
-async fn a_request_beyond_the_limit_closes_the_connection() {
+async fn a_request_beyond_the_limit_is_refused_and_the_connection_stays() {
     let server = fresh().await;
     let mut client = server.client().await;
-    client.send_raw(1, &vec![0; 2 << 20]).await;
+    let mut request = create_request("/large", Persistent);
+    request.data = Some(vec![0; 2 << 20].into());
+    let ops = vec![MultiOp::Create(request.clone())];
+    client.create("/before", Persistent).await.unwrap();
+    let refused = client.call(OpCode::Create, &request).await;
+    assert_eq!(refused, Err(ErrorCode::BadArguments));
+    let refused = client.call(OpCode::Multi, &MultiRequest { ops }).await;
+    assert_eq!(refused, Err(ErrorCode::BadArguments));
+    assert_eq!(
+        client.children("/", false).await.unwrap(),
+        ["before", "zookeeper"]
+    );
+}
+
+#[tokio::test]
+async fn a_length_that_nobody_means_ends_the_connection() {
+    let server = fresh().await;
+    let mut client = server.client().await;
+    client.send_bytes(&(65_i32 << 20).to_be_bytes()).await;
     client.closed().await;
-    server
-        .client()
-        .await
-        .create("/still-here", Persistent)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
