@@ -423,7 +423,12 @@ impl Task<'_> {
             Err(_) => {
                 // What waits here holds permits, and they only come back from there.
                 self.submit_burst()?;
-                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+                // Nor are the client's pings read meanwhile.
+                let hold = session.hold();
+                let acquired = permits.acquire_owned().await;
+                session.touch(self.server.clock.monotonic());
+                drop(hold);
+                acquired.map_err(|_| Error::Stopping)?
             }
         };
         let submission = Submission {
