@@ -83,6 +83,41 @@ async fn an_address_has_only_so_many_connections() {
 }
 
 #[tokio::test]
+async fn the_server_has_only_so_many_connections() {
+    let server = fresh_with(&[("maxCnxns", "2")]).await;
+    let address = server.daemon.client_address();
+    let mut first = TestClient::connect(address).await;
+    let second = TestClient::connect(address).await;
+    assert!(TestClient::open(address, hello(10_000)).await.is_none());
+    first.create("/still-here", Persistent).await.unwrap();
+    drop(second);
+    // Its place is free again once the server has seen that.
+    while TestClient::open(address, hello(10_000)).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who sends more than may be outstanding is not read from for a while, and gets
+/// all its answers in the end.
+#[tokio::test]
+async fn outstanding_requests_are_bounded_and_all_answered() {
+    let server = fresh_with(&[("globalOutstandingLimit", "2")]).await;
+    let (mut one, mut other) = (server.client().await, server.client().await);
+    for n in 0..100 {
+        for (client, name) in [(&mut one, "one"), (&mut other, "other")] {
+            let request = create_request(&format!("/{name}{n}"), Persistent);
+            client.send(OpCode::Create, &request).await;
+        }
+    }
+    for client in [&mut one, &mut other] {
+        for _ in 0..100 {
+            let (_, answer) = client.receive().await.unwrap();
+            assert!(answer.is_ok(), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn four_letter_words() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = coordinator::Config::for_tests(dir.path());
