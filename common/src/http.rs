@@ -57,7 +57,9 @@ pub async fn bind_admin(
 /// does not wait for those who have not finished asking.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     let stop = shutdown.clone();
-    let served = axum::serve(listener, router)
+    // Handlers may ask who is connected.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stop.requested().await })
         .into_future();
     let overdue = async {

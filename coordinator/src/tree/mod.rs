@@ -189,10 +189,6 @@ impl Tree {
         self.nodes.iter().map(|(path, node)| (path, node.as_ref()))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// The count that ZooKeeper reports: it counts the root under both its names.
     pub(crate) fn reported_len(&self) -> usize {
         self.nodes.len() + 1
