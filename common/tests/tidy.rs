@@ -68,7 +68,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
 /// The same for the coordinator.
 const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
     // Makes each module's own configuration from the keys.
-    ("config", &["storage"]),
+    ("config", &["storage", "pipeline"]),
     ("tree", &[]),
     ("watch", &["tree"]),
     ("session", &[]),

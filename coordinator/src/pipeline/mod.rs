@@ -17,8 +17,10 @@
 
 mod apply;
 mod prepare;
+mod quota;
 mod read;
 mod request;
+mod rules;
 mod solo;
 mod view;
 mod writer;
@@ -37,7 +39,9 @@ use crate::storage::Done;
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
-pub(crate) use request::{Answer, Client, Event, Read, Reply, Request, Write};
+pub use crate::tree::acl::Access;
+pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
 
@@ -99,6 +103,8 @@ struct Shared {
     sessions: Tracker,
     queue: Queue,
     clock: SharedClock,
+    rules: Rules,
+    quotas: quota::Quotas,
     /// Why nothing can be committed at present.
     trouble: ArcSwapOption<String>,
 }
@@ -121,7 +127,7 @@ pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
     /// A pipeline over a recovered state, whose sessions have their full timeout again.
-    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock) -> Self {
+    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock, rules: Rules) -> Self {
         let now = clock.monotonic();
         for (id, timeout_ms) in &state.sessions {
             sessions.track(*id, *timeout_ms, now);
@@ -132,6 +138,8 @@ impl Handle {
             sessions,
             queue: Queue::default(),
             clock,
+            rules,
+            quotas: quota::Quotas::default(),
             trouble: ArcSwapOption::empty(),
         }))
     }
