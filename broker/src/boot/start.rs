@@ -450,6 +450,9 @@ impl Started {
             },
             deletion_enabled: values.bool("delete.topic.enable"),
             fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
+            fetch_session_slots: usize::try_from(int("max.incremental.fetch.session.cache.slots"))
+                .unwrap_or(0),
+            clock: self.clock.clone(),
             values: values.clone(),
             control,
             controller,
