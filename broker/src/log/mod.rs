@@ -204,6 +204,12 @@ impl Log {
         Ok(self.epochs.assign(epoch, start_offset)?)
     }
 
+    /// Says whether any idempotent producer is remembered.
+    #[must_use]
+    pub fn has_producers(&self) -> bool {
+        self.producers.entries().next().is_some()
+    }
+
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
         self.producers
