@@ -25,6 +25,7 @@ use common::{http, net, task};
 use tokio::task::JoinHandle;
 
 pub use config::Config;
+pub use pipeline::{Access, Rules};
 pub use storage::{Error as StorageError, Options as StorageOptions};
 
 use pipeline::{Failure, Handle, Solo, Writer};
@@ -191,12 +192,14 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     let admin_address = admin_address.transpose()?;
 
     let shutdown = Shutdown::new();
-    let handle = Handle::new(state, Tracker::new(config.tick), Arc::clone(&clock));
+    let sessions = Tracker::new(config.tick);
+    let handle = Handle::new(state, sessions, Arc::clone(&clock), config.rules.clone());
     let writer = start_writer(&handle, storage, shutdown.clone())?;
     let server = Arc::new(Server::new(config, handle.clone(), clock, shutdown.clone()));
     let mut tasks = vec![
         task::spawn("clients", server::serve(listener, Arc::clone(&server))),
         task::spawn("expiry", server::expire_sessions(Arc::clone(&server))),
+        task::spawn("leftovers", server::remove_leftovers(Arc::clone(&server))),
     ];
     if let Some(listener) = admin {
         let router = admin::router(server);

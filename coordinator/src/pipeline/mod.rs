@@ -17,8 +17,10 @@
 
 mod apply;
 mod prepare;
+mod quota;
 mod read;
 mod request;
+mod rules;
 mod solo;
 mod view;
 mod writer;
@@ -35,7 +37,9 @@ use crate::session::{Session, Tracker};
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
-pub(crate) use request::{Answer, Client, Event, Read, Reply, Request, Write};
+pub use crate::tree::acl::Access;
+pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
 
@@ -93,6 +97,8 @@ struct Shared {
     sessions: Tracker,
     queue: Queue,
     clock: SharedClock,
+    rules: Rules,
+    quotas: quota::Quotas,
 }
 
 /// The way into the pipeline.
@@ -101,7 +107,7 @@ pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
     /// A pipeline over a recovered state, whose sessions have their full timeout again.
-    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock) -> Self {
+    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock, rules: Rules) -> Self {
         let now = clock.monotonic();
         for (id, timeout_ms) in &state.sessions {
             sessions.track(*id, *timeout_ms, now);
@@ -112,6 +118,8 @@ impl Handle {
             sessions,
             queue: Queue::default(),
             clock,
+            rules,
+            quotas: quota::Quotas::default(),
         }))
     }
 

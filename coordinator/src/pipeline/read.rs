@@ -10,7 +10,8 @@ use common::zk::{
 
 use super::request::{Answer, Client, Event, Read, Reply};
 use super::{Origin, Shared, Watching};
-use crate::tree::{Node, acl};
+use crate::tree::Node;
+use crate::tree::acl::{self, Access};
 use crate::txn::State;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
@@ -123,13 +124,17 @@ impl Looking<'_> {
         })
     }
 
+    fn access(&self) -> &Access {
+        &self.shared.rules.access
+    }
+
     fn existing(&self, path: &str) -> Result<&Node> {
         self.state.tree.get(path).ok_or(ErrorCode::NoNode)
     }
 
     fn readable(&self, path: &str) -> Result<&Node> {
         let node = self.existing(path)?;
-        acl::check(&node.acl, perms::READ, self.ids)?;
+        self.access().check(&node.acl, perms::READ, self.ids)?;
         Ok(node)
     }
 
@@ -148,8 +153,9 @@ impl Looking<'_> {
 
     fn get_acl(&self, path: &str) -> Result<Reply> {
         let node = self.existing(path)?;
-        acl::check(&node.acl, perms::READ | perms::ADMIN, self.ids)?;
-        let acl = match acl::check(&node.acl, perms::ADMIN, self.ids) {
+        self.access()
+            .check(&node.acl, perms::READ | perms::ADMIN, self.ids)?;
+        let acl = match self.access().check(&node.acl, perms::ADMIN, self.ids) {
             Ok(()) => node.acl.to_vec(),
             Err(_) => acl::mask(&node.acl),
         };

@@ -12,6 +12,7 @@ pub(super) struct Facts {
     pub(super) aversion: i32,
     pub(super) owner: i64,
     pub(super) child_count: usize,
+    pub(super) data_len: usize,
     pub(super) acl: AclRef,
 }
 
@@ -23,6 +24,7 @@ impl Facts {
             aversion: node.aversion,
             owner: node.owner,
             child_count: node.children.len(),
+            data_len: node.data_len(),
             acl: AclRef::clone(&node.acl),
         }
     }
@@ -43,6 +45,11 @@ impl<'a> View<'a> {
             changes: HashMap::new(),
             undo: Vec::new(),
         }
+    }
+
+    /// The tree as it is now.
+    pub(super) fn tree(&self) -> &'a Tree {
+        self.tree
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Facts> {

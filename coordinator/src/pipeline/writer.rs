@@ -118,7 +118,7 @@ impl Writer {
     fn prepare(&self, batch: Vec<Submission>, entries: &mut Vec<Entry>) -> Vec<Prepared> {
         let state = self.shared.state.read();
         let mut view = View::new(&state.tree);
-        let time_ms = self.shared.clock.wall_ms();
+        let (time_ms, now) = (self.shared.clock.wall_ms(), self.shared.clock.monotonic());
         let mut zxid = state.zxid;
         let mut prepared = Vec::with_capacity(batch.len());
         for submission in batch {
@@ -134,6 +134,9 @@ impl Writer {
                 session: submission.origin.session.id,
                 closing: submission.origin.session.is_closing(),
                 ids: &submission.origin.ids,
+                rules: &self.shared.rules,
+                quotas: &self.shared.quotas,
+                now,
             };
             let (txn, failed_multi) = match prepare(&mut view, context, write) {
                 Ok(txn) => (txn, None),

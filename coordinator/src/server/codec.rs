@@ -10,7 +10,7 @@ use common::zk::{
     SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
 };
 
-use crate::pipeline::{Read, Reply, Request, Write};
+use crate::pipeline::{Creation, Read, Reply, Request, Write};
 
 /// Decodes the body of a request; `None` if the operation is not one for clients.
 pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> {
@@ -22,21 +22,12 @@ pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> 
 
 fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
     Ok(Some(match op {
-        OpCode::Create => Write::Create {
-            request: body.read()?,
-            with_stat: false,
-        },
-        OpCode::Create2 => Write::Create {
-            request: body.read()?,
-            with_stat: true,
-        },
-        OpCode::CreateContainer => {
-            body.read::<common::zk::CreateRequest>()?;
-            Write::Refused(ErrorCode::Unimplemented)
-        }
+        OpCode::Create => Write::Create(body.read()?, Creation::Plain),
+        OpCode::Create2 => Write::Create(body.read()?, Creation::WithStat),
+        OpCode::CreateContainer => Write::Create(body.read()?, Creation::Container),
         OpCode::CreateTtl => {
-            body.read::<CreateTtlRequest>()?;
-            Write::Refused(ErrorCode::Unimplemented)
+            let (request, creation) = Creation::with_ttl(body.read::<CreateTtlRequest>()?);
+            Write::Create(request, creation)
         }
         OpCode::Delete => Write::Delete(body.read()?),
         OpCode::SetData => Write::SetData(body.read()?),
@@ -48,7 +39,7 @@ fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
         },
         OpCode::Reconfig => {
             body.read::<common::zk::ReconfigRequest>()?;
-            Write::Refused(ErrorCode::ReconfigDisabled)
+            Write::Reconfig
         }
         OpCode::CloseSession => Write::CloseSession,
         _ => return Ok(None),

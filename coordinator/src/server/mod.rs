@@ -14,6 +14,7 @@ mod error;
 mod expiry;
 pub(crate) mod four_letter;
 mod handshake;
+mod leftovers;
 mod listener;
 mod outbound;
 mod stats;
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use connection::{Connection, ConnectionInfo};
 pub(crate) use expiry::expire_sessions;
+pub(crate) use leftovers::remove_leftovers;
 pub(crate) use listener::serve;
 pub(crate) use stats::Stats;
 

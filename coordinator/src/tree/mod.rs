@@ -10,12 +10,20 @@
 //! **Invariant:** every node but the root has a parent that lists it.
 
 pub(crate) mod acl;
+mod owner;
+pub(crate) mod quota;
+mod upkeep;
+
+pub(crate) use owner::{Owner, TTL_MS_MAX};
+pub(crate) use upkeep::Leftover;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use common::zk::{Acl, Id, Stat, path, perms};
+
+use quota::Role;
 
 /// An ACL shared by all the nodes that have the same.
 pub(crate) type AclRef = Arc<[Acl]>;
@@ -47,7 +55,7 @@ pub(crate) struct Node {
     /// How many children were ever created; also the next sequence number.
     pub(crate) cversion: i32,
     pub(crate) aversion: i32,
-    /// The session of an ephemeral node, else 0.
+    /// As [`Owner`] stores it: the session of an ephemeral node, 0 for most others.
     pub(crate) owner: i64,
     pub(crate) children: HashSet<Arc<str>>,
 }
@@ -65,16 +73,24 @@ impl Node {
             version: self.version,
             cversion: self.cversion.wrapping_mul(2).wrapping_sub(num_children),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
+            ephemeral_owner: self.owner().reported(),
             data_length: saturate(self.data.as_ref().map_or(0, Bytes::len)),
             num_children,
             pzxid: self.pzxid,
         }
     }
 
-    fn data_len(&self) -> usize {
+    pub(crate) fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, Bytes::len)
     }
+
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.owner)
+    }
+}
+
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 fn saturate(count: usize) -> i32 {
@@ -104,6 +120,10 @@ pub(crate) struct Tree {
     nodes: HashMap<Arc<str>, Arc<Node>>,
     ephemerals: HashMap<i64, BTreeSet<Arc<str>>>,
     ephemeral_count: usize,
+    /// The containers and the nodes with a TTL.
+    removable: HashSet<Arc<str>>,
+    /// The paths that have limits below `/zookeeper/quota`.
+    quotas: HashSet<Arc<str>>,
     acls: HashSet<AclRef>,
     /// At this many ACLs those that no node has any more are dropped.
     acls_max: usize,
@@ -149,6 +169,8 @@ impl Tree {
             nodes: HashMap::new(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
+            removable: HashSet::new(),
+            quotas: HashSet::new(),
             acls: HashSet::new(),
             acls_max: ACLS_MAX_MIN,
             data_size: 0,
@@ -256,7 +278,13 @@ impl Tree {
             owner: new.owner,
             children: HashSet::new(),
         };
-        self.insert(path.into(), node)
+        let bytes = signed(node.data_len());
+        self.insert(path.into(), node)?;
+        if let Some(Role::Stats(about)) = quota::role(path) {
+            self.recount(about);
+        }
+        self.count_in_quota(path, 1, bytes);
+        Ok(())
     }
 
     /// Removes a node and returns what it was.
@@ -275,15 +303,25 @@ impl Tree {
         parent.pzxid = parent.pzxid.max(zxid);
         let node = self.nodes.remove(path).ok_or_else(|| missing(path))?;
         self.data_size -= path.len() + node.data_len();
-        if node.owner != 0
-            && let Some(owned) = self.ephemerals.get_mut(&node.owner)
-        {
-            owned.remove(path);
-            self.ephemeral_count -= 1;
-            if owned.is_empty() {
-                self.ephemerals.remove(&node.owner);
+        match node.owner() {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.remove(path);
+            }
+            Owner::Session(session) => {
+                if let Some(owned) = self.ephemerals.get_mut(&session) {
+                    owned.remove(path);
+                    self.ephemeral_count -= 1;
+                    if owned.is_empty() {
+                        self.ephemerals.remove(&session);
+                    }
+                }
             }
         }
+        if let Some(Role::Limits(about)) = quota::role(path) {
+            self.quotas.remove(about);
+        }
+        self.count_in_quota(path, -1, -signed(node.data_len()));
         Ok(node)
     }
 
@@ -302,6 +340,7 @@ impl Tree {
         node.mzxid = at.zxid;
         node.mtime = at.time_ms;
         self.data_size = self.data_size - size_before + size_after;
+        self.count_in_quota(path, 0, signed(size_after) - signed(size_before));
         self.get(path).ok_or_else(|| missing(path))
     }
 
@@ -319,10 +358,19 @@ impl Tree {
     }
 
     fn insert(&mut self, path: Arc<str>, node: Node) -> Result<(), Inconsistent> {
-        if node.owner != 0 {
-            let owned = self.ephemerals.entry(node.owner).or_default();
-            owned.insert(Arc::clone(&path));
-            self.ephemeral_count += 1;
+        match node.owner() {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.insert(Arc::clone(&path));
+            }
+            Owner::Session(session) => {
+                let owned = self.ephemerals.entry(session).or_default();
+                owned.insert(Arc::clone(&path));
+                self.ephemeral_count += 1;
+            }
+        }
+        if let Some(Role::Limits(about)) = quota::role(&path) {
+            self.quotas.insert(about.into());
         }
         self.data_size += path.len() + node.data_len();
         match self.nodes.insert(Arc::clone(&path), Arc::new(node)) {

@@ -6,5 +6,6 @@ mod client;
 mod limits;
 mod operations;
 mod recovery;
+mod removable;
 mod sessions;
 mod watches;
