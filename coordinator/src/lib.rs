@@ -6,6 +6,7 @@
 //! `tree`, `watch`, `session` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
 
 mod admin;
+pub mod command;
 pub mod config;
 mod pipeline;
 mod server;

@@ -38,7 +38,7 @@ pub(crate) use stats::Stats;
 
 use crate::config::Config;
 use crate::pipeline::Handle;
-use crate::session::{IdGenerator, Secret};
+use crate::session::IdGenerator;
 use crate::watch::WatcherId;
 
 /// This server's number in session ids; a single server is 1.
@@ -51,7 +51,6 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) clock: SharedClock,
     pub(crate) shutdown: Shutdown,
-    secret: Secret,
     session_ids: IdGenerator,
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
@@ -67,7 +66,6 @@ impl Server {
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
-        let secret = pipeline.with_state(|state| state.secret.clone());
         Self {
             stats: Stats::new(clock.monotonic()),
             session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
@@ -76,7 +74,6 @@ impl Server {
             pipeline,
             clock,
             shutdown,
-            secret,
             connections: Mutex::default(),
             places: Mutex::default(),
             next_id: AtomicU64::new(1),
