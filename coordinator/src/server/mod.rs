@@ -66,9 +66,13 @@ impl Server {
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
+        let session_ids = pipeline.with_state(|state| {
+            let known = state.sessions.keys().copied();
+            IdGenerator::new(SERVER_ID, clock.wall_ms(), known)
+        });
         Self {
             stats: Stats::new(clock.monotonic()),
-            session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
+            session_ids,
             outstanding: Arc::new(Semaphore::new(config.outstanding_max)),
             config,
             pipeline,
