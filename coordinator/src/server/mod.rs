@@ -8,6 +8,7 @@
 //! the client sent and the limits allow.
 //! **Invariant:** no state of the tree is kept here.
 
+mod auth;
 mod codec;
 mod connection;
 mod error;
