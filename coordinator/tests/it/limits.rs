@@ -67,6 +67,20 @@ async fn a_length_that_nobody_means_ends_the_connection() {
     client.closed().await;
 }
 
+/// Ten seconds pass at once where nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_session_is_closed_after_a_while() {
+    let server = fresh().await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(converse(server.daemon.client_address(), b"").await, b"");
+    let half_a_hello = &framed(&common::jute::Record::to_bytes(&hello(10_000)))[..20];
+    assert_eq!(
+        converse(server.daemon.client_address(), half_a_hello).await,
+        b""
+    );
+    assert!(before.elapsed() >= std::time::Duration::from_secs(20));
+}
+
 #[tokio::test]
 async fn an_address_has_only_so_many_connections() {
     let dir = tempfile::tempdir().unwrap();
