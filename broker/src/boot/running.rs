@@ -30,6 +30,8 @@ pub enum RunError {
     Membership(#[from] RegisterError),
     #[error("the logs were not closed cleanly: {0}")]
     Logs(#[from] log::Error),
+    #[error("all log directories have failed")]
+    AllDirsFailed,
     #[error("a part of the broker ended unexpectedly: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -60,6 +62,7 @@ pub struct Running {
     pub(super) ports: Vec<(String, u16)>,
     pub(super) admin_address: Option<SocketAddr>,
     pub(super) shutdown: Shutdown,
+    pub(super) all_dirs_failed: Shutdown,
     pub(super) stops: Stops,
     pub(super) tasks: Tasks,
     /// `None` when the operator wants no controlled shutdown.
@@ -111,6 +114,7 @@ impl Running {
         let mut early = None;
         tokio::select! {
             () = self.shutdown.requested() => {}
+            () = self.all_dirs_failed.requested() => {}
             ended = &mut self.tasks.membership => early = Some(ended),
         }
         let membership = match early {
@@ -120,7 +124,11 @@ impl Running {
         if let Err(error) = &membership {
             tracing::error!(%error, "this broker lost its place in the cluster and stops");
         }
+        let all_dirs_failed = self.all_dirs_failed.is_requested();
         let stopped = self.stop().await;
+        if all_dirs_failed {
+            return Err(RunError::AllDirsFailed);
+        }
         membership.and(stopped)
     }
 

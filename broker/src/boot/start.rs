@@ -10,6 +10,7 @@ use common::task;
 use tokio::task::JoinHandle;
 
 use super::cleaning::Cleaning;
+use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::{self, Maintenance};
@@ -77,6 +78,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let registry = connect(&config, &previous, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
+    let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
         topic_configs: &topic_configs,
@@ -87,12 +89,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         cluster_id: cluster_id.clone(),
         broker_id,
     };
-    let logs = Arc::new(logs.open(dirs, identity).await?);
+    let logs = Arc::new(logs.open(dirs, identity, on_dir_failure).await?);
     let started = Started {
         broker_id,
         cluster_id,
         registry,
         logs,
+        dir_failures,
         topic_configs,
         previous,
         clock,
@@ -146,6 +149,7 @@ impl Logs<'_> {
         &self,
         dirs: LockedDirs,
         identity: log::Identity,
+        on_dir_failure: log::FailureHook,
     ) -> Result<log::Manager, StartError> {
         let values = &self.config.values;
         let config = log::ManagerConfig {
@@ -156,6 +160,7 @@ impl Logs<'_> {
             .unwrap_or(1),
             producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
             defaults: self.topic_configs.defaults().clone(),
+            on_dir_failure,
         };
         let per_topic = self.per_topic().await?;
         let defaults = config.defaults.clone();
@@ -197,6 +202,7 @@ struct Started {
     cluster_id: String,
     registry: Registry,
     logs: Arc<log::Manager>,
+    dir_failures: DirFailures,
     topic_configs: TopicConfigs,
     previous: PreviousSession,
     clock: SharedClock,
@@ -240,7 +246,15 @@ impl Started {
             peers,
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let background = self.background(&config, &maintenance, &stops);
+        let all_dirs_failed = Shutdown::new();
+        let mut background = self.background(&config, &maintenance, &stops);
+        background.push(self.dir_failures.follow(
+            self.broker_id,
+            self.logs.clone(),
+            self.registry.clone(),
+            all_dirs_failed.clone(),
+            stops.background.clone(),
+        ));
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -259,6 +273,7 @@ impl Started {
             ports,
             admin_address,
             shutdown: Shutdown::new(),
+            all_dirs_failed,
             stops,
             tasks: Tasks {
                 clients: serving.clients,

@@ -41,6 +41,7 @@ mod configs;
 mod election;
 mod fence;
 mod listing;
+mod log_dirs;
 mod producer_ids;
 mod registration;
 mod topics;
