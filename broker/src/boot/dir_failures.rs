@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::shutdown::Shutdown;
 use common::task;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::running::Stops;
 use crate::log::{FailureHook, Manager};
 use crate::model::BrokerId;
 use crate::registry::Registry;
@@ -31,15 +31,16 @@ impl DirFailures {
         (hook, Self(receiver))
     }
 
-    /// Reports failures until a stop; requests `all_failed` when none is left.
+    /// Reports failures until a stop; requests
+    /// `all_dirs_failed` when none is left.
     pub(super) fn follow(
         mut self,
         broker_id: BrokerId,
         logs: Arc<Manager>,
         registry: Registry,
-        all_failed: Shutdown,
-        stop: Shutdown,
+        stops: &Stops,
     ) -> JoinHandle<()> {
+        let (all_failed, stop) = (stops.all_dirs_failed.clone(), stops.background.clone());
         task::spawn("log directories", async move {
             loop {
                 let failed = tokio::select! {

@@ -53,6 +53,8 @@ pub(super) struct Stops {
     pub(super) groups: Shutdown,
     pub(super) controller: Shutdown,
     pub(super) background: Shutdown,
+    /// Asks the broker to end because it has no disk left.
+    pub(super) all_dirs_failed: Shutdown,
 }
 
 /// A broker that was started.
@@ -62,7 +64,6 @@ pub struct Running {
     pub(super) ports: Vec<(String, u16)>,
     pub(super) admin_address: Option<SocketAddr>,
     pub(super) shutdown: Shutdown,
-    pub(super) all_dirs_failed: Shutdown,
     pub(super) stops: Stops,
     pub(super) tasks: Tasks,
     /// `None` when the operator wants no controlled shutdown.
@@ -114,7 +115,7 @@ impl Running {
         let mut early = None;
         tokio::select! {
             () = self.shutdown.requested() => {}
-            () = self.all_dirs_failed.requested() => {}
+            () = self.stops.all_dirs_failed.requested() => {}
             ended = &mut self.tasks.membership => early = Some(ended),
         }
         let membership = match early {
@@ -124,7 +125,7 @@ impl Running {
         if let Err(error) = &membership {
             tracing::error!(%error, "this broker lost its place in the cluster and stops");
         }
-        let all_dirs_failed = self.all_dirs_failed.is_requested();
+        let all_dirs_failed = self.stops.all_dirs_failed.is_requested();
         let stopped = self.stop().await;
         if all_dirs_failed {
             return Err(RunError::AllDirsFailed);

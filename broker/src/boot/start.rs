@@ -90,12 +90,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         broker_id,
     };
     let logs = Arc::new(logs.open(dirs, identity, on_dir_failure).await?);
+    let stops = Stops::default();
+    let watcher = dir_failures.follow(broker_id, logs.clone(), registry.clone(), &stops);
     let started = Started {
+        stops,
+        watchers: vec![watcher],
         broker_id,
         cluster_id,
         registry,
         logs,
-        dir_failures,
         topic_configs,
         previous,
         clock,
@@ -198,11 +201,13 @@ impl Logs<'_> {
 
 /// A broker that knows who it is and has its logs open.
 struct Started {
+    stops: Stops,
+    /// What must run before anything is served.
+    watchers: Vec<JoinHandle<()>>,
     broker_id: BrokerId,
     cluster_id: String,
     registry: Registry,
     logs: Arc<log::Manager>,
-    dir_failures: DirFailures,
     topic_configs: TopicConfigs,
     previous: PreviousSession,
     clock: SharedClock,
@@ -210,8 +215,8 @@ struct Started {
 }
 
 impl Started {
-    async fn serve(self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
-        let stops = Stops::default();
+    async fn serve(mut self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
+        let stops = std::mem::take(&mut self.stops);
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas()?;
         let groups = self.groups(&config, &cluster, &replicas);
@@ -246,15 +251,7 @@ impl Started {
             peers,
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let all_dirs_failed = Shutdown::new();
-        let mut background = self.background(&config, &maintenance, &stops);
-        background.push(self.dir_failures.follow(
-            self.broker_id,
-            self.logs.clone(),
-            self.registry.clone(),
-            all_dirs_failed.clone(),
-            stops.background.clone(),
-        ));
+        let background = self.background(&config, &maintenance, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -273,7 +270,6 @@ impl Started {
             ports,
             admin_address,
             shutdown: Shutdown::new(),
-            all_dirs_failed,
             stops,
             tasks: Tasks {
                 clients: serving.clients,
@@ -303,12 +299,13 @@ impl Started {
 
     /// Starts what runs beside the service.
     fn background(
-        &self,
+        &mut self,
         config: &Config,
         maintenance: &Maintenance,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
-        let mut tasks = maintenance.start(&config.values, &stops.background);
+        let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.extend(maintenance.start(&config.values, &stops.background));
         let follow = maintenance::follow_configs(
             self.registry.clone(),
             self.topic_configs.clone(),
@@ -476,6 +473,9 @@ impl Started {
             },
             deletion_enabled: values.bool("delete.topic.enable"),
             fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
+            fetch_session_slots: usize::try_from(int("max.incremental.fetch.session.cache.slots"))
+                .unwrap_or(0),
+            clock: self.clock.clone(),
             values: values.clone(),
             control,
             controller,

@@ -43,7 +43,6 @@ const NAMES: &[&str] = &[
     "log.message.timestamp.difference.max.ms",
     "max.connection.creation.rate",
     "max.connections.per.ip.overrides",
-    "max.incremental.fetch.session.cache.slots",
     "max.request.partition.size.limit",
     "node.id",
     "num.io.threads",

@@ -4,6 +4,7 @@
 
 mod cleaner;
 mod log;
+mod requests;
 
 use common::config::Kind::{Bool, Int, List, Long, OneOf, Str};
 use common::config::{Key, Kind, Table};
@@ -12,7 +13,7 @@ use common::config::{Key, Kind, Table};
 pub const TABLE: Table = Table::new(&joined::<{ count() }>());
 
 /// The keys of the subjects that have a file of their own, and all others.
-const GROUPS: &[&[Key]] = &[log::KEYS, cleaner::KEYS, KEYS];
+const GROUPS: &[&[Key]] = &[log::KEYS, cleaner::KEYS, requests::KEYS, KEYS];
 
 const fn count() -> usize {
     let (mut all, mut group) = (0, 0);
@@ -184,15 +185,6 @@ const KEYS: &[Key] = &[
         },
         Some("600000"),
         "An idle connection is closed after this time.",
-    ),
-    key(
-        "fetch.max.bytes",
-        Int {
-            min: 1024,
-            max: i32::MAX,
-        },
-        Some("57671680"),
-        "The most bytes that one fetch is answered with.",
     ),
     // Topics
     key(

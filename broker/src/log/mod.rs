@@ -24,6 +24,7 @@ mod epochs;
 mod flush;
 mod index;
 mod manager;
+mod offsets_before;
 mod open;
 mod producer_snapshot;
 mod producer_state;

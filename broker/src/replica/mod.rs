@@ -15,6 +15,7 @@ mod isolation;
 mod leader;
 mod log_dirs;
 mod manager;
+mod message_set;
 mod partition;
 mod wait;
 
