@@ -3,10 +3,11 @@
 //! `start` wires it: storage is recovered into a state; the pipeline orders all
 //! changes of that state; the server speaks ZooKeeper's protocol; the admin port
 //! shows what goes on. Layers, a lower one never uses a higher one:
-//! `tree`, `watch`, `session` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
+//! `tree`, `watch`, `session`, `metrics` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
 
 mod admin;
 pub mod config;
+mod metrics;
 mod pipeline;
 mod server;
 mod session;
@@ -176,8 +177,10 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
         tracing::info!("{note}");
     }
     let options = config.storage.clone();
+    let begun = clock.monotonic();
     let opened = task::spawn_blocking("recovery", move || Storage::open(options)).await;
     let (storage, state, recovered) = opened.map_err(|_| StartError::Aborted)??;
+    let recovering = clock.monotonic() - begun;
     let recovery = Recovery {
         zxid: recovered.zxid,
         snapshot_zxid: recovered.snapshot_zxid,
@@ -193,8 +196,20 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     let shutdown = Shutdown::new();
     let sessions = Tracker::new(config.tick);
     let handle = Handle::new(state, sessions, Arc::clone(&clock), config.rules.clone());
+    let metrics = handle.metrics();
+    metrics.note_slow_syncs(config.fsync_warning);
+    metrics.dbinittime.add_time(recovering);
+    metrics
+        .startup_txns_loaded
+        .add(u64::from(recovery.replayed));
     let writer = start_writer(&handle, storage, shutdown.clone())?;
-    let server = Arc::new(Server::new(config, handle.clone(), clock, shutdown.clone()));
+    let server = Arc::new(Server::new(
+        config,
+        client_address,
+        handle.clone(),
+        clock,
+        shutdown.clone(),
+    ));
     let mut tasks = vec![
         task::spawn("clients", server::serve(listener, Arc::clone(&server))),
         task::spawn("expiry", server::expire_sessions(Arc::clone(&server))),

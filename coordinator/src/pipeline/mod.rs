@@ -19,6 +19,7 @@ mod apply;
 mod prepare;
 mod quota;
 mod read;
+mod report;
 mod request;
 mod rules;
 mod solo;
@@ -27,18 +28,18 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::clock::SharedClock;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::metrics::Metrics;
 use crate::session::{Session, Tracker};
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
 pub use crate::tree::acl::Access;
-pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub(crate) use request::{Answer, Arrival, Client, Creation, Event, Read, Reply, Request, Write};
 pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
@@ -50,7 +51,7 @@ pub(crate) struct Origin {
     pub(crate) session: Arc<Session>,
     pub(crate) xid: i32,
     pub(crate) ids: Arc<[common::zk::Id]>,
-    pub(crate) received: Duration,
+    pub(crate) received: Arrival,
 }
 
 /// A request on its way.
@@ -99,6 +100,7 @@ struct Shared {
     clock: SharedClock,
     rules: Rules,
     quotas: quota::Quotas,
+    metrics: Metrics,
 }
 
 /// The way into the pipeline.
@@ -120,6 +122,7 @@ impl Handle {
             clock,
             rules,
             quotas: quota::Quotas::default(),
+            metrics: Metrics::default(),
         }))
     }
 
@@ -131,6 +134,7 @@ impl Handle {
         }
         waiting.submissions.push(submission);
         drop(waiting);
+        self.0.metrics.prep_processor_request_queued.increment();
         self.0.queue.arrived.notify_one();
         Ok(())
     }
@@ -166,6 +170,10 @@ impl Handle {
 
     pub(crate) fn sessions(&self) -> &Tracker {
         &self.0.sessions
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Looks at the state; `look` must be quick, writes wait for it.

@@ -99,10 +99,18 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) -> Result<(), Failure> {
+        let (clock, metrics) = (&self.shared.clock, &self.shared.metrics);
+        let begun = clock.monotonic();
+        metrics.prep_processor_queue_size.add(batch.len() as u64);
         let mut entries = Vec::with_capacity(batch.len());
         let prepared = self.prepare(batch, &mut entries);
+        let proposed = clock.monotonic();
+        metrics.prep_process_time.add_time(proposed - begun);
+        let mut committed = proposed;
         if !entries.is_empty() {
             self.proposer.propose(&entries)?;
+            committed = clock.monotonic();
+            metrics.synced(entries.len(), committed - proposed);
         }
         let mut told: Vec<Arc<dyn Client>> = Vec::new();
         for prepared in prepared {
@@ -112,6 +120,8 @@ impl Writer {
             }
         }
         told.iter().for_each(|client| client.wake());
+        let applying = clock.monotonic() - committed;
+        metrics.proposal_process_time.add_time(applying);
         Ok(())
     }
 

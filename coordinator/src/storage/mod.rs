@@ -113,6 +113,18 @@ pub struct Options {
     pub sync: bool,
 }
 
+impl Options {
+    /// The folder of the snapshots.
+    pub(crate) fn snapshot_folder(&self) -> PathBuf {
+        self.data_dir.join(FOLDER)
+    }
+
+    /// The folder of the logs, which may be the same.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log_dir.join(FOLDER)
+    }
+}
+
 /// The open storage of one daemon.
 #[derive(Debug)]
 pub(crate) struct Storage {
