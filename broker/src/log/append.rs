@@ -162,8 +162,10 @@ impl Log {
         if header.is_control()
             && let Some(marker) = marker_of(&batch)
         {
-            self.producers.apply_marker(&header, marker);
+            let aborted = self.producers.apply_marker(&header, marker, first_offset);
+            self.note_aborted(aborted);
         }
+        self.forget_replicated_transactions();
         self.maybe_flush(now_ms)?;
         Ok(info)
     }
@@ -223,8 +225,10 @@ impl Log {
         };
         self.write(&[&records[..size]], first_offset, appended, now_ms)?;
         for batch in &batches {
-            self.producers.replay(batch);
+            let aborted = self.producers.replay(batch);
+            self.note_aborted(aborted);
         }
+        self.forget_replicated_transactions();
         self.maybe_flush(now_ms)?;
         Ok(Some(AppendInfo {
             first_offset,

@@ -149,6 +149,16 @@ impl LogConfig {
         Ok(config)
     }
 
+    /// The longest time that a segment may grow: what must be compacted soon
+    /// must be rolled soon.
+    #[must_use]
+    pub fn segment_ms_max(&self) -> i64 {
+        match self.compact && self.max_compaction_lag_ms > 0 {
+            true => self.segment_ms.min(self.max_compaction_lag_ms),
+            false => self.segment_ms,
+        }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
             "segment.bytes" => self.segment_bytes = int("segment.bytes", value, 14)?,

@@ -17,7 +17,7 @@ mod records;
 mod varint;
 
 pub use batch::{Batch, Batches, whole_batches_length};
-pub use builder::BatchBuilder;
+pub use builder::{BatchBuilder, empty_batch};
 pub use compression::{Compression, compress, decompress};
 pub use header::{HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
 pub use records::{EndTxnMarker, Record, RecordHeader, Records};

@@ -3,7 +3,6 @@
 //! **Invariant:** data and the names of children are shown only where the node's ACL
 //! lets the world read; whoever asks over HTTP has proven nothing.
 
-use bytes::Bytes;
 use common::zk::{Acl, Stat, perms};
 use serde_json::Value;
 
@@ -25,23 +24,23 @@ impl<'a> Look<'a> {
 
     /// The node's ACL without the hashes in it, if it may be read.
     pub(super) fn acl(self, path: &str) -> Option<Vec<Acl>> {
-        self.readable(path).map(|node| acl::mask(&node.acl))
+        self.readable(path).map(|node| acl::mask(node.acl()))
     }
 
     /// The node's data if it may be read; a node may also have none.
-    pub(super) fn data(self, path: &str) -> Option<Bytes> {
-        self.readable(path).and_then(|node| node.data.clone())
+    pub(super) fn data(self, path: &str) -> Option<&'a [u8]> {
+        self.readable(path).and_then(|node| node.data())
     }
 
     /// The data as JSON, if it is JSON.
     pub(super) fn json(self, path: &str) -> Option<Value> {
-        serde_json::from_slice(&self.data(path)?).ok()
+        serde_json::from_slice(self.data(path)?).ok()
     }
 
     /// The names of the children, in no order, if they may be read.
     pub(super) fn children(self, path: &str) -> Option<impl Iterator<Item = &'a str>> {
         let node = self.readable(path)?;
-        Some(node.children.iter().map(AsRef::as_ref))
+        Some(node.children())
     }
 
     /// The children's names in order: at most `limit` behind `after`, and whether
@@ -53,9 +52,9 @@ impl<'a> Look<'a> {
         first_behind(children, after, limit)
     }
 
-    fn readable(self, path: &str) -> Option<&'a Node> {
+    fn readable(self, path: &str) -> Option<Node<'a>> {
         let node = self.state.tree.get(path)?;
-        let check = self.access.check(&node.acl, perms::READ, &[]);
+        let check = self.access.check(node.acl(), perms::READ, &[]);
         check.is_ok().then_some(node)
     }
 }

@@ -160,7 +160,7 @@ fn node(look: Look<'_>, path: &str, value_max: usize) -> Option<Shown> {
     let stat = look.stat(path)?;
     let acl = look.acl(path);
     let data = look.data(path);
-    let len = data.as_ref().map_or(0, bytes::Bytes::len);
+    let len = data.map_or(0, <[u8]>::len);
     Some(Shown {
         path: path.to_owned(),
         stat: stat.into(),

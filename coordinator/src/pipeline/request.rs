@@ -166,8 +166,12 @@ pub(crate) trait Client: Send + Sync {
     /// Queues an event behind what is queued already.
     fn on_event(&self, event: Event<'_>);
 
-    /// What was queued may be sent now.
+    /// What was queued may be sent now. It is sent here, as far as that is possible
+    /// at once.
     fn wake(&self);
+
+    /// As [`Client::wake`], but leaves the sending to another thread.
+    fn wake_elsewhere(&self);
 
     /// Ends the connection after what is queued was sent.
     fn close(&self);

@@ -9,7 +9,7 @@
 //! only when it is 0 may a request be answered here.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,13 +20,12 @@ use common::zk::{
     AuthPacket, ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
 };
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use super::error::{Error, code_of};
-use super::outbound::{HIGH_WATER, Next, Outbound};
+use super::outbound::{HIGH_WATER, Outbound, Sent};
 use super::stats::{Traffic, TrafficInfo};
 use super::{Server, codec};
 use crate::pipeline::{
@@ -50,6 +49,8 @@ pub(crate) struct Connection {
     /// Where the answer to the request for a session goes.
     pub(super) opened: Mutex<Option<oneshot::Sender<Arc<Session>>>>,
     pending: AtomicUsize,
+    /// No more is read: the connection ends when what is under way is answered.
+    draining: AtomicBool,
     established_ms: i64,
     pub(super) traffic: Traffic,
 }
@@ -77,18 +78,19 @@ impl ConnectionInfo {
 }
 
 impl Connection {
-    fn new(server: Arc<Server>, peer: SocketAddr) -> Self {
+    fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
         let established_ms = server.clock.wall_ms();
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
             peer,
             server,
-            outbound: Outbound::default(),
+            outbound: Outbound::new(sink),
             ids: Mutex::new(address),
             session: OnceLock::new(),
             opened: Mutex::default(),
             pending: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
             established_ms,
             traffic: Traffic::default(),
         }
@@ -199,6 +201,13 @@ impl Client for Connection {
     }
 
     fn wake(&self) {
+        self.outbound.send_or_wake();
+        if self.draining.load(Ordering::Acquire) {
+            self.outbound.wake();
+        }
+    }
+
+    fn wake_elsewhere(&self) {
         self.outbound.wake();
     }
 
@@ -209,16 +218,18 @@ impl Client for Connection {
 
 /// Serves one socket until it ends.
 pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
-    let connection = Arc::new(Connection::new(Arc::clone(&server), peer));
+    let (source, sink) = stream.into_split();
+    let sink = Arc::new(sink);
+    let connection = Connection::new(Arc::clone(&server), peer, Arc::clone(&sink));
+    let connection = Arc::new(connection);
     let id = connection.id;
     let weak = Arc::downgrade(&connection);
     server.connections.lock().insert(id, weak);
-    let (source, sink) = stream.into_split();
     let mut task = Task {
         server: &server,
         connection: Arc::clone(&connection),
         sink,
-        draining: false,
+        burst: Vec::new(),
     };
     if let Err(error) = task.serve(source).await {
         if error.is_noteworthy() {
@@ -227,6 +238,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
             tracing::debug!(%peer, %error, "connection closed");
         }
     }
+    connection.outbound.end();
     server.connections.lock().remove(&id);
     if let Some(session) = connection.session.get() {
         server.pipeline.detach(session.id, id);
@@ -237,9 +249,9 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
 pub(super) struct Task<'a> {
     pub(super) server: &'a Arc<Server>,
     pub(super) connection: Arc<Connection>,
-    pub(super) sink: OwnedWriteHalf,
-    /// No more is read: the connection ends when what is under way is answered.
-    draining: bool,
+    sink: Arc<OwnedWriteHalf>,
+    /// Requests of frames that arrived together and go to the pipeline together.
+    burst: Vec<Submission>,
 }
 
 impl Task<'_> {
@@ -264,22 +276,29 @@ impl Task<'_> {
             return Ok(());
         };
         loop {
+            let draining = connection.draining.load(Ordering::Relaxed);
             tokio::select! {
                 biased;
                 () = connection.outbound.woken() => {}
-                frame = frames.next(), if !self.draining => {
+                frame = frames.next(), if !draining => {
                     let Some(frame) = frame? else {
                         return Ok(());
                     };
                     self.on_frame(session, frame).await?;
-                    // Replies to what has already arrived leave together.
-                    if frames.has_frame() && connection.outbound.len() < HIGH_WATER {
+                    // Requests that have arrived together are handed on together,
+                    // and so are their replies.
+                    if frames.has_frame()
+                        && connection.outbound.len() < HIGH_WATER
+                        && !connection.draining.load(Ordering::Relaxed)
+                    {
                         continue;
                     }
+                    self.submit_burst()?;
                 }
             }
             let is_idle = connection.pending.load(Ordering::Acquire) == 0;
-            if self.flush().await? || (self.draining && is_idle) {
+            let is_done = is_idle && connection.draining.load(Ordering::Relaxed);
+            if self.flush().await? || is_done {
                 return Ok(());
             }
         }
@@ -287,12 +306,17 @@ impl Task<'_> {
 
     /// Sends what is queued; says whether the connection is to end now.
     pub(super) async fn flush(&mut self) -> Result<bool, Error> {
+        let outbound = &self.connection.outbound;
         loop {
-            match self.connection.outbound.next() {
-                Next::Send(bytes) => self.sink.write_all(&bytes).await?,
-                Next::Nothing => return Ok(false),
-                Next::Close => return Ok(true),
-                Next::Overflow(waiting) => return Err(Error::SlowClient(waiting)),
+            match outbound.send()? {
+                Sent::All => return Ok(false),
+                Sent::Close => return Ok(true),
+                Sent::Overflow(waiting) => return Err(Error::SlowClient(waiting)),
+                Sent::Blocked => tokio::select! {
+                    writable = self.sink.writable() => writable?,
+                    // More was queued: perhaps too much for a client that does not read.
+                    () = outbound.woken() => {}
+                },
             }
         }
     }
@@ -323,7 +347,7 @@ impl Task<'_> {
             // As ZooKeeper: who speaks another protocol is told, and let go.
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
-                self.draining = true;
+                self.drain();
                 Request::Read(Read::Refused(ErrorCode::Unimplemented))
             }
             Err(error) => {
@@ -331,7 +355,9 @@ impl Task<'_> {
                 Request::Read(Read::Refused(code_of(&error)))
             }
         };
-        self.draining |= matches!(request, Request::Write(Write::CloseSession));
+        if matches!(request, Request::Write(Write::CloseSession)) {
+            self.drain();
+        }
         self.dispatch(Arc::clone(session), header.xid, received, request)
             .await
     }
@@ -368,7 +394,12 @@ impl Task<'_> {
         }
     }
 
-    /// Queues a request; waits here, without reading on, while too many are outstanding.
+    fn drain(&self) {
+        self.connection.draining.store(true, Ordering::Release);
+    }
+
+    /// Adds a request to the burst; waits here, without reading on, while too many
+    /// are outstanding.
     pub(super) async fn submit(
         &mut self,
         session: Arc<Session>,
@@ -377,14 +408,30 @@ impl Task<'_> {
         request: Request,
     ) -> Result<(), Error> {
         let permits = Arc::clone(&self.server.outstanding);
-        let permit = permits.acquire_owned().await.map_err(|_| Error::Stopping)?;
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                // What waits here holds permits, and they only come back from there.
+                self.submit_burst()?;
+                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+            }
+        };
         let submission = Submission {
             origin: self.origin(session, xid, received),
             request,
             _permit: Some(permit),
         };
         self.connection.pending.fetch_add(1, Ordering::AcqRel);
-        let submitted = self.server.pipeline.submit(submission);
+        self.burst.push(submission);
+        Ok(())
+    }
+
+    /// Hands the burst to the pipeline.
+    pub(super) fn submit_burst(&mut self) -> Result<(), Error> {
+        if self.burst.is_empty() {
+            return Ok(());
+        }
+        let submitted = self.server.pipeline.submit_all(&mut self.burst);
         submitted.map_err(|_| Error::Stopping)
     }
 
@@ -404,7 +451,7 @@ impl Task<'_> {
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
             self.connection
                 .push_reply(xid::AUTH, 0, Err(ErrorCode::AuthFailed));
-            self.draining = true;
+            self.drain();
             return;
         };
         {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use common::frame::{self, FrameReader};
 use common::jute::Record;
 use common::zk::{ConnectRequest, ConnectResponse, OpCode, PASSWORD_LEN};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
 
@@ -37,8 +37,8 @@ impl Task<'_> {
             let argument = self.argument(&mut source, &mut first, word).await?;
             let text = four_letter::answer(self.server, word, &argument);
             self.connection.count_sent();
-            self.sink.write_all(text.as_bytes()).await?;
-            self.sink.shutdown().await?;
+            self.connection.outbound.push_text(&text);
+            self.flush().await?;
             return Ok(None);
         }
         let length_max = self.server.config.frame_max;
@@ -130,6 +130,7 @@ impl Task<'_> {
             op: Some(OpCode::CreateSession),
         };
         self.submit(session, 0, received, request).await?;
+        self.submit_burst()?;
         opened.await.map_err(|_| Error::Stopping)
     }
 

@@ -12,7 +12,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use common::checksum::crc32c;
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, IoContext};
 use crate::session::Secret;
-use crate::tree::{Node, Tree};
+use crate::tree::{Node, Stored, Tree};
 use crate::txn::State;
 
 const MAGIC: &[u8; 8] = b"ODRKTSNP";
@@ -89,14 +88,15 @@ fn write_state(out: &mut impl Write, state: &State, path: &Path) -> Result<(), E
         sessions: state.sessions.iter().map(|(id, ms)| (*id, *ms)).collect(),
     };
     write_chunk(out, &head, path)?;
-    // In the order of their paths parents come before their children.
-    let mut nodes: Vec<(&Arc<str>, &Node)> = state.tree.iter().collect();
-    nodes.sort_unstable_by_key(|(path, _)| Arc::clone(path));
-    for part in nodes.chunks(NODES_PER_CHUNK) {
-        let records = part.iter().map(|(path, node)| record(path, node));
-        write_chunk(out, &Chunk::Nodes(records.collect()), path)?;
+    let mut nodes = state.tree.iter();
+    loop {
+        let part: Vec<_> = nodes.by_ref().take(NODES_PER_CHUNK).map(record).collect();
+        if part.is_empty() {
+            break;
+        }
+        write_chunk(out, &Chunk::Nodes(part), path)?;
     }
-    let nodes = nodes.len() as u64;
+    let nodes = state.tree.len() as u64;
     write_chunk(out, &Chunk::End { nodes }, path)
 }
 
@@ -108,11 +108,11 @@ fn write_chunk(out: &mut impl Write, chunk: &Chunk, path: &Path) -> Result<(), E
     out.write_all(&payload).at(path)
 }
 
-fn record(path: &str, node: &Node) -> NodeRecord {
+fn record(node: Node<'_>) -> NodeRecord {
     NodeRecord {
-        path: path.to_owned(),
-        data: node.data.clone(),
-        acl: node.acl.to_vec(),
+        path: node.path().to_owned(),
+        data: node.data().map(Bytes::copy_from_slice),
+        acl: node.acl().to_vec(),
         czxid: node.czxid,
         mzxid: node.mzxid,
         pzxid: node.pzxid,
@@ -149,7 +149,7 @@ pub(super) fn read(path: &Path) -> Result<State, Error> {
         match source.chunk()? {
             Chunk::Nodes(records) => {
                 for record in records {
-                    restore(&mut tree, record)
+                    restore(&mut tree, &record)
                         .map_err(|_| source.damaged("a node has no parent"))?;
                 }
             }
@@ -176,10 +176,10 @@ pub(super) fn read(path: &Path) -> Result<State, Error> {
     })
 }
 
-fn restore(tree: &mut Tree, record: NodeRecord) -> Result<(), crate::tree::Inconsistent> {
-    let node = Node {
-        data: record.data,
-        acl: tree.intern(&record.acl),
+fn restore(tree: &mut Tree, record: &NodeRecord) -> Result<(), crate::tree::Inconsistent> {
+    let node = Stored {
+        data: record.data.as_deref(),
+        acl: &record.acl,
         czxid: record.czxid,
         mzxid: record.mzxid,
         pzxid: record.pzxid,
@@ -189,9 +189,8 @@ fn restore(tree: &mut Tree, record: NodeRecord) -> Result<(), crate::tree::Incon
         cversion: record.cversion,
         aversion: record.aversion,
         owner: record.owner,
-        children: std::collections::HashSet::new(),
     };
-    tree.restore(record.path.into(), node)
+    tree.restore(&record.path, &node)
 }
 
 struct Source<'a> {
