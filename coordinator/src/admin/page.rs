@@ -111,7 +111,7 @@ fn cards(body: &mut String, admin: &Pages, facts: &Facts, sessions: &Sessions) {
     let uptime = server.stats.uptime(server.clock.monotonic());
     let watches = server.pipeline.with_watches(crate::watch::Registry::count);
     let latency = |snapshot: crate::metrics::Snapshot| match snapshot.quantile(0.99) {
-        Some(p99) => format!("{:.2} ms, 99 % within {p99:.2}", snapshot.avg()),
+        Some(p99) => format!("{:.2} ms · p99 {p99:.2}", snapshot.avg()),
         None => "–".to_owned(),
     };
     let cards = [
@@ -151,7 +151,7 @@ fn kafka_tables(body: &mut String, facts: &Facts, root: &str) {
     if facts.brokers.is_empty() {
         body.push_str("<p class=\"faint\">No Kafka broker is registered here.</p>\n");
     } else {
-        let head = ["id", "endpoints", "rack", "session", "registered for"];
+        let head = ["id", "endpoints", "rack", "session", "registered"];
         table(
             body,
             &head,
@@ -167,7 +167,7 @@ fn kafka_tables(body: &mut String, facts: &Facts, root: &str) {
                     escape(&broker.endpoints.join(" ")),
                     escape(broker.rack.as_deref().unwrap_or("–")),
                     format!("<span class=\"id\">{}</span>", escape(&broker.session)),
-                    duration(age),
+                    format!("{} ago", duration(age)),
                 ]
             }),
         );
@@ -294,8 +294,14 @@ pub(super) fn tree(shown: &Shown) -> Response {
     );
     let stat = &shown.stat;
     let facts = [
-        ("created", format!("{} · {:#x}", stat.created, stat.czxid)),
-        ("modified", format!("{} · {:#x}", stat.modified, stat.mzxid)),
+        (
+            "created",
+            format!("{} · {:#x}", moment(&stat.created), stat.czxid),
+        ),
+        (
+            "modified",
+            format!("{} · {:#x}", moment(&stat.modified), stat.mzxid),
+        ),
         (
             "version",
             format!(
@@ -369,7 +375,10 @@ fn child(node: &Shown) -> Vec<String> {
         },
         node.stat.data_length.to_string(),
         node.stat.num_children.to_string(),
-        escape(&node.stat.modified),
+        format!(
+            "<span class=\"time\">{}</span>",
+            moment(&node.stat.modified)
+        ),
     ]
 }
 
@@ -440,6 +449,14 @@ fn url(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// A date without what nobody reads; none for the nodes that were always there.
+fn moment(date: &str) -> String {
+    match date.split_at_checked(19) {
+        Some((seconds, _)) if !seconds.starts_with("1970-01-01") => seconds.replace('T', " "),
+        _ => "–".to_owned(),
+    }
 }
 
 /// A number in groups of three digits.

@@ -36,7 +36,9 @@ impl Task<'_> {
             self.connection.count_received(four_letter::LEN);
             let argument = self.argument(&mut source, &mut first, word).await?;
             let text = four_letter::answer(self.server, word, &argument);
-            self.connection.count_sent();
+            if !text.is_empty() {
+                self.connection.count_sent();
+            }
             self.connection.outbound.push_text(&text);
             self.flush().await?;
             return Ok(None);

@@ -240,7 +240,7 @@ pub(super) fn wchs(server: &Server) -> String {
         .pipeline
         .with_watches(crate::watch::Registry::summary);
     format!(
-        "{} connections watching {} paths\nTotal watches:{}\n\n",
+        "{} connections watching {} paths\nTotal watches:{}\n",
         summary.connections, summary.paths, summary.watches
     )
 }
