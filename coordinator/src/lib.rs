@@ -6,6 +6,7 @@
 //! `tree`, `watch`, `session`, `metrics` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
 
 mod admin;
+pub mod command;
 pub mod config;
 mod metrics;
 mod pipeline;
@@ -72,6 +73,7 @@ pub struct Recovery {
 pub struct Running {
     client_address: SocketAddr,
     admin_address: Option<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
     recovery: Recovery,
     shutdown: Shutdown,
     handle: HandleForStop,
@@ -98,6 +100,12 @@ impl Running {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Where Prometheus has a port of its own, if it has one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     #[must_use]
@@ -191,7 +199,7 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     let listener = net::bind(config.client_address).await?;
     let client_address = listener.local_addr()?;
     let operators = Operators::bind(&config).await?;
-    let admin_address = operators.admin_address()?;
+    let (admin_address, metrics_address) = operators.addresses()?;
 
     let shutdown = Shutdown::new();
     let sessions = Tracker::new(config.tick);
@@ -219,6 +227,7 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     Ok(Running {
         client_address,
         admin_address,
+        metrics_address,
         recovery,
         shutdown,
         handle: HandleForStop(handle),
@@ -252,9 +261,10 @@ impl Operators {
         Ok(Self { admin, metrics })
     }
 
-    fn admin_address(&self) -> std::io::Result<Option<SocketAddr>> {
-        let address = self.admin.as_ref().map(TcpListener::local_addr);
-        address.transpose()
+    fn addresses(&self) -> std::io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+        let of =
+            |port: &Option<TcpListener>| port.as_ref().map(TcpListener::local_addr).transpose();
+        Ok((of(&self.admin)?, of(&self.metrics)?))
     }
 
     fn serve(self, server: &Arc<Server>, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {

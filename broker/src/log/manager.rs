@@ -268,7 +268,6 @@ impl Manager {
             let mut done = log.delete_due_files(now_ms);
             if let (Ok(()), Some(high_watermark)) = (&done, high_watermark) {
                 done = log.delete_old_segments(now_ms, high_watermark).map(drop);
-                log.remove_expired_producers(now_ms);
             }
             if let Err(error) = done {
                 failed.push((partition, error));
@@ -276,6 +275,15 @@ impl Manager {
         }
         self.delete_due_dirs(now_ms);
         failed
+    }
+
+    /// Forgets idempotent producers that were silent for too long.
+    pub fn remove_expired_producers(&self, now_ms: i64) {
+        for (_, log) in self.all() {
+            if log.read().has_producers() {
+                log.write().remove_expired_producers(now_ms);
+            }
+        }
     }
 
     /// Writes each directory's `recovery-point-offset-checkpoint`.

@@ -23,6 +23,7 @@ mod epochs;
 mod flush;
 mod index;
 mod manager;
+mod offsets_before;
 mod open;
 mod producer_snapshot;
 mod producer_state;
@@ -202,6 +203,12 @@ impl Log {
         start_offset: Offset,
     ) -> Result<(), Error> {
         Ok(self.epochs.assign(epoch, start_offset)?)
+    }
+
+    /// Says whether any idempotent producer is remembered.
+    #[must_use]
+    pub fn has_producers(&self) -> bool {
+        self.producers.entries().next().is_some()
     }
 
     /// Forgets idempotent producers that were silent for too long.

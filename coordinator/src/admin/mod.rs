@@ -7,10 +7,13 @@
 //!
 //! **Invariant:** nobody has proven anything here: what the world may not read in the
 //! tree is not shown, and no header says who a caller is.
-//! **Invariant:** nothing here changes the tree.
+//! **Invariant:** nothing here changes the tree; `/backup` and the command `snapshot`
+//! have a snapshot written, for callers on this machine.
 
+mod backup;
 mod commands;
 mod fields;
+mod guarded;
 mod kafka;
 mod look;
 mod page;
@@ -34,11 +37,17 @@ use look::Look;
 /// What the pages need.
 struct Pages {
     server: Arc<Server>,
+    limiter: guarded::Limiter,
 }
 
 type Shared = Arc<Pages>;
 
 impl Pages {
+    fn new(server: Arc<Server>) -> Shared {
+        let limiter = guarded::Limiter::default();
+        Arc::new(Self { server, limiter })
+    }
+
     /// Where the commands are.
     fn commands(&self) -> &str {
         let admin = self.server.config.admin.as_ref();
@@ -54,9 +63,12 @@ impl Pages {
 
     /// Whether all is served; if not, why.
     fn state(&self) -> Result<(), String> {
-        match self.server.shutdown.is_requested() {
-            true => Err("stopping".to_owned()),
-            false => Ok(()),
+        if self.server.shutdown.is_requested() {
+            return Err("stopping".to_owned());
+        }
+        match self.server.pipeline.trouble() {
+            Some(trouble) => Err(format!("reads only: {trouble}")),
+            None => Ok(()),
         }
     }
 }
@@ -69,24 +81,29 @@ pub(crate) fn router(server: Arc<Server>, config: &Admin) -> Router {
         .route(commands, get(commands::list))
         .route(&format!("{commands}/"), get(commands::list))
         .route(&format!("{commands}/{{name}}"), get(commands::run))
+        .route(&format!("{commands}/restore"), get(guarded::restore))
+        .route(&format!("{commands}/rest"), get(guarded::restore))
+        .route(&format!("{commands}/snapshot"), get(guarded::snapshot))
+        .route(&format!("{commands}/snap"), get(guarded::snapshot))
         .route("/brokers", get(kafka::brokers))
         .route("/config", get(settings))
         .route("/controller", get(kafka::controller))
         .route("/health", get(health))
         .route("/metrics", get(prometheus::metrics))
         .route("/ready", get(ready))
+        .route("/backup", get(backup::backup))
         .route("/sessions", get(sessions::sessions))
         .route("/topics", get(kafka::topics))
         .route("/tree", get(part_of_tree))
         .route("/watches", get(sessions::watches))
-        .with_state(Arc::new(Pages { server }))
+        .with_state(Pages::new(server))
 }
 
 /// Only the metrics, for a port of their own.
 pub(crate) fn metrics_router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/metrics", get(prometheus::metrics))
-        .with_state(Arc::new(Pages { server }))
+        .with_state(Pages::new(server))
 }
 
 async fn health(State(admin): State<Shared>) -> Response {

@@ -243,6 +243,7 @@ fn links(body: &mut String, admin: &Pages) {
     let pages = [
         ("/tree", "the tree, to walk through"),
         ("/watches", "who watches what"),
+        ("/backup", "a backup, on this machine"),
         ("/config", "configuration"),
         ("/metrics", "metrics for Prometheus"),
         ("/health", "health"),

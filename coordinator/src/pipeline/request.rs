@@ -138,6 +138,9 @@ pub(crate) enum Reply {
     Watching,
     Multi(Vec<MultiResult>),
     WhoAmI(Vec<ClientInfo>),
+    /// The next token of a SASL login.
+    SaslToken(Option<Bytes>),
+    SaslFailed(ErrorCode),
     /// The session that was asked for; the client may send requests now.
     Session(Arc<Session>),
     /// The session is closed; the connection ends.

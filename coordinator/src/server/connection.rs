@@ -17,13 +17,14 @@ use bytes::Bytes;
 use common::frame::{self, FrameReader};
 use common::jute::{Reader, Record};
 use common::zk::{
-    AuthPacket, ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
+    ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
 };
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
+use super::auth::DigestMd5;
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
 use super::stats::{Traffic, TrafficInfo};
@@ -32,11 +33,13 @@ use crate::pipeline::{
     Answer, Arrival, Client, Event, Origin, Read, Reply, Request, Submission, Write,
 };
 use crate::session::Session;
-use crate::tree::acl;
 use crate::watch::WatcherId;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the bytes are thrown away that a client sends after its last reply.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the connection's task and the pipeline share.
 pub(crate) struct Connection {
@@ -108,6 +111,18 @@ impl Connection {
             established_ms: self.established_ms,
             traffic: self.traffic.read(),
         }
+    }
+
+    /// The client has proved to be these, too.
+    pub(super) fn add_ids(&self, proven: Vec<Id>) {
+        let mut ids = self.ids.lock();
+        let mut all = ids.to_vec();
+        for id in proven {
+            if !all.contains(&id) {
+                all.push(id);
+            }
+        }
+        *ids = all.into();
     }
 
     /// A frame of so many bytes, or a word, has arrived.
@@ -230,6 +245,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         connection: Arc::clone(&connection),
         sink,
         burst: Vec::new(),
+        login: DigestMd5::default(),
     };
     if let Err(error) = task.serve(source).await {
         if error.is_noteworthy() {
@@ -252,6 +268,8 @@ pub(super) struct Task<'a> {
     sink: Arc<OwnedWriteHalf>,
     /// Requests of frames that arrived together and go to the pipeline together.
     burst: Vec<Submission>,
+    /// How far the client is with proving who it is.
+    pub(super) login: DigestMd5,
 }
 
 impl Task<'_> {
@@ -261,16 +279,33 @@ impl Task<'_> {
             opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.open(source)) => opened,
             () = shutdown.requested() => return Err(Error::Stopping),
         };
-        let Some(frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))?? else {
+        let Some(mut frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))??
+        else {
             return Ok(());
         };
         tokio::select! {
-            done = self.converse(frames) => done,
-            () = shutdown.requested() => Err(Error::Stopping),
+            done = self.converse(&mut frames) => done?,
+            () = shutdown.requested() => return Err(Error::Stopping),
         }
+        if self.connection.draining.load(Ordering::Relaxed) {
+            self.linger(frames).await?;
+        }
+        Ok(())
     }
 
-    async fn converse(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+    /// Reads on for a moment after the last reply: where bytes are left unread the
+    /// kernel tells the peer so at once, and what was sent may not be seen.
+    async fn linger(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+        let socket: &TcpStream = (*self.sink).as_ref();
+        rustix::net::shutdown(socket, rustix::net::Shutdown::Write)
+            .map_err(std::io::Error::from)?;
+        let rest = async { while let Ok(Some(_)) = frames.next().await {} };
+        // Whoever goes on for longer does not want to hear it.
+        let _ = tokio::time::timeout(LINGER, rest).await;
+        Ok(())
+    }
+
+    async fn converse(&mut self, frames: &mut FrameReader<OwnedReadHalf>) -> Result<(), Error> {
         let connection = Arc::clone(&self.connection);
         let Some(session) = connection.session.get() else {
             return Ok(());
@@ -329,14 +364,16 @@ impl Task<'_> {
         let header: RequestHeader = body.read().map_err(Error::Header)?;
         let op = OpCode::from_code(header.op);
         let received = Arrival { at: received, op };
+        match op {
+            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
+            _ if !self.is_admitted(header.xid, received) => return Ok(()),
+            _ => {}
+        }
         let decoded = match op {
             Some(OpCode::Ping) => {
                 let zxid = self.server.pipeline.with_state(|state| state.zxid);
                 self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
-            Some(OpCode::Auth) => {
-                self.authenticate(&mut body);
                 return Ok(());
             }
             Some(op) => codec::request(op, &mut body),
@@ -394,7 +431,7 @@ impl Task<'_> {
         }
     }
 
-    fn drain(&self) {
+    pub(super) fn drain(&self) {
         self.connection.draining.store(true, Ordering::Release);
     }
 
@@ -436,48 +473,17 @@ impl Task<'_> {
     }
 
     /// Answers what has no place in the order of requests.
-    fn answer_now(&self, xid: i32, zxid: i64, received: Arrival, result: Result<Reply, ErrorCode>) {
+    pub(super) fn answer_now(
+        &self,
+        xid: i32,
+        zxid: i64,
+        received: Arrival,
+        result: Result<Reply, ErrorCode>,
+    ) {
         self.connection.push_reply(xid, zxid, result);
-        self.connection.count_answered(xid, zxid, received);
-    }
-
-    fn authenticate(&mut self, body: &mut Reader) {
-        let ids = body
-            .read::<AuthPacket>()
-            .ok()
-            .and_then(|packet| self.proven_ids(&packet));
-        let Some(proven) = ids else {
-            self.server.stats.auth_failed.increment();
-            tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.connection
-                .push_reply(xid::AUTH, 0, Err(ErrorCode::AuthFailed));
-            self.drain();
-            return;
-        };
-        {
-            let mut ids = self.connection.ids.lock();
-            let mut all = ids.to_vec();
-            for id in proven {
-                if !all.contains(&id) {
-                    all.push(id);
-                }
-            }
-            *ids = all.into();
-        }
-        self.connection.push_reply(xid::AUTH, 0, Ok(Reply::Nothing));
-    }
-
-    /// Who the packet proves the client to be; `None` if it proves nothing.
-    fn proven_ids(&self, packet: &AuthPacket) -> Option<Vec<Id>> {
-        match packet.scheme.as_str() {
-            "digest" => {
-                let credentials = std::str::from_utf8(packet.auth.as_deref()?).ok()?;
-                let super_digest = self.server.config.super_digest.as_deref();
-                Some(acl::digest_ids(credentials, super_digest))
-            }
-            // Everybody has shown their address by connecting.
-            "ip" => Some(Vec::new()),
-            _ => None,
+        // Proving who one is is no operation, in ZooKeeper's statistics too.
+        if !matches!(received.op, Some(OpCode::Auth | OpCode::Sasl)) {
+            self.connection.count_answered(xid, zxid, received);
         }
     }
 }

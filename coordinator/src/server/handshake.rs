@@ -106,7 +106,8 @@ impl Task<'_> {
         }
         let id = request.session_id;
         let password = request.password.as_deref().unwrap_or_default();
-        if !self.server.secret.verify(id, password) {
+        let pipeline = &self.server.pipeline;
+        if !pipeline.with_state(|state| state.verify_password(id, password)) {
             tracing::warn!(peer = %self.connection.peer, session = format_args!("{id:#x}"), "wrong session password");
             return Ok(None);
         }
@@ -142,7 +143,10 @@ impl Task<'_> {
         session: Option<&Session>,
     ) -> Result<(), Error> {
         let password = match session {
-            Some(session) => self.server.secret.password(session.id),
+            Some(session) => {
+                let pipeline = &self.server.pipeline;
+                pipeline.with_state(|state| state.password(session.id))
+            }
             None => [0; PASSWORD_LEN],
         };
         let response = ConnectResponse {

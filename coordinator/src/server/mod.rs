@@ -8,6 +8,7 @@
 //! the client sent and the limits allow.
 //! **Invariant:** no state of the tree is kept here.
 
+mod auth;
 mod codec;
 mod connection;
 pub(crate) mod date;
@@ -39,7 +40,7 @@ pub(crate) use stats::Stats;
 
 use crate::config::Config;
 use crate::pipeline::Handle;
-use crate::session::{IdGenerator, Secret};
+use crate::session::IdGenerator;
 use crate::watch::WatcherId;
 
 /// This server's number in session ids; a single server is 1.
@@ -53,7 +54,6 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) clock: SharedClock,
     pub(crate) shutdown: Shutdown,
-    secret: Secret,
     session_ids: IdGenerator,
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
@@ -70,7 +70,6 @@ impl Server {
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
-        let secret = pipeline.with_state(|state| state.secret.clone());
         Self {
             stats: Stats::new(clock.monotonic()),
             session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
@@ -80,7 +79,6 @@ impl Server {
             pipeline,
             clock,
             shutdown,
-            secret,
             connections: Mutex::default(),
             places: Mutex::default(),
             next_id: AtomicU64::new(1),

@@ -21,7 +21,7 @@ impl Tree {
         let nodes = self.removable.iter().map(|id| self.node(*id));
         let leftovers = nodes.filter(|node| is_leftover(*node, now_ms, never_used_ms));
         let leftovers = leftovers.map(|node| Leftover {
-            path: node.path().to_owned(),
+            path: node.path(),
             version: node.version,
         });
         leftovers.collect()
@@ -73,7 +73,7 @@ impl Tree {
         if let Some(top) = self.get(about) {
             for id in self.slab.subtree(top.id) {
                 count += 1;
-                bytes += signed(self.slab.get(id).body.data_len());
+                bytes += signed(self.slab.get(id).data_len());
             }
         }
         self.store_stats(&quota::stats_path(about), &Track::of(count, bytes));
@@ -84,10 +84,10 @@ impl Tree {
         let Ok(id) = self.find(path) else {
             return;
         };
-        let body = &mut self.slab.get_mut(id).body;
-        let before = body.size();
-        body.set_data(Some(track.to_string().as_bytes()));
-        self.data_size = self.data_size - before + body.size();
+        let node = self.slab.get_mut(id);
+        let before = node.data_len();
+        node.set_data(Some(track.to_string().as_bytes()));
+        self.data_size = self.data_size - before + node.data_len();
     }
 }
 
@@ -97,7 +97,7 @@ fn is_leftover(node: Node<'_>, now_ms: i64, never_used_ms: i64) -> bool {
     }
     let idle_ms = now_ms.saturating_sub(node.mtime);
     match node.owner() {
-        Owner::Container if node.cversion > 0 => true,
+        Owner::Container if node.cversion() > 0 => true,
         Owner::Container => never_used_ms != 0 && idle_ms > never_used_ms,
         Owner::Ttl { ms } => ms != 0 && idle_ms > ms,
         Owner::Nobody | Owner::Session(_) => false,

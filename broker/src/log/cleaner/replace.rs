@@ -48,7 +48,7 @@ impl Log {
             match from > base_offset {
                 true => {
                     let found = segment.find(from)?;
-                    segment.scan(found.map_or(segment.size(), |(position, _)| position))
+                    segment.scan(found.map_or_else(|| segment.size(), |(position, _)| position))
                 }
                 false => segment.scan(0),
             }

@@ -31,6 +31,9 @@ fn statistics(server: &Server, clients: &str) -> String {
     let (zxid, nodes) = server
         .pipeline
         .with_state(|state| (state.zxid, state.tree.reported_len()));
+    // A line that ZooKeeper does not have, and that is only there when it matters.
+    let trouble = server.pipeline.trouble();
+    let trouble = trouble.map_or_else(String::new, |text| format!("Reads only: {text}\n"));
     format!(
         "Zookeeper version: {}\n{clients}\
          Latency min/avg/max: {:.0}/{:?}/{:.0}\n\
@@ -40,7 +43,7 @@ fn statistics(server: &Server, clients: &str) -> String {
          Outstanding: {}\n\
          Zxid: {zxid:#x}\n\
          Mode: standalone\n\
-         Node count: {nodes}\n",
+         Node count: {nodes}\n{trouble}",
         version(),
         latency.min().floor(),
         latency.avg(),
