@@ -316,10 +316,14 @@ impl Task<'_> {
                 biased;
                 () = connection.outbound.woken() => {}
                 frame = frames.next(), if !draining => {
-                    let Some(frame) = frame? else {
-                        return Ok(());
-                    };
-                    self.on_frame(session, frame).await?;
+                    match frame {
+                        Ok(Some(frame)) => self.on_frame(session, frame).await?,
+                        Ok(None) => return Ok(()),
+                        Err(frame::Error::TooLarge { length, limit }) => {
+                            self.refuse_oversized(frames, (length, limit)).await?;
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
                     // Requests that have arrived together are handed on together,
                     // and so are their replies.
                     if frames.has_frame()
@@ -399,7 +403,7 @@ impl Task<'_> {
             .await
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         session: Arc<Session>,
         xid: i32,
@@ -450,7 +454,12 @@ impl Task<'_> {
             Err(_) => {
                 // What waits here holds permits, and they only come back from there.
                 self.submit_burst()?;
-                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+                // Nor are the client's pings read meanwhile.
+                let hold = session.hold();
+                let acquired = permits.acquire_owned().await;
+                session.touch(self.server.clock.monotonic());
+                drop(hold);
+                acquired.map_err(|_| Error::Stopping)?
             }
         };
         let submission = Submission {

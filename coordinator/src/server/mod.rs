@@ -20,6 +20,7 @@ mod leftovers;
 mod listener;
 pub(crate) mod monitor;
 mod outbound;
+mod oversize;
 mod stats;
 
 use std::collections::HashMap;
