@@ -65,7 +65,7 @@ fn close(server: &Server, session: Arc<Session>, now: Duration) {
             session,
             xid: 0,
             ids: Arc::from([]),
-            received: now,
+            received: now.into(),
         },
         request: Request::Write(Write::CloseSession),
         _permit: None,
