@@ -28,7 +28,6 @@ fn main() -> ExitCode {
         telemetry::init("warn");
         return finish(carry_out(command));
     }
-    telemetry::init("info");
     finish(run(&arguments).map(|()| ExitCode::SUCCESS))
 }
 
@@ -49,7 +48,10 @@ fn carry_out(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let config = Config::load(arguments.config.as_deref(), &arguments.overrides);
+    let level = config.as_ref().map_or("info", |config| &config.log_level);
+    telemetry::init(level);
+    let config = config?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -14,6 +14,7 @@ mod error;
 mod isolation;
 mod leader;
 mod manager;
+mod message_set;
 mod partition;
 mod wait;
 

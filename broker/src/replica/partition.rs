@@ -162,6 +162,12 @@ impl Partition {
         self.log.read().topic_id()
     }
 
+    /// The topic's configuration as it is now.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        self.log.read().config().clone()
+    }
+
     pub(super) fn set_config(&self, config: LogConfig) {
         self.log.write().reconfigure(config);
     }
@@ -334,6 +340,27 @@ impl Partition {
             // What is not committed yet has no offset for a client.
             _ => found.filter(|found| found.offset < end || query == OffsetQuery::Earliest),
         })
+    }
+
+    /// Where segments begin that were written before `timestamp`, and the end
+    /// of what a reader may see; at most `count_max`, the latest first.
+    pub fn offsets_before(
+        &self,
+        timestamp: i64,
+        count_max: usize,
+        isolation: Isolation,
+    ) -> Result<Vec<Offset>, Error> {
+        let high_watermark = self.checked_high_watermark(None)?;
+        let now_ms = self.clock.wall_ms();
+        let mut found = self
+            .log
+            .read()
+            .offsets_before(timestamp, count_max, now_ms)?;
+        if isolation != Isolation::LogEnd && found.first() > Some(&high_watermark) {
+            found.retain(|offset| *offset <= high_watermark);
+            found.insert(0, high_watermark);
+        }
+        Ok(found)
     }
 
     /// The largest epoch not above `epoch`, and where it ended.

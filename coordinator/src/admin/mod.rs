@@ -18,6 +18,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
+use crate::config::Admin;
 use crate::server::{Server, four_letter};
 
 type Shared = Arc<Server>;
@@ -35,15 +36,24 @@ const COMMANDS: [(&str, &[&str]); 9] = [
     ("watch_summary", &["wchs"]),
 ];
 
-pub(crate) fn router(server: Shared) -> Router {
+/// Everything, for the admin port.
+pub(crate) fn router(server: Shared, config: &Admin) -> Router {
+    let commands = &config.command_url;
     Router::new()
-        .route("/commands", get(list))
-        .route("/commands/", get(list))
-        .route("/commands/{name}", get(command))
+        .route(commands, get(list))
+        .route(&format!("{commands}/"), get(list))
+        .route(&format!("{commands}/{{name}}"), get(command))
         .route("/metrics", get(metrics))
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/backup", get(backup::backup))
+        .with_state(server)
+}
+
+/// Only the metrics, for a port of their own.
+pub(crate) fn metrics_router(server: Shared) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
         .with_state(server)
 }
 

@@ -146,11 +146,16 @@ impl Handle {
 
     /// Queues a request; its reply goes to its client.
     pub(crate) fn submit(&self, submission: Submission) -> Result<(), Stopped> {
+        self.submit_all(&mut vec![submission])
+    }
+
+    /// Queues requests that came together; takes them out of `burst`.
+    pub(crate) fn submit_all(&self, burst: &mut Vec<Submission>) -> Result<(), Stopped> {
         let mut waiting = self.0.queue.waiting.lock();
         if waiting.stopped {
             return Err(Stopped);
         }
-        waiting.submissions.push(submission);
+        waiting.submissions.append(burst);
         drop(waiting);
         self.0.queue.arrived.notify_one();
         Ok(())

@@ -20,6 +20,9 @@ use crate::txn::{Entry, Txn};
 /// The most requests in one batch; it bounds how long a reader waits for the writer.
 const BATCH_MAX: usize = 1000;
 
+/// To so many clients the writer itself sends what a batch has for them.
+const SENT_HERE_MAX: usize = 128;
+
 /// How often it is seen whether a full disk has space again.
 const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 
@@ -118,7 +121,7 @@ impl Writer {
                 apply::note(&mut told, client);
             }
         }
-        told.iter().for_each(|client| client.wake());
+        wake(&told);
         Ok(())
     }
 
@@ -247,6 +250,14 @@ impl Writer {
             _ => reply,
         }
     }
+}
+
+/// Sends what was queued. Many clients at once are shared with the other threads,
+/// so that the next batch does not wait for all of them.
+fn wake(told: &[Arc<dyn Client>]) {
+    let (here, elsewhere) = told.split_at(told.len().min(SENT_HERE_MAX));
+    elsewhere.iter().for_each(|client| client.wake_elsewhere());
+    here.iter().for_each(|client| client.wake());
 }
 
 /// What a multi is told whose operation `refusal.multi_index` failed: the ones

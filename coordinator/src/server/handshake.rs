@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use common::frame::FrameReader;
 use common::jute::Record;
 use common::zk::{ConnectRequest, ConnectResponse, PASSWORD_LEN};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
 
@@ -35,8 +35,8 @@ impl Task<'_> {
         if let Some(word) = four_letter::Word::parse(&first[..four_letter::LEN]) {
             self.connection.count_received();
             let text = four_letter::answer(self.server, word);
-            self.sink.write_all(text.as_bytes()).await?;
-            self.sink.shutdown().await?;
+            self.connection.outbound.push_text(&text);
+            self.flush().await?;
             return Ok(None);
         }
         let length_max = self.server.config.frame_max;
@@ -106,6 +106,7 @@ impl Task<'_> {
         let request = Request::Write(Write::CreateSession { timeout_ms });
         let session = Session::requested(self.server.session_ids.next(), timeout_ms);
         self.submit(session, 0, received, request).await?;
+        self.submit_burst()?;
         opened.await.map_err(|_| Error::Stopping)
     }
 

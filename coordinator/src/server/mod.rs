@@ -8,6 +8,7 @@
 //! the client sent and the limits allow.
 //! **Invariant:** no state of the tree is kept here.
 
+mod auth;
 mod codec;
 mod connection;
 mod error;
@@ -20,7 +21,6 @@ mod outbound;
 mod stats;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -54,7 +54,7 @@ pub(crate) struct Server {
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
     connections: Mutex<HashMap<WatcherId, Weak<Connection>>>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    places: Mutex<listener::Places>,
     next_id: AtomicU64,
 }
 
@@ -74,7 +74,7 @@ impl Server {
             clock,
             shutdown,
             connections: Mutex::default(),
-            per_ip: Mutex::default(),
+            places: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
     }

@@ -126,7 +126,7 @@ impl Merge<'_> {
         let mut builder = Builder::new(reader.head.clone());
         while let Some(chunk) = reader.next()? {
             self.check_cancelled()?;
-            let records = chunk.records.into_iter();
+            let records = chunk.records.iter();
             let added = records
                 .filter(|record| wanted.contains(&record.path))
                 .try_for_each(|record| builder.add(record));

@@ -2,33 +2,34 @@
 //!
 //! **Invariant:** this is all that the formats on disk know of the tree's memory.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use super::snapshot::{Head, NodeRecord};
-use crate::tree::{Inconsistent, Node, Tree};
+use crate::tree::{Inconsistent, Node, Stored, Tree};
 use crate::txn::State;
 
 /// All nodes in the order of their paths: parents come before their children.
 pub(super) fn sorted(tree: &Tree) -> impl Iterator<Item = NodeRecord> {
-    let mut nodes: Vec<(&Arc<str>, &Node)> = tree.iter().collect();
-    nodes.sort_unstable_by_key(|(path, _)| Arc::clone(path));
+    let nodes = tree.iter().map(|node| (node.path(), node));
+    let mut nodes: Vec<(String, Node<'_>)> = nodes.collect();
+    nodes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     nodes.into_iter().map(|(path, node)| record(path, node))
 }
 
-pub(super) fn record(path: &str, node: &Node) -> NodeRecord {
+pub(super) fn record(path: String, node: Node<'_>) -> NodeRecord {
     NodeRecord {
-        path: path.to_owned(),
-        data: node.data.clone(),
-        acl: node.acl.to_vec(),
+        path,
+        data: node.data().map(Bytes::copy_from_slice),
+        acl: node.acl().to_vec(),
         czxid: node.czxid,
         mzxid: node.mzxid,
-        pzxid: node.pzxid,
+        pzxid: node.pzxid(),
         ctime: node.ctime,
         mtime: node.mtime,
         version: node.version,
-        cversion: node.cversion,
+        cversion: node.cversion(),
         aversion: node.aversion,
-        owner: node.owner,
+        owner: node.stored_owner(),
     }
 }
 
@@ -49,11 +50,11 @@ impl Builder {
     }
 
     /// Adds a node; its parent has to be there.
-    pub(super) fn add(&mut self, record: NodeRecord) -> Result<(), Inconsistent> {
+    pub(super) fn add(&mut self, record: &NodeRecord) -> Result<(), Inconsistent> {
         let tree = &mut self.state.tree;
-        let node = Node {
-            data: record.data,
-            acl: tree.intern(&record.acl),
+        let node = Stored {
+            data: record.data.as_deref(),
+            acl: &record.acl,
             czxid: record.czxid,
             mzxid: record.mzxid,
             pzxid: record.pzxid,
@@ -63,9 +64,8 @@ impl Builder {
             cversion: record.cversion,
             aversion: record.aversion,
             owner: record.owner,
-            children: std::collections::HashSet::new(),
         };
-        tree.restore(record.path.into(), node)
+        tree.restore(&record.path, &node)
     }
 
     /// The state, if each ephemeral node has its session; else that session.

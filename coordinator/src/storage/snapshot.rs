@@ -109,7 +109,7 @@ pub(super) fn read(path: &Path) -> Result<State, Error> {
     let mut reader = Reader::open(path)?;
     let mut builder = nodes::Builder::new(reader.head.clone());
     while let Some(chunk) = reader.next()? {
-        let added = chunk.records.into_iter().try_for_each(|r| builder.add(r));
+        let added = chunk.records.iter().try_for_each(|r| builder.add(r));
         added.map_err(|_| reader.damaged("a node has no parent"))?;
     }
     builder

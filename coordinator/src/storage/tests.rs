@@ -247,7 +247,6 @@ fn a_snapshot_merges_what_happened_since_the_last_one() {
         };
         storage.append(std::slice::from_ref(&entry)).unwrap();
         state.apply(&entry).unwrap();
-        state.clone()
     };
     let create = |path: &str, owner, parent_cversion| {
         Txn::Create(Create {
@@ -288,7 +287,7 @@ fn a_snapshot_merges_what_happened_since_the_last_one() {
         set("/m", 1),
         delete("/bulk0000"),
     ]);
-    let state = commit(&mut storage, 1, last);
+    commit(&mut storage, 1, last);
     storage.snapshot(None).unwrap();
     storage.snapshotter.finish();
     let name = snapshot::file_name(state.zxid);

@@ -10,7 +10,7 @@ use crate::tree::{AclRef, Inconsistent, Moment, NewNode, Tree};
 use crate::watch::Change;
 
 /// Everything that the log and the snapshots keep.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tree: Tree,
     /// The live sessions and the timeouts that they negotiated, in milliseconds.
@@ -134,8 +134,8 @@ impl Step<'_> {
                 version,
             } => {
                 let tree = &mut self.state.tree;
-                let node = tree.set_data(path, data.clone(), *version, self.at)?;
-                let (acl, stat) = (AclRef::clone(&node.acl), node.stat());
+                let node = tree.set_data(path, data.as_deref(), *version, self.at)?;
+                let (acl, stat) = (AclRef::clone(node.acl()), node.stat());
                 self.effect(path, Change::DataChanged, acl);
                 Outcome::Stat(stat)
             }
@@ -163,11 +163,11 @@ impl Step<'_> {
             owner: create.owner,
             parent_cversion: create.parent_cversion,
         };
-        tree.create(&create.path, new, self.at)?;
+        tree.create(&create.path, &new, self.at)?;
         let node = tree.get(&create.path);
         let stat = node.filter(|_| create.with_stat).map(|node| node.stat());
         if let Some(node) = node {
-            let acl = AclRef::clone(&node.acl);
+            let acl = AclRef::clone(node.acl());
             self.effect(&create.path, Change::Created, acl);
         }
         self.children_changed(&create.path);
@@ -178,8 +178,8 @@ impl Step<'_> {
     }
 
     fn delete(&mut self, path: &str) -> Result<(), Inconsistent> {
-        let node = self.state.tree.delete(path, self.at.zxid)?;
-        self.effect(path, Change::Deleted, AclRef::clone(&node.acl));
+        let acl = self.state.tree.delete(path, self.at.zxid)?;
+        self.effect(path, Change::Deleted, acl);
         self.children_changed(path);
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Step<'_> {
             return;
         };
         if let Some(node) = self.state.tree.get(parent) {
-            let acl = AclRef::clone(&node.acl);
+            let acl = AclRef::clone(node.acl());
             self.effect(parent, Change::ChildrenChanged, acl);
         }
     }

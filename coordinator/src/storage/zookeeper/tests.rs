@@ -154,7 +154,7 @@ fn a_session_that_nobody_knows_ends_with_its_nodes() {
     let dir = zookeeper_dir(&nodes, &[]);
     let (state, report) = imported(dir.path());
     assert!(state.tree.get("/e").is_none());
-    assert_eq!(state.tree.get("/").unwrap().pzxid, 16);
+    assert_eq!(state.tree.get("/").unwrap().pzxid(), 16);
     assert_eq!(report.sessions, 0);
 }
 
