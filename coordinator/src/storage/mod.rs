@@ -26,6 +26,7 @@ mod recovery;
 pub(crate) mod restore;
 mod snapshot;
 mod snapshotter;
+pub(crate) mod zookeeper;
 
 use std::fs;
 use std::io;
@@ -121,6 +122,33 @@ pub enum Error {
     Random(getrandom::Error),
     #[error("{dir} is no data directory of the coordinator (it has no folder '{FOLDER}')")]
     NoData { dir: PathBuf },
+    #[error("{dir} is no dataDir of a ZooKeeper server (it has no folder '{ZOOKEEPER_FOLDER}')")]
+    NoZooKeeperData { dir: PathBuf },
+    #[error(
+        "{dir} holds no snapshot of a ZooKeeper, nor logs that begin with the first transaction"
+    )]
+    NoZooKeeperSnapshot { dir: PathBuf },
+    #[error("{path}, behind {offset} bytes: {source}")]
+    ForeignSnapshot {
+        path: PathBuf,
+        /// Where the reading ended, in what is left when any compression is undone.
+        offset: u64,
+        source: io::Error,
+    },
+    #[error(
+        "{path} is damaged at offset {offset}, behind transaction {zxid:#x}: {source}. Nothing was \
+         imported. ZooKeeper would not start from this file either; its zkTxnLogToolkit.sh can \
+         take out what is damaged"
+    )]
+    ForeignLog {
+        path: PathBuf,
+        offset: u64,
+        /// The last transaction before the damage, 0 if it is in the first one.
+        zxid: i64,
+        source: io::Error,
+    },
+    #[error("the node {path:?} cannot be imported: {reason}")]
+    ForeignNode { path: String, reason: &'static str },
     #[error("{dir} holds a state already; choose another directory, or move it away")]
     Occupied { dir: PathBuf },
     #[error("given up, because the daemon stops")]
