@@ -83,6 +83,8 @@ const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
         "admin",
         &["config", "tree", "watch", "session", "pipeline", "server"],
     ),
+    // What the program does beside serving.
+    ("command", &["storage"]),
 ];
 
 /// These wire everything and may see everything.

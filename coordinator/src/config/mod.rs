@@ -1,10 +1,14 @@
 //! The keys of `zoo.cfg`, and what they make of the daemon.
 //!
 //! Flow: `keys` is the table; `written` looks at what is in the file as a whole;
-//! `values` makes of each value what the module that needs it takes.
+//! `values` makes of each value what the module that needs it takes; `settings`
+//! shows it all to operators.
 
+mod authentication;
+mod jaas;
 mod keys;
 mod rules;
+mod settings;
 mod values;
 mod written;
 
@@ -18,7 +22,10 @@ use common::http::PortOrigin;
 use crate::pipeline::Rules;
 use crate::storage::Options;
 
+pub use authentication::{Algorithm, Authentication, Users};
+pub use jaas::Error as JaasError;
 pub use keys::KEYS;
+pub use settings::Setting;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +45,14 @@ pub enum Error {
     },
     #[error("{key} expects an IP address or a host name that resolves, not '{value}'")]
     Address { key: &'static str, value: String },
+    #[error("DigestAuthenticationProvider.digestAlg: no such algorithm: '{value}'")]
+    Algorithm { value: String },
+    #[error(transparent)]
+    Jaas(#[from] jaas::Error),
+    #[error("enforce.auth.enabled is true, enforce.auth.schemes must be set too")]
+    NoScheme,
+    #[error("authentication is enforced for the scheme '{scheme}', which is not served")]
+    Scheme { scheme: String },
     #[error("minSessionTimeout ({min}) is larger than maxSessionTimeout ({max})")]
     Timeouts { min: i32, max: i32 },
 }
@@ -54,13 +69,26 @@ pub struct Config {
     pub connections_per_ip_max: usize,
     pub frame_max: usize,
     pub outstanding_max: usize,
+    /// 0 for any number.
+    pub connections_max: usize,
     pub words: Vec<String>,
     pub admin: Option<Admin>,
-    pub super_digest: Option<String>,
+    /// Where Prometheus finds the metrics besides the admin port.
+    pub metrics: Option<SocketAddr>,
+    /// A wait for the disk that is longer is logged and counted.
+    pub fsync_warning: Duration,
+    pub log_level: String,
+    pub authentication: Authentication,
     pub rules: Rules,
     pub leftovers: Leftovers,
     /// What the operator should hear once logging works.
     pub warnings: Vec<String>,
+    /// What is worth a line, and nothing more.
+    pub notes: Vec<String>,
+    /// Every key with its value, for the operator.
+    pub settings: Vec<Setting>,
+    /// What was written, as lines of a file, without its secrets.
+    pub written: String,
 }
 
 /// When container and TTL nodes are removed.
@@ -73,11 +101,16 @@ pub struct Leftovers {
 }
 
 /// The admin port.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Admin {
     pub address: IpAddr,
     pub port: u16,
     pub origin: PortOrigin,
+    /// Where the commands are found; begins with a slash and does not end with one.
+    pub command_url: String,
+    pub idle_timeout: Duration,
+    pub snapshots: bool,
+    pub snapshot_interval: Duration,
 }
 
 impl Config {
@@ -93,11 +126,13 @@ impl Config {
 
     /// Makes a configuration of what was written.
     pub fn resolve(properties: &Properties) -> Result<Self, Error> {
-        let properties = &written::without_prefix(properties);
-        written::refuse_not_yet(properties)?;
-        let (values, warnings) = Table::new(KEYS).resolve(properties)?;
-        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(written::without_effect(&values));
+        let written = written::read(properties)?;
+        let (open, rest) = authentication::Open::take(&written.properties)?;
+        let (values, unknown) = Table::new(KEYS).resolve(&rest)?;
+        let mut warnings = written.warnings;
+        warnings.extend(unknown.iter().map(ToString::to_string));
+        let mut notes = values::notes(&values);
+        notes.extend(written::without_effect(&values, &written.without_effect));
         let ticks = values.i32("tickTime");
         let timeout = |name, ticks_default: i32| match values.i32(name) {
             -1 => ticks.saturating_mul(ticks_default),
@@ -117,14 +152,19 @@ impl Config {
             connections_per_ip_max: values::unsigned(&values, "maxClientCnxns"),
             frame_max: values::unsigned(&values, "jute.maxbuffer"),
             outstanding_max: values::unsigned(&values, "globalOutstandingLimit"),
-            words: values.list("4lw.commands.whitelist"),
+            connections_max: values::unsigned(&values, "maxCnxns"),
+            words: values::words(&values),
             admin: values::admin(&values)?,
-            super_digest: values
-                .opt_str("DigestAuthenticationProvider.superDigest")
-                .map(str::to_owned),
-            rules: rules::rules(&values),
+            metrics: values::metrics(&values)?,
+            fsync_warning: values::millis(&values, "fsync.warningthresholdms"),
+            log_level: values.str("log.level").to_owned(),
+            authentication: authentication::authentication(&values, &open, &mut warnings)?,
+            rules: rules::rules(&values, open.has_sasl_provider),
             leftovers: rules::leftovers(&values),
             warnings,
+            notes,
+            settings: settings::all(&values),
+            written: settings::as_written(properties),
         })
     }
 

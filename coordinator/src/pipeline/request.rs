@@ -124,6 +124,9 @@ pub(crate) enum Reply {
     Watching,
     Multi(Vec<MultiResult>),
     WhoAmI(Vec<ClientInfo>),
+    /// The next token of a SASL login.
+    SaslToken(Option<Bytes>),
+    SaslFailed(ErrorCode),
     /// The session that was asked for; the client may send requests now.
     Session(Arc<Session>),
     /// The session is closed; the connection ends.
@@ -152,8 +155,12 @@ pub(crate) trait Client: Send + Sync {
     /// Queues an event behind what is queued already.
     fn on_event(&self, event: Event<'_>);
 
-    /// What was queued may be sent now.
+    /// What was queued may be sent now. It is sent here, as far as that is possible
+    /// at once.
     fn wake(&self);
+
+    /// As [`Client::wake`], but leaves the sending to another thread.
+    fn wake_elsewhere(&self);
 
     /// Ends the connection after what is queued was sent.
     fn close(&self);

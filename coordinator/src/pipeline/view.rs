@@ -17,15 +17,15 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(node: &Node) -> Self {
+    fn of(node: Node<'_>) -> Self {
         Self {
             version: node.version,
-            cversion: node.cversion,
+            cversion: node.cversion(),
             aversion: node.aversion,
-            owner: node.owner,
-            child_count: node.children.len(),
+            owner: node.stored_owner(),
+            child_count: node.child_count(),
             data_len: node.data_len(),
-            acl: AclRef::clone(&node.acl),
+            acl: AclRef::clone(node.acl()),
         }
     }
 }

@@ -7,7 +7,7 @@ use common::zk::{
     ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse, GetChildren2Response,
     GetChildrenResponse, GetDataResponse, GetEphemeralsRequest, GetEphemeralsResponse, MultiOp,
     MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse, PathWatchRequest, ReplyHeader,
-    SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
+    SaslResponse, SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
 };
 
 use crate::pipeline::{Creation, Read, Reply, Request, Write};
@@ -140,7 +140,10 @@ pub(super) fn encode_reply(
     zxid: i64,
     result: std::result::Result<Reply, ErrorCode>,
 ) {
-    let err = result.as_ref().err().map_or(0, |code| code.code());
+    let err = match &result {
+        Err(code) | Ok(Reply::SaslFailed(code)) => code.code(),
+        Ok(_) => 0,
+    };
     ReplyHeader { xid, zxid, err }.encode(out);
     if let Ok(reply) = result {
         encode_body(out, reply);
@@ -163,6 +166,9 @@ fn encode_body(out: &mut BytesMut, reply: Reply) {
         Reply::Paths(ephemerals) => GetEphemeralsResponse { ephemerals }.encode(out),
         Reply::Watching => ErrorResponse { err: 0 }.encode(out),
         Reply::Multi(results) => MultiResponse { results }.encode(out),
+        Reply::SaslToken(token) => SaslResponse { token }.encode(out),
+        // Alone among the errors it has a body, an empty token.
+        Reply::SaslFailed(_) => SaslResponse { token: None }.encode(out),
         Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
     }
 }

@@ -8,6 +8,7 @@
 //! the client sent and the limits allow.
 //! **Invariant:** no state of the tree is kept here.
 
+mod auth;
 mod codec;
 mod connection;
 mod error;
@@ -17,10 +18,10 @@ mod handshake;
 mod leftovers;
 mod listener;
 mod outbound;
+mod oversize;
 mod stats;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -37,7 +38,7 @@ pub(crate) use stats::Stats;
 
 use crate::config::Config;
 use crate::pipeline::Handle;
-use crate::session::{IdGenerator, Secret};
+use crate::session::IdGenerator;
 use crate::watch::WatcherId;
 
 /// This server's number in session ids; a single server is 1.
@@ -50,12 +51,11 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) clock: SharedClock,
     pub(crate) shutdown: Shutdown,
-    secret: Secret,
     session_ids: IdGenerator,
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
     connections: Mutex<HashMap<WatcherId, Weak<Connection>>>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    places: Mutex<listener::Places>,
     next_id: AtomicU64,
 }
 
@@ -66,7 +66,6 @@ impl Server {
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
-        let secret = pipeline.with_state(|state| state.secret.clone());
         Self {
             stats: Stats::new(clock.monotonic()),
             session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
@@ -75,9 +74,8 @@ impl Server {
             pipeline,
             clock,
             shutdown,
-            secret,
             connections: Mutex::default(),
-            per_ip: Mutex::default(),
+            places: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
     }

@@ -1,7 +1,6 @@
 //! What the tree keeps up by itself: the counts of the quotas, and the list of
 //! the nodes that the server removes some day.
 
-use bytes::Bytes;
 use common::zk::path;
 
 use super::quota::{self, Track};
@@ -19,14 +18,13 @@ impl Tree {
     /// A container that never had children is left alone for `never_used_ms`,
     /// and for ever if that is 0.
     pub(crate) fn leftovers(&self, now_ms: i64, never_used_ms: i64) -> Vec<Leftover> {
-        let nodes = self.removable.iter().filter_map(|path| {
-            let node = self.get(path)?;
-            is_leftover(node, now_ms, never_used_ms).then(|| Leftover {
-                path: path.to_string(),
-                version: node.version,
-            })
+        let nodes = self.removable.iter().map(|id| self.node(*id));
+        let leftovers = nodes.filter(|node| is_leftover(*node, now_ms, never_used_ms));
+        let leftovers = leftovers.map(|node| Leftover {
+            path: node.path(),
+            version: node.version,
         });
-        nodes.collect()
+        leftovers.collect()
     }
 
     /// The longest prefix of `path` that has a quota: itself or what is above it.
@@ -48,7 +46,7 @@ impl Tree {
     pub(crate) fn quota(&self, about: &str) -> Option<(Track, Track)> {
         let track = |path: String| {
             let node = self.get(&path);
-            node.map(|node| Track::parse(node.data.as_deref()))
+            node.map(|node| Track::parse(node.data()))
         };
         let limits = track(quota::limits_path(about))?;
         Some((limits, track(quota::stats_path(about))?))
@@ -64,7 +62,7 @@ impl Tree {
             tracing::debug!(about, "a quota without statistics");
             return;
         };
-        let mut track = Track::parse(node.data.as_deref());
+        let mut track = Track::parse(node.data());
         track.add(count, bytes);
         self.store_stats(&stats, &track);
     }
@@ -72,39 +70,34 @@ impl Tree {
     /// Counts anew what is used of a quota.
     pub(super) fn recount(&mut self, about: &str) {
         let (mut count, mut bytes) = (0, 0);
-        let mut pending = vec![about.to_owned()];
-        while let Some(path) = pending.pop() {
-            let Some(node) = self.get(&path) else {
-                continue;
-            };
-            count += 1;
-            bytes += signed(node.data_len());
-            let children = node.children.iter();
-            pending.extend(children.map(|name| path::join(&path, name)));
+        if let Some(top) = self.get(about) {
+            for id in self.slab.subtree(top.id) {
+                count += 1;
+                bytes += signed(self.slab.get(id).data_len());
+            }
         }
         self.store_stats(&quota::stats_path(about), &Track::of(count, bytes));
     }
 
     /// Replaces the text of a node and nothing else: no version, no time.
     fn store_stats(&mut self, path: &str, track: &Track) {
-        let Ok(node) = self.node_mut(path) else {
+        let Ok(id) = self.find(path) else {
             return;
         };
+        let node = self.slab.get_mut(id);
         let before = node.data_len();
-        let text = Bytes::from(track.to_string());
-        let after = text.len();
-        node.data = Some(text);
-        self.data_size = self.data_size - before + after;
+        node.set_data(Some(track.to_string().as_bytes()));
+        self.data_size = self.data_size - before + node.data_len();
     }
 }
 
-fn is_leftover(node: &Node, now_ms: i64, never_used_ms: i64) -> bool {
-    if !node.children.is_empty() {
+fn is_leftover(node: Node<'_>, now_ms: i64, never_used_ms: i64) -> bool {
+    if node.child_count() != 0 {
         return false;
     }
     let idle_ms = now_ms.saturating_sub(node.mtime);
     match node.owner() {
-        Owner::Container if node.cversion > 0 => true,
+        Owner::Container if node.cversion() > 0 => true,
         Owner::Container => never_used_ms != 0 && idle_ms > never_used_ms,
         Owner::Ttl { ms } => ms != 0 && idle_ms > ms,
         Owner::Nobody | Owner::Session(_) => false,
@@ -115,6 +108,7 @@ fn is_leftover(node: &Node, now_ms: i64, never_used_ms: i64) -> bool {
 mod tests {
     use super::super::{Moment, NewNode};
     use super::*;
+    use bytes::Bytes;
     use common::zk::Acl;
 
     fn at(time_ms: i64) -> Moment {
@@ -128,7 +122,7 @@ mod tests {
             owner: owner.stored(),
             parent_cversion: 1,
         };
-        tree.create(path, new, at(1000)).unwrap();
+        tree.create(path, &new, at(1000)).unwrap();
     }
 
     fn paths(mut leftovers: Vec<Leftover>) -> Vec<String> {
@@ -182,7 +176,7 @@ mod tests {
         let stats = quota::stats_path("/a");
         create(&mut tree, &stats, "", Owner::Nobody);
         let text = |tree: &Tree| {
-            let data = tree.get(&stats).unwrap().data.clone();
+            let data = tree.get(&stats).unwrap().data();
             String::from_utf8(data.unwrap().to_vec()).unwrap()
         };
         assert_eq!(text(&tree), "count=2,bytes=5");
@@ -197,7 +191,7 @@ mod tests {
         let node = tree.get(&stats).unwrap();
         assert_eq!((node.version, node.mtime), (0, 1000));
         assert_eq!(tree.quota_of("/a/b/c"), Some("/a"));
-        let expected: usize = tree.iter().map(|(p, n)| p.len() + n.data_len()).sum();
+        let expected: usize = tree.iter().map(|n| n.path().len() + n.data_len()).sum();
         assert_eq!(tree.data_size(), expected);
         tree.delete(&limits, 10).unwrap();
         assert_eq!(tree.quota_of("/a/b/c"), None);

@@ -2,14 +2,14 @@
 
 use common::config::{Key, Kind};
 
-use super::{PORT, key};
+use super::{PORT, POSITIVE, key};
 
 pub(super) const KEYS: &[Key] = &[
     key(
         "4lw.commands.whitelist",
         Kind::List,
-        "srvr,ruok,stat,mntr,isro",
-        "The four-letter words that are answered, * for all. (ZooKeeper's default is srvr alone.)",
+        "srvr",
+        "The four-letter words that are answered, * for all; srvr always is.",
     ),
     key(
         "admin.enableServer",
@@ -28,5 +28,53 @@ pub(super) const KEYS: &[Key] = &[
         PORT,
         "8080",
         "The admin port. If it is not set and busy, the next free one is taken.",
+    ),
+    key(
+        "admin.commandURL",
+        Kind::Str,
+        "/commands",
+        "Where the commands of ZooKeeper's AdminServer are found on the admin port.",
+    ),
+    key(
+        "admin.idleTimeout",
+        POSITIVE,
+        "30000",
+        "Milliseconds that a connection to the admin port may wait with its next request.",
+    ),
+    key(
+        "admin.snapshot.enabled",
+        Kind::Bool,
+        "true",
+        "Whether the command snapshot is served, to callers on this machine.",
+    ),
+    key(
+        "admin.rateLimiterIntervalInMS",
+        POSITIVE,
+        "300000",
+        "Milliseconds between two snapshots that are asked for over HTTP.",
+    ),
+    key(
+        "metricsProvider.className",
+        Kind::Str,
+        "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
+        "With org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider, /metrics has a port of its own. (It is on the admin port always.)",
+    ),
+    key(
+        "metricsProvider.httpHost",
+        Kind::Str,
+        "0.0.0.0",
+        "The address of the port for Prometheus.",
+    ),
+    key(
+        "metricsProvider.httpPort",
+        PORT,
+        "7000",
+        "The port for Prometheus.",
+    ),
+    key(
+        "log.level",
+        Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "What is logged to standard error. RUST_LOG in the environment goes before it.",
     ),
 ];

@@ -2,7 +2,7 @@
 
 use common::config::{Key, Kind};
 
-use super::{INT, PORT, POSITIVE, key, optional};
+use super::{ANY_INT, INT, PORT, POSITIVE, key, optional};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -18,7 +18,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "maxClientCnxns",
-        INT,
+        ANY_INT,
         "60",
         "Connections per client address; 0 for any number.",
     ),
@@ -29,12 +29,18 @@ pub(super) const KEYS: &[Key] = &[
             max: 1 << 30,
         },
         "1048575",
-        "Bytes; the largest request. A larger one closes the connection.",
+        "Bytes; the largest request. A larger one is refused with an error. (ZooKeeper closes the connection.)",
     ),
     key(
         "globalOutstandingLimit",
         POSITIVE,
         "1000",
         "Requests waiting for the disk, above which no more are read.",
+    ),
+    key(
+        "maxCnxns",
+        INT,
+        "0",
+        "Connections in all; 0 for any number.",
     ),
 ];

@@ -7,7 +7,7 @@
 
 mod admin;
 mod clients;
-mod ignored;
+pub(super) mod ignored;
 mod nodes;
 mod security;
 mod sessions;
@@ -48,8 +48,9 @@ const fn optional(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 }
 
 /// A key that is accepted for the sake of existing files, and changes nothing.
-const fn ignored(name: &'static str, kind: Kind) -> Key {
-    optional(name, kind, NO_EFFECT)
+/// Whatever its value is, it does not stop the start.
+const fn ignored(name: &'static str) -> Key {
+    optional(name, Kind::Str, NO_EFFECT)
 }
 
 /// How the documentation of a key without effect begins.

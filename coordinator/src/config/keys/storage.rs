@@ -2,7 +2,7 @@
 
 use common::config::{Key, Kind};
 
-use super::{POSITIVE, key, optional};
+use super::{ANY_INT, INT, POSITIVE, key, optional};
 
 pub(super) const KEYS: &[Key] = &[
     optional(
@@ -17,12 +17,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "snapCount",
-        Kind::Int {
-            min: 2,
-            max: i32::MAX,
-        },
+        INT,
         "100000",
-        "About how many transactions there are between snapshots.",
+        "About how many transactions there are between snapshots; at least 2.",
     ),
     key(
         "preAllocSize",
@@ -32,17 +29,20 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "autopurge.snapRetainCount",
-        Kind::Int {
-            min: 3,
-            max: i32::MAX,
-        },
+        ANY_INT,
         "3",
-        "How many snapshots are kept, with the logs behind them. Older ones are deleted after each snapshot.",
+        "How many snapshots are kept, with the logs behind them; at least 3. Older ones are deleted after each snapshot.",
     ),
     key(
         "forceSync",
         Kind::OneOf(&["yes", "no"]),
         "yes",
         "no: do not wait for the disk. A power cut then loses acknowledged writes.",
+    ),
+    key(
+        "fsync.warningthresholdms",
+        INT,
+        "1000",
+        "Milliseconds; a wait for the disk that takes longer is logged and counted.",
     ),
 ];
