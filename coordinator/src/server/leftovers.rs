@@ -58,7 +58,7 @@ async fn submit(server: &Server, leftover: Leftover) -> bool {
             session: Session::requested(NO_SESSION, 0),
             xid: 0,
             ids: Arc::from([]),
-            received: server.clock.monotonic(),
+            received: server.clock.monotonic().into(),
         },
         request: Request::Write(Write::DeleteLeftover(leftover)),
         _permit: Some(permit),

@@ -18,7 +18,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::connection::Task;
 use super::error::Error;
-use crate::pipeline::{Read, Request};
+use crate::pipeline::{Arrival, Read, Request};
 
 /// A longer request is no request.
 const SKIPPED_MAX: usize = 64 << 20;
@@ -58,11 +58,17 @@ impl Task<'_> {
         if !self.server.config.refuse_oversized {
             return Err(too_large.into());
         }
-        if !self.is_admitted(named.xid, received) {
+        let metrics = self.server.pipeline.metrics();
+        metrics.large_requests_rejected.increment();
+        let arrival = Arrival {
+            at: received,
+            op: named.op,
+        };
+        if !self.is_admitted(named.xid, arrival) {
             return Ok(());
         }
         let refused = Request::Read(Read::Refused(ErrorCode::BadArguments));
-        self.dispatch(session, named.xid, received, refused).await
+        self.dispatch(session, named.xid, arrival, refused).await
     }
 }
 

@@ -26,6 +26,7 @@ mod recovery;
 pub(crate) mod restore;
 mod snapshot;
 mod snapshotter;
+pub(crate) mod zookeeper;
 
 use std::fs;
 use std::io;
@@ -121,6 +122,33 @@ pub enum Error {
     Random(getrandom::Error),
     #[error("{dir} is no data directory of the coordinator (it has no folder '{FOLDER}')")]
     NoData { dir: PathBuf },
+    #[error("{dir} is no dataDir of a ZooKeeper server (it has no folder '{ZOOKEEPER_FOLDER}')")]
+    NoZooKeeperData { dir: PathBuf },
+    #[error(
+        "{dir} holds no snapshot of a ZooKeeper, nor logs that begin with the first transaction"
+    )]
+    NoZooKeeperSnapshot { dir: PathBuf },
+    #[error("{path}, behind {offset} bytes: {source}")]
+    ForeignSnapshot {
+        path: PathBuf,
+        /// Where the reading ended, in what is left when any compression is undone.
+        offset: u64,
+        source: io::Error,
+    },
+    #[error(
+        "{path} is damaged at offset {offset}, behind transaction {zxid:#x}: {source}. Nothing was \
+         imported. ZooKeeper would not start from this file either; its zkTxnLogToolkit.sh can \
+         take out what is damaged"
+    )]
+    ForeignLog {
+        path: PathBuf,
+        offset: u64,
+        /// The last transaction before the damage, 0 if it is in the first one.
+        zxid: i64,
+        source: io::Error,
+    },
+    #[error("the node {path:?} cannot be imported: {reason}")]
+    ForeignNode { path: String, reason: &'static str },
     #[error("{dir} holds a state already; choose another directory, or move it away")]
     Occupied { dir: PathBuf },
     #[error("given up, because the daemon stops")]
@@ -163,6 +191,18 @@ pub struct Options {
     pub retain: usize,
     /// Whether a batch is synced to the disk; without it a power cut loses writes.
     pub sync: bool,
+}
+
+impl Options {
+    /// The folder of the snapshots.
+    pub(crate) fn snapshot_folder(&self) -> PathBuf {
+        self.data_dir.join(FOLDER)
+    }
+
+    /// The folder of the logs, which may be the same.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log_dir.join(FOLDER)
+    }
 }
 
 /// The open storage of one daemon.
@@ -272,12 +312,28 @@ impl Storage {
     }
 }
 
-/// Opens a snapshot to be copied as it is, and says how long it is. The open file
-/// stays whole also when the snapshot is deleted.
-pub(crate) fn open_snapshot(path: &Path) -> Result<(fs::File, u64), Error> {
-    let file = fs::File::open(path).at(path)?;
-    let len = file.metadata().at(path)?.len();
-    Ok((file, len))
+/// A snapshot to be copied as it is. The open file stays whole also when the
+/// snapshot is deleted.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) file: fs::File,
+    pub(crate) len: u64,
+    /// The last transaction in it.
+    pub(crate) zxid: i64,
+}
+
+impl SnapshotFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fs::File::open(path).at(path)?;
+        let len = file.metadata().at(path)?.len();
+        let number = path.extension().and_then(|number| number.to_str());
+        let zxid = number.and_then(|number| i64::from_str_radix(number, 16).ok());
+        Ok(Self {
+            file,
+            len,
+            zxid: zxid.unwrap_or(0),
+        })
+    }
 }
 
 /// Ends a log. All its batches are on the disk, also if there is no room for the mark.

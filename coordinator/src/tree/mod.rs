@@ -108,7 +108,7 @@ impl<'a> Node<'a> {
     }
 
     /// The names of the children, in the order of their creation.
-    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let slab = &self.tree.slab;
         let children = slab.children(self.id);
         children.map(|id| slab.get(id).name())

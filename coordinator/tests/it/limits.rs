@@ -56,6 +56,33 @@ fn large_request() -> CreateRequest {
     request
 }
 
+/// A list of children may be larger than the client takes.
+#[tokio::test]
+async fn replies_beyond_the_limit_are_counted() {
+    let server = fresh_with(&[("jute.maxbuffer", "1024")]).await;
+    let mut client = server.client().await;
+    let admin = server.daemon.admin_address().unwrap();
+    let count = |page: String| {
+        let line = page
+            .lines()
+            .find(|l| l.starts_with("replies_beyond_maxbuffer "));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 0"
+    );
+    for n in 0..3 {
+        let path = format!("/{n}-{}", "x".repeat(400));
+        client.create(&path, Persistent).await.unwrap();
+    }
+    assert_eq!(client.children("/", false).await.unwrap().len(), 4);
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 1"
+    );
+}
+
 #[tokio::test]
 async fn a_request_beyond_the_limit_can_be_refused_instead() {
     let server = fresh_with(&[("jute.maxbuffer.refuse", "true")]).await;
