@@ -55,11 +55,10 @@ impl Task<'_> {
             path = named.path,
             "a request of {length} bytes is refused: jute.maxbuffer is {limit}"
         );
+        self.server.stats.large_requests.increment();
         if !self.server.config.refuse_oversized {
             return Err(too_large.into());
         }
-        let metrics = self.server.pipeline.metrics();
-        metrics.large_requests_rejected.increment();
         let arrival = Arrival {
             at: received,
             op: named.op,
