@@ -1,5 +1,7 @@
 //! One partition on this broker: its role, its log, its high watermark.
 
+mod delete_records;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use crate::log::{
 };
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
+
+pub use delete_records::DeleteRecordsError;
 
 /// What the leader answers for an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +159,12 @@ impl Partition {
     pub fn extent(&self) -> (Offset, Offset, u64) {
         let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
+    }
+
+    /// Says whether the directory of the log failed.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.log.read().is_offline()
     }
 
     /// The id of the topic that the log belongs to, if it is known.

@@ -20,6 +20,25 @@ pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> 
     Ok(read(op, body)?.map(Request::Read))
 }
 
+/// Whether a request goes through the log.
+pub(super) fn is_write(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::CreateTtl
+            | OpCode::Delete
+            | OpCode::DeleteContainer
+            | OpCode::SetData
+            | OpCode::SetAcl
+            | OpCode::Multi
+            | OpCode::Reconfig
+            | OpCode::CreateSession
+            | OpCode::CloseSession
+    )
+}
+
 fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
     Ok(Some(match op {
         OpCode::Create => Write::Create(body.read()?, Creation::Plain),

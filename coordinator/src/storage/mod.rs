@@ -193,6 +193,18 @@ pub struct Options {
     pub sync: bool,
 }
 
+impl Options {
+    /// The folder of the snapshots.
+    pub(crate) fn snapshot_folder(&self) -> PathBuf {
+        self.data_dir.join(FOLDER)
+    }
+
+    /// The folder of the logs, which may be the same.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log_dir.join(FOLDER)
+    }
+}
+
 /// The open storage of one daemon.
 #[derive(Debug)]
 pub(crate) struct Storage {
@@ -300,12 +312,28 @@ impl Storage {
     }
 }
 
-/// Opens a snapshot to be copied as it is, and says how long it is. The open file
-/// stays whole also when the snapshot is deleted.
-pub(crate) fn open_snapshot(path: &Path) -> Result<(fs::File, u64), Error> {
-    let file = fs::File::open(path).at(path)?;
-    let len = file.metadata().at(path)?.len();
-    Ok((file, len))
+/// A snapshot to be copied as it is. The open file stays whole also when the
+/// snapshot is deleted.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) file: fs::File,
+    pub(crate) len: u64,
+    /// The last transaction in it.
+    pub(crate) zxid: i64,
+}
+
+impl SnapshotFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fs::File::open(path).at(path)?;
+        let len = file.metadata().at(path)?.len();
+        let number = path.extension().and_then(|number| number.to_str());
+        let zxid = number.and_then(|number| i64::from_str_radix(number, 16).ok());
+        Ok(Self {
+            file,
+            len,
+            zxid: zxid.unwrap_or(0),
+        })
+    }
 }
 
 /// Ends a log. All its batches are on the disk, also if there is no room for the mark.
