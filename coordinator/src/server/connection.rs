@@ -299,11 +299,6 @@ impl Task<'_> {
             .store(header.xid, Ordering::Relaxed);
         let op = OpCode::from_code(header.op);
         let decoded = match op {
-            Some(OpCode::Ping) => {
-                let zxid = self.server.pipeline.with_state(|state| state.zxid);
-                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
             Some(OpCode::Auth) => {
                 self.authenticate(&mut body, received);
                 return Ok(());
@@ -317,7 +312,7 @@ impl Task<'_> {
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
                 self.drain();
-                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+                Request::Read(Read::Unknown)
             }
             Err(error) => {
                 tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
@@ -327,7 +322,11 @@ impl Task<'_> {
         if matches!(request, Request::Write(Write::CloseSession)) {
             self.drain();
         }
-        self.dispatch(Arc::clone(session), header.xid, received, request)
+        let xid = match op {
+            Some(OpCode::Ping) => xid::PING,
+            _ => header.xid,
+        };
+        self.dispatch(Arc::clone(session), xid, received, request)
             .await
     }
 
