@@ -72,17 +72,27 @@ const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
     ("tree", &[]),
     ("watch", &["tree"]),
     ("session", &[]),
+    ("metrics", &[]),
     ("txn", &["tree", "watch", "session"]),
     ("storage", &["tree", "watch", "session", "txn"]),
-    ("pipeline", &["tree", "watch", "session", "txn", "storage"]),
+    (
+        "pipeline",
+        &["tree", "watch", "session", "metrics", "txn", "storage"],
+    ),
     (
         "server",
-        &["config", "tree", "watch", "session", "txn", "pipeline"],
+        &[
+            "config", "tree", "watch", "session", "metrics", "txn", "pipeline", "storage",
+        ],
     ),
     (
         "admin",
-        &["config", "tree", "watch", "session", "pipeline", "server"],
+        &[
+            "config", "tree", "watch", "session", "metrics", "txn", "pipeline", "storage", "server",
+        ],
     ),
+    // What the program does beside serving.
+    ("command", &["storage"]),
 ];
 
 /// These wire everything and may see everything.
@@ -97,10 +107,7 @@ const FUNCTION_LINES: usize = 70;
 const FUNCTION_LINES_HARD: usize = 100;
 
 /// Files over `FILE_LINES`, and how many lines they may have at most.
-const FILE_RATCHET: &[(&str, usize)] = &[
-    // One flat table of keys.
-    ("broker/src/config/keys.rs", 600),
-];
+const FILE_RATCHET: &[(&str, usize)] = &[];
 
 /// Functions over `FUNCTION_LINES` (file, name), and their limit.
 const FUNCTION_RATCHET: &[(&str, &str, usize)] = &[

@@ -6,7 +6,7 @@ children may differ.
 """
 
 import harness
-import pytest
+from zookeeper_pair import Pair
 from zookeeper_wire import *  # noqa: F403 (opcodes and encoders are the vocabulary here)
 
 
@@ -60,7 +60,6 @@ def cases():
     yield from watches()
     yield from identities()
     yield "reconfig", RECONFIG, text(None) * 3 + i64(-1)
-    yield from found_by_the_generator()
 
 
 def multis():
@@ -73,7 +72,7 @@ def multis():
     yield "empty multi", MULTI, multi()
     yield "multi with exists", MULTI, multi((EXISTS, watching("/m")))
     yield "multi with a read", MULTI, multi((GET, watching("/m")))
-    ttl = create("/ttl", b"", OPEN, 5) + i64(1000)
+    ttl = create_ttl("/ttl", 1000)
     yield "multi with a TTL", MULTI, multi((CREATE_TTL, ttl))
     reads = [(GET, watching("/m")), (CHILDREN, watching("/")), (GET, watching("/none"))]
     yield "multi of reads", MULTI_READ, multi(*reads)
@@ -154,26 +153,121 @@ def found_by_the_generator():
     yield "an unknown operation", 77, b""
 
 
-@pytest.fixture
-def servers_to_compare(tmp_path):
-    """Addresses of a coordinator and of a ZooKeeper, both new."""
-    ports = [harness.Ports.take() for _ in range(3)]
-    ours = harness.odradek_coordinator(tmp_path, ports[0], ports[2])
-    oracle = harness.apache_zookeeper(tmp_path, ports[1])
-    try:
-        ours.start()
-        oracle.start()
-        yield f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
-    finally:
-        ours.kill()
-        oracle.kill()
+def containers():
+    yield "container", CREATE_CONTAINER, create("/c", b"x", OPEN, 4)
+    yield "its stat", EXISTS, watching("/c")
+    yield "container by its flag alone", CREATE2, create("/c-plain", b"x", OPEN, 4)
+    yield "container without its flag", CREATE_CONTAINER, create("/c-op", b"x", OPEN, 0)
+    yield "container again", CREATE_CONTAINER, create("/c", b"x", OPEN, 4)
+    yield "child of a container", CREATE2, create("/c/x", b"", OPEN, 1)
+    yield "sequence in a container", CREATE2, create("/c/s-", b"", OPEN, 2)
+    yield "container in a container", CREATE_CONTAINER, create("/c/c", b"", OPEN, 4)
+    yield "delete it with children", DELETE, at_version("/c")
+    yield "delete the inner one", DELETE, at_version("/c/c")
+    parts = [(CREATE_CONTAINER, create("/cm", b"1", OPEN, 4)), (CREATE, create("/cm/x"))]
+    yield "container in a multi", MULTI, multi(*parts, (DELETE, at_version("/cm/x")))
+    again = (CREATE_CONTAINER, create("/cm", b"1", OPEN, 4))
+    yield "container in a multi again", MULTI, multi((SET, set_data("/cm")), again)
 
 
-def test_answers_are_the_same(servers_to_compare):
-    ours, oracle = map(Client, servers_to_compare)
-    different = []
-    for name, op, body, *xid in cases():
-        expected, answered = oracle.call(op, body, *xid), ours.call(op, body, *xid)
-        if expected != answered:
-            different.append((name, expected, answered))
-    assert not different
+def times_to_live():
+    for flags in [5, 6]:
+        for ttl in [-1, 0, 1 << 40, (1 << 40) - 1]:
+            yield f"TTL {ttl}, flags {flags}", CREATE_TTL, create_ttl("/t-", ttl, flags=flags)
+    for flags in [0, 1, 2, 4]:
+        yield f"TTL with flags {flags}", CREATE_TTL, create_ttl("/u-", 1000, flags=flags)
+    for op in [CREATE, CREATE2, CREATE_CONTAINER]:
+        yield f"operation {op} with the flag of a TTL", op, create("/v-", b"", OPEN, 5)
+    yield "TTL", CREATE_TTL, create_ttl("/ttl", 600_000)
+    yield "its stat", EXISTS, watching("/ttl")
+    yield "no ephemeral", EPHEMERALS, text("")
+    yield "child of a TTL", CREATE_TTL, create_ttl("/ttl/x", 600_000)
+    ok = [(CREATE_TTL, create_ttl("/tm", 600_000)), (SET, set_data("/tm"))]
+    yield "TTL in a multi", MULTI, multi(*ok)
+    yield "bad TTL in a multi", MULTI, multi(ok[1], (CREATE_TTL, create_ttl("/tm2", 0)))
+
+
+def quotas():
+    limits, stats = "/zookeeper/quota/q/zookeeper_limits", "/zookeeper/quota/q/zookeeper_stats"
+    yield "node", CREATE, create("/q", b"12")
+    yield "below", CREATE, create("/q/a", b"345")
+    yield "quota folder", CREATE, create("/zookeeper/quota/q", b"")
+    yield "limits", CREATE, create(limits, b"count=3,bytes=-1=;countHardLimit=4;byteHardLimit=20")
+    yield "no statistics yet", CREATE, create("/q/early", b"")
+    yield "statistics", CREATE2, create(stats, b"count=0,bytes=0")
+    steps = [
+        ("beside it", CREATE, create("/qq", b"x")),
+        ("one more", CREATE2, create("/q/b", b"6")),
+        ("too many", CREATE2, create("/q/c", b"")),
+        ("too many in a multi", MULTI, multi((SET, set_data("/qq")), (CREATE, create("/q/d")))),
+        ("more bytes", SET, set_data("/q/b", b"1234567")),
+        ("too many bytes", SET, set_data("/q/b", b"1234567890123456")),
+        ("too many bytes of another version", SET, set_data("/q/b", b"1" * 99, 9)),
+        ("fewer bytes", SET, set_data("/q/b", None)),
+        ("deletion", DELETE, at_version("/q/b")),
+        ("a container counts", CREATE_CONTAINER, create("/q/b", b"7", OPEN, 4)),
+        ("deletion and creation", MULTI, multi((DELETE, at_version("/q/b")), (CREATE, create("/q/b")))),
+    ]
+    for name, op, body in steps:
+        yield name, op, body
+        yield f"statistics after: {name}", GET, watching(stats)
+    yield "other limits", SET, set_data(limits, b"count=1,bytes=1")
+    yield "soft limits", CREATE, create("/q/e", b"12345")
+    yield "statistics after soft limits", GET, watching(stats)
+    yield "no limits", DELETE, at_version(limits)
+    yield "no limits any more", CREATE, create("/q/f", b"12345")
+    yield "statistics rest", GET, watching(stats)
+    yield "limits again", CREATE, create(limits, b"count=100,bytes=100")
+    yield "one more again", CREATE, create("/q/g", b"12345")
+    yield "statistics go on", GET, watching(stats)
+    yield "statistics gone", DELETE, at_version(stats)
+    yield "without statistics", CREATE, create("/q/h", b"1")
+    yield "statistics anew", CREATE, create(stats, b"")
+    yield "statistics are counted anew", GET, watching(stats)
+
+
+def removal(client):
+    """What becomes of nodes that the server removes, as seen by one who watches."""
+    for path, op, body in [
+        ("/empty", CREATE_CONTAINER, create("/empty", b"", OPEN, 4)),
+        ("/used", CREATE_CONTAINER, create("/used", b"", OPEN, 4)),
+        ("/short", CREATE_TTL, create_ttl("/short", 300)),
+        ("/parent", CREATE_TTL, create_ttl("/parent", 300)),
+        ("/long", CREATE_TTL, create_ttl("/long", 600_000)),
+    ]:
+        assert client.call(op, body)[0][0] == 0, path
+    client.call(CREATE, create("/parent/x"))
+    client.call(CREATE, create("/used/x"))
+    client.call(EXISTS, watching("/used", True))
+    client.call(EXISTS, watching("/short", True))
+    client.call(DELETE, at_version("/used/x"))
+    events = set()
+
+    def both_gone():
+        events.update(seen[2] for seen in client.call(PING, b"", -2) if seen[0] == "event")
+        return len(events) == 2
+
+    harness.wait_until(both_gone, 20, "both are removed")
+    left = client.call(CHILDREN, watching("/"))[0][2]
+    return events, left
+
+
+def test_answers_are_the_same(tmp_path):
+    with Pair(tmp_path) as pair:
+        pair.compare([*cases(), *containers(), *found_by_the_generator()])
+
+
+EXTENDED = {
+    "extendedTypesEnabled": "true",
+    "enforceQuota": "true",
+    "reconfigEnabled": "true",
+    "znode.container.checkIntervalMs": 1000,
+}
+
+
+def test_answers_are_the_same_with_everything_enabled(tmp_path):
+    with Pair(tmp_path, EXTENDED) as pair:
+        pair.compare([*times_to_live(), *quotas()])
+        pair.compare([("reconfig", RECONFIG, text(None) * 3 + i64(-1))])
+        ours, oracle = pair.clients()
+        assert removal(ours) == removal(oracle)

@@ -52,6 +52,10 @@ def create(path, data=b"x", entries=OPEN, flags=0):
     return text(path) + text(data) + acl(entries) + i32(flags)
 
 
+def create_ttl(path, ttl, data=b"x", flags=5):
+    return create(path, data, OPEN, flags) + i64(ttl)
+
+
 def at_version(path, version=-1):
     return text(path) + i32(version)
 
@@ -150,6 +154,7 @@ class Body:
         RECONFIG: [text, stat],
         MULTI: [multi],
         MULTI_READ: [multi],
+        SASL: [text],
     }
 
     def of(self, op):
@@ -193,6 +198,13 @@ class Client:
             if not more:
                 raise EOFError
             self.buffer += more
+
+    def ended(self):
+        """Whether the server ends the connection."""
+        try:
+            return not self.buffer and self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
 
     def ask(self, *requests):
         """Sends (op, body) or (op, body, xid) together; returns what was sent, by xid."""

@@ -7,6 +7,7 @@
 //! warning, or an error; never ignored in silence.
 
 mod accepted;
+mod cleaner;
 mod keys;
 mod listeners;
 
@@ -20,6 +21,7 @@ use common::http::PortOrigin;
 pub use keys::TABLE;
 pub use listeners::{ListenerAddress, endpoints, is_wildcard};
 
+use crate::log::CleanerConfig;
 use crate::model::BrokerId;
 
 /// Why a broker cannot be configured.
@@ -70,6 +72,8 @@ pub struct Config {
     /// Name of the listener at which brokers reach each other.
     pub inter_broker_listener: String,
     pub log_dirs: Vec<PathBuf>,
+    /// `None` when compaction is off.
+    pub cleaner: Option<CleanerConfig>,
     pub admin: Option<AdminConfig>,
     pub log_level: String,
     /// All checked values, for the parts that take many of them.
@@ -107,6 +111,7 @@ impl Config {
             listeners,
             advertised_listeners,
             log_dirs: log_dirs(&values)?,
+            cleaner: cleaner::cleaner(&values)?,
             admin: admin(&values)?,
             log_level: values.str("log.level").to_owned(),
             warnings,

@@ -14,11 +14,6 @@ use crate::record::{
     NO_TIMESTAMP, Record, TimestampType,
 };
 
-/// Records of one batch may take this many times `max.message.bytes` when
-/// they are decompressed for a check.
-const EXPANSION_MAX: usize = 64;
-const EXPANSION_FLOOR: usize = 16 << 20;
-
 /// Who appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOrigin {
@@ -399,9 +394,7 @@ impl Log {
         &self,
         batch: &Batch,
     ) -> Result<impl Iterator<Item = Result<Record, record::Error>>, record::Error> {
-        let size_max = usize::try_from(self.config.max_message_bytes).unwrap_or(0);
-        let limit = size_max.saturating_mul(EXPANSION_MAX).min(1 << 30);
-        batch.records(limit.max(EXPANSION_FLOOR))
+        batch.records(self.config.decompressed_bytes_max())
     }
 }
 

@@ -125,7 +125,22 @@ impl Default for LogConfig {
     }
 }
 
+/// Records of one batch may take this many times `max.message.bytes` when
+/// they are decompressed: a bomb is refused, not held.
+const EXPANSION_MAX: usize = 64;
+const EXPANSION_FLOOR: usize = 16 << 20;
+const EXPANSION_CEILING: usize = 1 << 30;
+
 impl LogConfig {
+    /// Bound on the records of one batch without their compression.
+    #[must_use]
+    pub fn decompressed_bytes_max(&self) -> usize {
+        let size_max = usize::try_from(self.max_message_bytes).unwrap_or(0);
+        size_max
+            .saturating_mul(EXPANSION_MAX)
+            .clamp(EXPANSION_FLOOR, EXPANSION_CEILING)
+    }
+
     /// The broker's `defaults` with a topic's own keys on top.
     pub fn from_overrides(
         defaults: &Self,

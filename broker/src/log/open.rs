@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use super::cleaner::CleanerCheckpoint;
 use super::config::LogConfig;
 use super::epochs::LeaderEpochs;
 use super::producer_state::ProducerState;
@@ -17,7 +16,7 @@ use super::segment::{
 };
 use super::snapshots::Snapshots;
 use super::storage::Storage;
-use super::{Error, Log, checkpoint};
+use super::{Error, Log, LogDir, checkpoint};
 use crate::model::{Offset, TopicPartition};
 
 /// Base offsets beyond this would overflow relative offsets.
@@ -36,7 +35,8 @@ pub struct OpenParams {
     /// The directory holds the marker of a clean shutdown.
     pub clean_shutdown: bool,
     pub producer_expiration_ms: i64,
-    pub(in crate::log) cleaner_checkpoint: Option<Arc<CleanerCheckpoint>>,
+    /// The directory that it lies in; a log of its own has none.
+    pub home: Option<Arc<LogDir>>,
 }
 
 impl Log {
@@ -81,7 +81,7 @@ impl Log {
             high_watermark_seen: AtomicI64::new(0),
             last_flush_ms: now_ms,
             cuts: Arc::default(),
-            cleaner_checkpoint: params.cleaner_checkpoint,
+            home: params.home,
             directory_synced: false,
             failed: false,
             pending_deletes: Vec::new(),

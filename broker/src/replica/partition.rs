@@ -1,5 +1,7 @@
 //! One partition on this broker: its role, its log, its high watermark.
 
+mod delete_records;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use crate::log::{
 };
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
+
+pub use delete_records::DeleteRecordsError;
 
 /// What the leader answers for an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,9 +161,21 @@ impl Partition {
         (log.log_start_offset(), log.log_end_offset(), log.size())
     }
 
+    /// Says whether the directory of the log failed.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.log.read().is_offline()
+    }
+
     /// The id of the topic that the log belongs to, if it is known.
     pub(super) fn topic_id(&self) -> Option<TopicId> {
         self.log.read().topic_id()
+    }
+
+    /// The topic's configuration as it is now.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        self.log.read().config().clone()
     }
 
     pub(super) fn set_config(&self, config: LogConfig) {
@@ -334,6 +350,27 @@ impl Partition {
             // What is not committed yet has no offset for a client.
             _ => found.filter(|found| found.offset < end || query == OffsetQuery::Earliest),
         })
+    }
+
+    /// Where segments begin that were written before `timestamp`, and the end
+    /// of what a reader may see; at most `count_max`, the latest first.
+    pub fn offsets_before(
+        &self,
+        timestamp: i64,
+        count_max: usize,
+        isolation: Isolation,
+    ) -> Result<Vec<Offset>, Error> {
+        let high_watermark = self.checked_high_watermark(None)?;
+        let now_ms = self.clock.wall_ms();
+        let mut found = self
+            .log
+            .read()
+            .offsets_before(timestamp, count_max, now_ms)?;
+        if isolation != Isolation::LogEnd && found.first() > Some(&high_watermark) {
+            found.retain(|offset| *offset <= high_watermark);
+            found.insert(0, high_watermark);
+        }
+        Ok(found)
     }
 
     /// The largest epoch not above `epoch`, and where it ended.

@@ -4,6 +4,8 @@
 //! `values` makes of each value what the module that needs it takes; `settings`
 //! shows it all to operators.
 
+mod authentication;
+mod jaas;
 mod keys;
 mod rules;
 mod settings;
@@ -20,6 +22,8 @@ use common::http::PortOrigin;
 use crate::pipeline::Rules;
 use crate::storage::Options;
 
+pub use authentication::{Algorithm, Authentication, Users};
+pub use jaas::Error as JaasError;
 pub use keys::KEYS;
 pub use settings::Setting;
 
@@ -41,6 +45,14 @@ pub enum Error {
     },
     #[error("{key} expects an IP address or a host name that resolves, not '{value}'")]
     Address { key: &'static str, value: String },
+    #[error("DigestAuthenticationProvider.digestAlg: no such algorithm: '{value}'")]
+    Algorithm { value: String },
+    #[error(transparent)]
+    Jaas(#[from] jaas::Error),
+    #[error("enforce.auth.enabled is true, enforce.auth.schemes must be set too")]
+    NoScheme,
+    #[error("authentication is enforced for the scheme '{scheme}', which is not served")]
+    Scheme { scheme: String },
     #[error("minSessionTimeout ({min}) is larger than maxSessionTimeout ({max})")]
     Timeouts { min: i32, max: i32 },
 }
@@ -66,7 +78,7 @@ pub struct Config {
     /// A wait for the disk that is longer is logged and counted.
     pub fsync_warning: Duration,
     pub log_level: String,
-    pub super_digest: Option<String>,
+    pub authentication: Authentication,
     pub rules: Rules,
     pub leftovers: Leftovers,
     /// What the operator should hear once logging works.
@@ -115,7 +127,8 @@ impl Config {
     /// Makes a configuration of what was written.
     pub fn resolve(properties: &Properties) -> Result<Self, Error> {
         let written = written::read(properties)?;
-        let (values, unknown) = Table::new(KEYS).resolve(&written.properties)?;
+        let (open, rest) = authentication::Open::take(&written.properties)?;
+        let (values, unknown) = Table::new(KEYS).resolve(&rest)?;
         let mut warnings = written.warnings;
         warnings.extend(unknown.iter().map(ToString::to_string));
         let mut notes = values::notes(&values);
@@ -145,10 +158,8 @@ impl Config {
             metrics: values::metrics(&values)?,
             fsync_warning: values::millis(&values, "fsync.warningthresholdms"),
             log_level: values.str("log.level").to_owned(),
-            super_digest: values
-                .opt_str("DigestAuthenticationProvider.superDigest")
-                .map(str::to_owned),
-            rules: rules::rules(&values),
+            authentication: authentication::authentication(&values, &open, &mut warnings)?,
+            rules: rules::rules(&values, open.has_sasl_provider),
             leftovers: rules::leftovers(&values),
             warnings,
             notes,

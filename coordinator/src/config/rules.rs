@@ -8,14 +8,16 @@ use super::Leftovers;
 use super::values::unsigned;
 use crate::pipeline::{Access, Rules};
 
-pub(super) fn rules(values: &Values) -> Rules {
+pub(super) fn rules(values: &Values, has_sasl_provider: bool) -> Rules {
     Rules {
         extended_types: values.bool("extendedTypesEnabled"),
         enforce_quota: values.bool("enforceQuota"),
         reconfig: values.bool("reconfigEnabled"),
         access: Access {
             skip: values.str("skipACL") == "yes",
-            ..Access::default()
+            digest: values.bool("DigestAuthenticationProvider.enabled"),
+            sasl: has_sasl_provider,
+            any_sasl_user: values.opt_str("letAnySaslUserDoX").map(str::to_owned),
         },
     }
 }

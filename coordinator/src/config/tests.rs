@@ -37,6 +37,11 @@ fn what_would_be_silently_missing_is_refused() {
     for text in [
         "secureClientPort=2281",
         "authProvider.sasl=x",
+        "authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+        "DigestAuthenticationProvider.digestAlg=ROT13",
+        "java.security.auth.login.config=/no/such/file",
+        "enforce.auth.enabled=true",
+        "sessionRequireClientSASLAuth=true",
         "tickTime=0",
         "clientPort=70000",
         "clientPortAddress=no.such.host.invalid",

@@ -13,22 +13,12 @@ use super::keys::{KEYS, NO_EFFECT, ignored::FAMILIES};
 
 /// Keys (or the beginnings of keys) whose absence clients or operators would only
 /// notice too late, with the values that ask for nothing.
-const NOT_SERVED: [(&str, &[&str], &str); 4] = [
+const NOT_SERVED: [(&str, &[&str], &str); 2] = [
     ("secureClientPort", &[], "TLS is not served yet"),
     (
         "client.portUnification",
         &["false"],
         "TLS is not served yet",
-    ),
-    (
-        "authProvider.",
-        &[],
-        "authentication providers are not served yet",
-    ),
-    (
-        "requireClientAuthScheme",
-        &[],
-        "authentication providers are not served yet",
     ),
 ];
 

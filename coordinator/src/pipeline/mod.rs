@@ -19,6 +19,7 @@ mod apply;
 mod prepare;
 mod quota;
 mod read;
+mod report;
 mod request;
 mod rules;
 mod solo;
@@ -27,18 +28,20 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use common::clock::SharedClock;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::metrics::Metrics;
 use crate::session::{Session, Tracker};
+use crate::storage::{Done, SnapshotFile};
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
 pub use crate::tree::acl::Access;
-pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub(crate) use request::{Answer, Arrival, Client, Creation, Event, Read, Reply, Request, Write};
 pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
@@ -50,7 +53,7 @@ pub(crate) struct Origin {
     pub(crate) session: Arc<Session>,
     pub(crate) xid: i32,
     pub(crate) ids: Arc<[common::zk::Id]>,
-    pub(crate) received: Duration,
+    pub(crate) received: Arrival,
 }
 
 /// A request on its way.
@@ -72,11 +75,15 @@ pub(crate) struct Stopped;
 struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// Told of `Waiting::stopped`, by which a writer knows that waits for the disk.
+    stopped: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
     submissions: Vec<Submission>,
+    /// Who waits for a snapshot of what has been committed.
+    snapshots: Vec<Done>,
     stopped: bool,
     /// The end is to look like a crash.
     abandoned: bool,
@@ -99,6 +106,21 @@ struct Shared {
     clock: SharedClock,
     rules: Rules,
     quotas: quota::Quotas,
+    metrics: Metrics,
+    /// Why nothing can be committed at present.
+    trouble: ArcSwapOption<String>,
+}
+
+impl Shared {
+    fn set_trouble(&self, trouble: Option<String>) {
+        match (&*self.trouble.load(), &trouble) {
+            (None, None) => return,
+            (None, Some(text)) => tracing::error!("nothing is committed: {text}"),
+            (Some(_), None) => tracing::info!("commits go on"),
+            (Some(_), Some(_)) => {}
+        }
+        self.trouble.store(trouble.map(Arc::new));
+    }
 }
 
 /// The way into the pipeline.
@@ -120,6 +142,8 @@ impl Handle {
             clock,
             rules,
             quotas: quota::Quotas::default(),
+            metrics: Metrics::default(),
+            trouble: ArcSwapOption::empty(),
         }))
     }
 
@@ -134,6 +158,10 @@ impl Handle {
         if waiting.stopped {
             return Err(Stopped);
         }
+        let metrics = &self.0.metrics;
+        metrics
+            .prep_processor_request_queued
+            .add(burst.len() as u64);
         waiting.submissions.append(burst);
         drop(waiting);
         self.0.queue.arrived.notify_one();
@@ -173,6 +201,10 @@ impl Handle {
         &self.0.sessions
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     /// Looks at the state; `look` must be quick, writes wait for it.
     pub(crate) fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.0.state.read())
@@ -182,10 +214,37 @@ impl Handle {
         look(&self.0.watching.lock().registry)
     }
 
+    /// Why nothing can be committed at present, if so; reads are served all the same.
+    pub(crate) fn trouble(&self) -> Option<Arc<String>> {
+        self.0.trouble.load_full()
+    }
+
+    /// Has a snapshot written of what is committed when the writer comes to it, and
+    /// passes on its file, or why there is none.
+    pub(crate) fn snapshot(
+        &self,
+        done: impl FnOnce(Result<SnapshotFile, String>) + Send + 'static,
+    ) -> Result<(), Stopped> {
+        let done: Done = Box::new(move |outcome| {
+            // Opened here, while nothing can have deleted it yet.
+            let opened = outcome.and_then(|path| SnapshotFile::open(&path));
+            done(opened.map_err(|error| error.to_string()));
+        });
+        let mut waiting = self.0.queue.waiting.lock();
+        if waiting.stopped {
+            return Err(Stopped);
+        }
+        waiting.snapshots.push(done);
+        drop(waiting);
+        self.0.queue.arrived.notify_one();
+        Ok(())
+    }
+
     /// Makes the writer answer what it has and end.
     pub(crate) fn stop(&self) {
         self.0.queue.waiting.lock().stopped = true;
         self.0.queue.arrived.notify_one();
+        self.0.queue.stopped.notify_one();
     }
 
     /// Makes the writer end where it is, as if the process had been killed.
@@ -196,6 +255,7 @@ impl Handle {
         waiting.submissions.clear();
         drop(waiting);
         self.0.queue.arrived.notify_one();
+        self.0.queue.stopped.notify_one();
     }
 }
 

@@ -240,7 +240,7 @@ impl Looking<'_> {
             for path in &request.child_watches {
                 match self.state.tree.get(path) {
                     None => self.missed(EventType::NodeDeleted, path),
-                    Some(n) if n.pzxid > since => {
+                    Some(n) if n.pzxid() > since => {
                         self.missed(EventType::NodeChildrenChanged, path);
                     }
                     Some(_) => registry.watch_children(path, id),

@@ -20,9 +20,9 @@ impl Facts {
     fn of(node: Node<'_>) -> Self {
         Self {
             version: node.version,
-            cversion: node.cversion,
+            cversion: node.cversion(),
             aversion: node.aversion,
-            owner: node.owner,
+            owner: node.stored_owner(),
             child_count: node.child_count(),
             data_len: node.data_len(),
             acl: AclRef::clone(node.acl()),

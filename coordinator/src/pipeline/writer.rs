@@ -4,6 +4,7 @@
 //! of requests that share one sync follows the load by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::zk::{ErrorCode, MultiResult};
 
@@ -21,6 +22,9 @@ const BATCH_MAX: usize = 1000;
 
 /// To so many clients the writer itself sends what a batch has for them.
 const SENT_HERE_MAX: usize = 128;
+
+/// How often it is seen whether a full disk has space again.
+const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// Why the pipeline ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +80,12 @@ impl Writer {
     fn work(&mut self) -> Result<(), Failure> {
         while let Some(batch) = self.next_batch() {
             self.process(batch)?;
-            if self.proposer.wants_snapshot() {
-                let state = self.shared.state.read().clone();
-                self.proposer.snapshot(state)?;
+            let wanted = std::mem::take(&mut self.shared.queue.waiting.lock().snapshots);
+            if wanted.is_empty() && self.proposer.wants_snapshot() {
+                self.proposer.snapshot(None)?;
+            }
+            for done in wanted {
+                self.proposer.snapshot(Some(done))?;
             }
         }
         Ok(())
@@ -88,7 +95,7 @@ impl Writer {
     fn next_batch(&self) -> Option<Vec<Submission>> {
         let queue = &self.shared.queue;
         let mut waiting = queue.waiting.lock();
-        while waiting.submissions.is_empty() {
+        while waiting.submissions.is_empty() && waiting.snapshots.is_empty() {
             if waiting.stopped {
                 return None;
             }
@@ -102,10 +109,19 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let (clock, metrics) = (&shared.clock, &shared.metrics);
+        let begun = clock.monotonic();
+        metrics.prep_processor_queue_size.add(batch.len() as u64);
         let mut entries = Vec::with_capacity(batch.len());
         let prepared = self.prepare(batch, &mut entries);
+        let proposed = clock.monotonic();
+        metrics.prep_process_time.add_time(proposed - begun);
+        let mut committed = proposed;
         if !entries.is_empty() {
-            self.proposer.propose(&entries)?;
+            self.commit(&entries)?;
+            committed = clock.monotonic();
+            metrics.synced(entries.len(), committed - proposed);
         }
         let mut told: Vec<Arc<dyn Client>> = Vec::new();
         for prepared in prepared {
@@ -115,7 +131,32 @@ impl Writer {
             }
         }
         wake(&told);
+        let applying = clock.monotonic() - committed;
+        metrics.proposal_process_time.add_time(applying);
         Ok(())
+    }
+
+    /// Makes a batch permanent. As long as the disk is full nobody is answered who
+    /// wrote, but whoever only reads goes on.
+    fn commit(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+        loop {
+            let error = match self.proposer.propose(entries) {
+                Err(error) if error.is_disk_full() => error,
+                outcome => {
+                    self.shared.set_trouble(None);
+                    return Ok(outcome?);
+                }
+            };
+            self.shared.set_trouble(Some(error.to_string()));
+            let queue = &self.shared.queue;
+            let mut waiting = queue.waiting.lock();
+            if !waiting.stopped {
+                queue.stopped.wait_for(&mut waiting, DISK_FULL_RETRY);
+            }
+            if waiting.stopped {
+                return Err(error.into());
+            }
+        }
     }
 
     fn prepare(&self, batch: Vec<Submission>, entries: &mut Vec<Entry>) -> Vec<Prepared> {

@@ -7,8 +7,8 @@ use common::zk::{
     CreateTtlRequest, ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse,
     GetChildren2Response, GetChildrenResponse, GetDataResponse, GetEphemeralsRequest,
     GetEphemeralsResponse, MultiOp, MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse,
-    PathWatchRequest, ReplyHeader, SetWatches, SetWatches2, StatResponse, WatcherType,
-    WhoAmIResponse,
+    PathWatchRequest, ReplyHeader, SaslResponse, SetWatches, SetWatches2, StatResponse,
+    WatcherType, WhoAmIResponse,
 };
 
 use crate::pipeline::{Creation, Read, Reply, Request, Write};
@@ -28,6 +28,25 @@ pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> 
         Err(error) => Err(error),
         Ok(None) => Ok(read(op, body)?.map(Request::Read)),
     }
+}
+
+/// Whether a request goes through the log.
+pub(super) fn is_write(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::CreateTtl
+            | OpCode::Delete
+            | OpCode::DeleteContainer
+            | OpCode::SetData
+            | OpCode::SetAcl
+            | OpCode::Multi
+            | OpCode::Reconfig
+            | OpCode::CreateSession
+            | OpCode::CloseSession
+    )
 }
 
 fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
@@ -193,7 +212,10 @@ pub(super) fn encode_reply(
     zxid: i64,
     result: std::result::Result<Reply, ErrorCode>,
 ) {
-    let err = result.as_ref().err().map_or(0, |code| code.code());
+    let err = match &result {
+        Err(code) | Ok(Reply::SaslFailed(code)) => code.code(),
+        Ok(_) => 0,
+    };
     ReplyHeader { xid, zxid, err }.encode(out);
     if let Ok(reply) = result {
         encode_body(out, reply);
@@ -216,6 +238,9 @@ fn encode_body(out: &mut BytesMut, reply: Reply) {
         Reply::Paths(ephemerals) => GetEphemeralsResponse { ephemerals }.encode(out),
         Reply::Watching => ErrorResponse { err: 0 }.encode(out),
         Reply::Multi(results) => MultiResponse { results }.encode(out),
+        Reply::SaslToken(token) => SaslResponse { token }.encode(out),
+        // Alone among the errors it has a body, an empty token.
+        Reply::SaslFailed(_) => SaslResponse { token: None }.encode(out),
         Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
     }
 }

@@ -9,31 +9,37 @@
 //! only when it is 0 may a request be answered here.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::frame::FrameReader;
+use common::frame::{self, FrameReader};
 use common::jute::{Reader, Record};
 use common::zk::{
-    AuthPacket, ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
+    ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
 };
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
+use super::auth::DigestMd5;
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
+use super::stats::{Traffic, TrafficInfo};
 use super::{Server, codec};
-use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
+use crate::pipeline::{
+    Answer, Arrival, Client, Event, Origin, Read, Reply, Request, Submission, Write,
+};
 use crate::session::Session;
-use crate::tree::acl;
 use crate::watch::WatcherId;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the bytes are thrown away that a client sends after its last reply.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the connection's task and the pipeline share.
 pub(crate) struct Connection {
@@ -48,10 +54,8 @@ pub(crate) struct Connection {
     pending: AtomicUsize,
     /// No more is read: the connection ends when what is under way is answered.
     draining: AtomicBool,
-    received: AtomicU64,
-    sent: AtomicU64,
-    last_xid: AtomicI32,
-    last_latency_us: AtomicU64,
+    established_ms: i64,
+    pub(super) traffic: Traffic,
 }
 
 /// What the operator is shown of a connection.
@@ -60,16 +64,25 @@ pub(crate) struct ConnectionInfo {
     pub(crate) id: WatcherId,
     pub(crate) peer: SocketAddr,
     pub(crate) queued: usize,
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
     pub(crate) session: Option<i64>,
     pub(crate) timeout_ms: i32,
-    pub(crate) last_xid: i32,
-    pub(crate) last_latency_ms: u64,
+    /// When the session's timeout has passed, by the monotonic clock.
+    pub(crate) deadline_ms: Option<u64>,
+    /// By the wall clock.
+    pub(crate) established_ms: i64,
+    pub(crate) traffic: TrafficInfo,
+}
+
+impl ConnectionInfo {
+    /// What ZooKeeper shows between brackets: whether requests are read.
+    pub(crate) fn interest_ops(&self) -> i32 {
+        i32::from(self.session.is_some())
+    }
 }
 
 impl Connection {
     fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
+        let established_ms = server.clock.wall_ms();
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
@@ -81,10 +94,8 @@ impl Connection {
             opened: Mutex::default(),
             pending: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            last_xid: AtomicI32::new(0),
-            last_latency_us: AtomicU64::new(0),
+            established_ms,
+            traffic: Traffic::default(),
         }
     }
 
@@ -94,31 +105,64 @@ impl Connection {
             id: self.id,
             peer: self.peer,
             queued: self.pending.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-            sent: self.sent.load(Ordering::Relaxed),
             session: session.map(|session| session.id),
             timeout_ms: session.map_or(0, |session| session.timeout_ms()),
-            last_xid: self.last_xid.load(Ordering::Relaxed),
-            last_latency_ms: self.last_latency_us.load(Ordering::Relaxed) / 1000,
+            deadline_ms: session.map(|session| session.deadline_ms()),
+            established_ms: self.established_ms,
+            traffic: self.traffic.read(),
         }
     }
 
-    pub(super) fn count_received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.received.fetch_add(1, Ordering::Relaxed);
+    /// The client has proved to be these, too.
+    pub(super) fn add_ids(&self, proven: Vec<Id>) {
+        let mut ids = self.ids.lock();
+        let mut all = ids.to_vec();
+        for id in proven {
+            if !all.contains(&id) {
+                all.push(id);
+            }
+        }
+        *ids = all.into();
     }
 
-    fn count_answered(&self, received: Duration) {
-        let latency = self.server.clock.monotonic().saturating_sub(received);
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.last_latency_us.store(us, Ordering::Relaxed);
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.answered(latency);
+    /// A frame of so many bytes, or a word, has arrived.
+    pub(super) fn count_received(&self, bytes: usize) {
+        self.traffic.received.increment();
+        self.server.stats.received.increment();
+        let metrics = self.server.pipeline.metrics();
+        metrics.bytes_received_count.add(bytes as u64);
+    }
+
+    pub(super) fn count_sent(&self) {
+        self.traffic.sent.increment();
+        self.server.stats.sent.increment();
+    }
+
+    fn count_answered(&self, xid: i32, zxid: i64, arrival: Arrival) {
+        let now = self.server.clock.monotonic();
+        self.traffic.answered(xid, zxid, arrival, now);
+        let latency = now.saturating_sub(arrival.at);
+        let metrics = self.server.pipeline.metrics();
+        match arrival.op {
+            Some(op) if codec::is_write(op) => {
+                metrics.updatelatency.add_time(latency);
+                metrics.propagation_latency.add_time(latency);
+            }
+            _ => metrics.readlatency.add_time(latency),
+        }
     }
 
     fn push_reply(&self, xid: i32, zxid: i64, result: Result<Reply, ErrorCode>) {
-        self.outbound
-            .push(|out| codec::encode_reply(out, xid, zxid, result));
+        let mut size = 0;
+        self.outbound.push(|out| {
+            let before = out.len();
+            codec::encode_reply(out, xid, zxid, result);
+            size = out.len() - before;
+        });
+        self.count_sent();
+        self.server.stats.response_sizes.add(size);
+        let metrics = self.server.pipeline.metrics();
+        metrics.response_bytes.add(size as u64);
     }
 }
 
@@ -141,7 +185,7 @@ impl Client for Connection {
             }
             result => self.push_reply(answer.xid, answer.zxid, result),
         }
-        self.count_answered(answer.received);
+        self.count_answered(answer.xid, answer.zxid, answer.received);
         if answer.queued {
             // After the reply is in its place, so that whoever sees 0 comes behind it.
             self.pending.fetch_sub(1, Ordering::Release);
@@ -159,12 +203,16 @@ impl Client for Connection {
             state: KeeperState::SyncConnected.code(),
             path: event.path.to_owned(),
         };
+        let mut size = 0;
         self.outbound.push(|out| {
+            let before = out.len();
             header.encode(out);
             body.encode(out);
+            size = out.len() - before;
         });
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.count_sent();
+        let metrics = self.server.pipeline.metrics();
+        metrics.watch_bytes.add(size as u64);
     }
 
     fn wake(&self) {
@@ -197,6 +245,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         connection: Arc::clone(&connection),
         sink,
         burst: Vec::new(),
+        login: DigestMd5::default(),
     };
     if let Err(error) = task.serve(source).await {
         if error.is_noteworthy() {
@@ -219,6 +268,8 @@ pub(super) struct Task<'a> {
     sink: Arc<OwnedWriteHalf>,
     /// Requests of frames that arrived together and go to the pipeline together.
     burst: Vec<Submission>,
+    /// How far the client is with proving who it is.
+    pub(super) login: DigestMd5,
 }
 
 impl Task<'_> {
@@ -228,16 +279,33 @@ impl Task<'_> {
             opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.open(source)) => opened,
             () = shutdown.requested() => return Err(Error::Stopping),
         };
-        let Some(frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))?? else {
+        let Some(mut frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))??
+        else {
             return Ok(());
         };
         tokio::select! {
-            done = self.converse(frames) => done,
-            () = shutdown.requested() => Err(Error::Stopping),
+            done = self.converse(&mut frames) => done?,
+            () = shutdown.requested() => return Err(Error::Stopping),
         }
+        if self.connection.draining.load(Ordering::Relaxed) {
+            self.linger(frames).await?;
+        }
+        Ok(())
     }
 
-    async fn converse(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+    /// Reads on for a moment after the last reply: where bytes are left unread the
+    /// kernel tells the peer so at once, and what was sent may not be seen.
+    async fn linger(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+        let socket: &TcpStream = (*self.sink).as_ref();
+        rustix::net::shutdown(socket, rustix::net::Shutdown::Write)
+            .map_err(std::io::Error::from)?;
+        let rest = async { while let Ok(Some(_)) = frames.next().await {} };
+        // Whoever goes on for longer does not want to hear it.
+        let _ = tokio::time::timeout(LINGER, rest).await;
+        Ok(())
+    }
+
+    async fn converse(&mut self, frames: &mut FrameReader<OwnedReadHalf>) -> Result<(), Error> {
         let connection = Arc::clone(&self.connection);
         let Some(session) = connection.session.get() else {
             return Ok(());
@@ -248,10 +316,14 @@ impl Task<'_> {
                 biased;
                 () = connection.outbound.woken() => {}
                 frame = frames.next(), if !draining => {
-                    let Some(frame) = frame? else {
-                        return Ok(());
-                    };
-                    self.on_frame(session, frame).await?;
+                    match frame {
+                        Ok(Some(frame)) => self.on_frame(session, frame).await?,
+                        Ok(None) => return Ok(()),
+                        Err(frame::Error::TooLarge { length, limit }) => {
+                            self.refuse_oversized(frames, (length, limit)).await?;
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
                     // Requests that have arrived together are handed on together,
                     // and so are their replies.
                     if frames.has_frame()
@@ -291,18 +363,18 @@ impl Task<'_> {
     async fn on_frame(&mut self, session: &Arc<Session>, frame: Bytes) -> Result<(), Error> {
         let received = self.server.clock.monotonic();
         session.touch(received);
-        self.connection.count_received();
+        self.connection.count_received(frame.len() + frame::PREFIX);
         let mut body = Reader::new(frame);
         let header: RequestHeader = body.read().map_err(Error::Header)?;
-        self.connection
-            .last_xid
-            .store(header.xid, Ordering::Relaxed);
         let op = OpCode::from_code(header.op);
+        let received = Arrival { at: received, op };
+        match op {
+            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
+            _ if !self.is_admitted(header.xid, received) => return Ok(()),
+            _ => {}
+        }
         let decoded = match op {
-            Some(OpCode::Auth) => {
-                self.authenticate(&mut body, received);
-                return Ok(());
-            }
             Some(op) => codec::request(op, &mut body),
             None => Ok(None),
         };
@@ -330,11 +402,11 @@ impl Task<'_> {
             .await
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let is_idle = self.connection.pending.load(Ordering::Acquire) == 0;
@@ -352,7 +424,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn origin(&self, session: Arc<Session>, xid: i32, received: Duration) -> Origin {
+    fn origin(&self, session: Arc<Session>, xid: i32, received: Arrival) -> Origin {
         Origin {
             client: Some(Arc::clone(&self.connection) as _),
             session,
@@ -362,7 +434,7 @@ impl Task<'_> {
         }
     }
 
-    fn drain(&self) {
+    pub(super) fn drain(&self) {
         self.connection.draining.store(true, Ordering::Release);
     }
 
@@ -372,7 +444,7 @@ impl Task<'_> {
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let permits = Arc::clone(&self.server.outstanding);
@@ -381,7 +453,12 @@ impl Task<'_> {
             Err(_) => {
                 // What waits here holds permits, and they only come back from there.
                 self.submit_burst()?;
-                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+                // Nor are the client's pings read meanwhile.
+                let hold = session.hold();
+                let acquired = permits.acquire_owned().await;
+                session.touch(self.server.clock.monotonic());
+                drop(hold);
+                acquired.map_err(|_| Error::Stopping)?
             }
         };
         let submission = Submission {
@@ -404,52 +481,17 @@ impl Task<'_> {
     }
 
     /// Answers what has no place in the order of requests.
-    fn answer_now(
+    pub(super) fn answer_now(
         &self,
         xid: i32,
         zxid: i64,
-        received: Duration,
+        received: Arrival,
         result: Result<Reply, ErrorCode>,
     ) {
         self.connection.push_reply(xid, zxid, result);
-        self.connection.count_answered(received);
-    }
-
-    fn authenticate(&mut self, body: &mut Reader, received: Duration) {
-        let ids = body
-            .read::<AuthPacket>()
-            .ok()
-            .and_then(|packet| self.proven_ids(&packet));
-        let Some(proven) = ids else {
-            tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
-            self.drain();
-            return;
-        };
-        {
-            let mut ids = self.connection.ids.lock();
-            let mut all = ids.to_vec();
-            for id in proven {
-                if !all.contains(&id) {
-                    all.push(id);
-                }
-            }
-            *ids = all.into();
-        }
-        self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
-    }
-
-    /// Who the packet proves the client to be; `None` if it proves nothing.
-    fn proven_ids(&self, packet: &AuthPacket) -> Option<Vec<Id>> {
-        match packet.scheme.as_str() {
-            "digest" => {
-                let credentials = std::str::from_utf8(packet.auth.as_deref()?).ok()?;
-                let super_digest = self.server.config.super_digest.as_deref();
-                Some(acl::digest_ids(credentials, super_digest))
-            }
-            // Everybody has shown their address by connecting.
-            "ip" => Some(Vec::new()),
-            _ => None,
+        // Proving who one is is no operation, in ZooKeeper's statistics too.
+        if !matches!(received.op, Some(OpCode::Auth | OpCode::Sasl)) {
+            self.connection.count_answered(xid, zxid, received);
         }
     }
 }

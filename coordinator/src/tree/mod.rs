@@ -2,26 +2,25 @@
 //!
 //! Flow: `txn::apply` is the only caller of the methods that change the tree;
 //! `pipeline` reads it, `storage` copies it into snapshots. `slab` holds the nodes,
-//! `index` finds them by path, `acls` keeps each ACL once.
+//! `index` finds them by path, `class` keeps each ACL once.
 //!
 //! **Invariant:** no I/O and no clock; a change depends on its arguments only, so
 //! a log replayed anywhere gives the same tree.
 //! **Invariant:** a change that was prepared against this tree always applies; one
 //! that cannot is a broken log, reported as [`Inconsistent`] and never ignored.
 //! **Invariant:** every node but the root has a parent that lists it.
-//! **Invariant:** a clone costs about a nanosecond for each node, since it shares
-//! all of them; so the writer can take one while clients wait.
 
 pub(crate) mod acl;
-mod acls;
+mod class;
 mod index;
 mod owner;
 pub(crate) mod quota;
+mod record;
 mod slab;
 mod upkeep;
 
 pub(crate) use owner::{Owner, TTL_MS_MAX};
-pub(crate) use upkeep::Leftover;
+pub(crate) use upkeep::{Leftover, Look};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Deref;
@@ -30,10 +29,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::zk::{Acl, Id, Stat, path, perms};
 
-use acls::Acls;
+use class::Classes;
 use index::Index;
 use quota::Role;
-use slab::{Body, NONE, Record, Slab};
+use record::{Numbers, Record};
+use slab::{NONE, Slab};
 
 /// An ACL shared by all the nodes that have the same.
 pub(crate) type AclRef = Arc<[Acl]>;
@@ -65,35 +65,53 @@ impl Deref for Node<'_> {
 }
 
 impl<'a> Node<'a> {
-    pub(crate) fn path(&self) -> &'a str {
-        self.record.body.path()
+    pub(crate) fn path(&self) -> String {
+        self.tree.slab.path(self.id)
     }
 
     pub(crate) fn data(&self) -> Option<&'a [u8]> {
-        self.record.body.data()
+        self.record.data()
     }
 
     pub(crate) fn acl(&self) -> &'a AclRef {
-        self.tree.acls.get(self.record.acl)
+        &self.tree.classes.get(self.record.class).acl
     }
 
     pub(crate) fn data_len(&self) -> usize {
-        self.record.body.data_len()
+        self.record.data_len()
     }
 
     pub(crate) fn owner(&self) -> Owner {
-        Owner::of(self.record.owner)
+        Owner::of(self.stored_owner())
+    }
+
+    /// The owner in the form that is kept on disk.
+    pub(crate) fn stored_owner(&self) -> i64 {
+        self.tree.classes.get(self.record.class).owner
     }
 
     pub(crate) fn child_count(&self) -> usize {
-        self.tree.slab.links(self.id).child_count as usize
+        let family = self.tree.slab.family(self.id);
+        family.map_or(0, |family| family.count as usize)
+    }
+
+    /// How many children were ever created; also the next sequence number.
+    pub(crate) fn cversion(&self) -> i32 {
+        let family = self.tree.slab.family(self.id);
+        family.map_or(0, |family| family.cversion)
+    }
+
+    /// The last transaction that created or deleted a child.
+    pub(crate) fn pzxid(&self) -> i64 {
+        let family = self.tree.slab.family(self.id);
+        family.map_or(self.czxid, |family| family.pzxid)
     }
 
     /// The names of the children, in the order of their creation.
-    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let slab = &self.tree.slab;
         let children = slab.children(self.id);
-        children.map(|id| path::name(slab.get(id).body.path()))
+        children.map(|id| slab.get(id).name())
     }
 
     /// What clients are told. The reported cversion counts deletions too: each
@@ -106,12 +124,12 @@ impl<'a> Node<'a> {
             ctime: self.ctime,
             mtime: self.mtime,
             version: self.version,
-            cversion: self.cversion.wrapping_mul(2).wrapping_sub(num_children),
+            cversion: self.cversion().wrapping_mul(2).wrapping_sub(num_children),
             aversion: self.aversion,
             ephemeral_owner: self.owner().reported(),
             data_length: saturate(self.data_len()),
             num_children,
-            pzxid: self.pzxid,
+            pzxid: self.pzxid(),
         }
     }
 }
@@ -158,18 +176,18 @@ pub(crate) struct Moment {
 }
 
 /// The ephemeral nodes of the sessions that have any.
-pub(crate) type Ephemerals = HashMap<i64, Arc<BTreeSet<Arc<str>>>>;
+pub(crate) type Ephemerals = HashMap<i64, BTreeSet<Arc<str>>>;
 
-/// All nodes. A clone shares the nodes with the original until either changes.
-#[derive(Debug, Clone)]
+/// All nodes.
+#[derive(Debug)]
 pub(crate) struct Tree {
     slab: Slab,
     index: Index,
-    acls: Acls,
+    classes: Classes,
     ephemerals: Ephemerals,
     ephemeral_count: usize,
     /// The containers and the nodes with a TTL.
-    removable: HashSet<slab::Id>,
+    removable: BTreeSet<slab::Id>,
     /// The paths that have limits below `/zookeeper/quota`.
     quotas: HashSet<Arc<str>>,
     /// Bytes of all paths and data.
@@ -212,10 +230,10 @@ impl Tree {
         Self {
             slab: Slab::default(),
             index: Index::default(),
-            acls: Acls::default(),
+            classes: Classes::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
-            removable: HashSet::new(),
+            removable: BTreeSet::new(),
             quotas: HashSet::new(),
             data_size: 0,
         }
@@ -230,20 +248,21 @@ impl Tree {
         if self.get(path).is_some() {
             return Err(Inconsistent(format!("{path} is there twice")));
         }
-        let record = Record {
-            body: Body::new(path, node.data),
-            acl: self.acls.take(node.acl),
+        let numbers = Numbers {
+            class: self.classes.take(node.acl, node.owner),
             czxid: node.czxid,
             mzxid: node.mzxid,
-            pzxid: node.pzxid,
             ctime: node.ctime,
             mtime: node.mtime,
-            owner: node.owner,
             version: node.version,
-            cversion: node.cversion,
             aversion: node.aversion,
         };
-        self.insert(record, parent);
+        let record = Record::new(path::name(path), node.data, &numbers);
+        let id = self.insert(path, record, parent);
+        if node.cversion != 0 || node.pzxid != node.czxid {
+            let family = self.slab.family_mut(id);
+            (family.cversion, family.pzxid) = (node.cversion, node.pzxid);
+        }
         Ok(())
     }
 
@@ -268,10 +287,6 @@ impl Tree {
         nodes.into_iter().flatten().map(|id| self.node(id))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slab.len()
-    }
-
     /// The count that ZooKeeper reports: it counts the root under both its names.
     pub(crate) fn reported_len(&self) -> usize {
         self.slab.len() + 1
@@ -293,7 +308,7 @@ impl Tree {
     /// The ephemeral nodes of one session, in order.
     pub(crate) fn ephemerals_of(&self, session: i64) -> impl Iterator<Item = &Arc<str>> {
         let owned = self.ephemerals.get(&session);
-        owned.into_iter().flat_map(|owned| owned.iter())
+        owned.into_iter().flatten()
     }
 
     /// How many nodes lie below `path`.
@@ -314,25 +329,22 @@ impl Tree {
         let parent_path = path::parent(path)
             .ok_or_else(|| Inconsistent(format!("{path} to be created has no parent")))?;
         let parent_id = self.find(parent_path)?;
-        let parent = self.slab.get_mut(parent_id);
+        let family = self.slab.family_mut(parent_id);
         // Sequence numbers must never repeat, also if a count arrives late.
-        parent.cversion = parent.cversion.max(new.parent_cversion);
-        parent.pzxid = parent.pzxid.max(at.zxid);
-        let record = Record {
-            body: Body::new(path, new.data.as_deref()),
-            acl: self.acls.take(&new.acl),
+        family.cversion = family.cversion.max(new.parent_cversion);
+        family.pzxid = family.pzxid.max(at.zxid);
+        let numbers = Numbers {
+            class: self.classes.take(&new.acl, new.owner),
             czxid: at.zxid,
             mzxid: at.zxid,
-            pzxid: at.zxid,
             ctime: at.time_ms,
             mtime: at.time_ms,
-            owner: new.owner,
             version: 0,
-            cversion: 0,
             aversion: 0,
         };
-        let bytes = signed(record.body.data_len());
-        self.insert(record, parent_id);
+        let record = Record::new(path::name(path), new.data.as_deref(), &numbers);
+        let bytes = signed(record.data_len());
+        self.insert(path, record, parent_id);
         if let Some(Role::Stats(about)) = quota::role(path) {
             self.recount(about);
         }
@@ -343,19 +355,21 @@ impl Tree {
     /// Removes a node; its ACL says who may hear of that.
     pub(crate) fn delete(&mut self, path: &str, zxid: i64) -> Result<AclRef, Inconsistent> {
         let id = self.find(path)?;
-        let links = self.slab.links(id);
-        if links.child_count != 0 {
+        if self.node(id).child_count() != 0 {
             return Err(Inconsistent(format!("{path} to be deleted has children")));
         }
-        if links.parent == NONE {
+        let parent = self.slab.parent(id);
+        if parent == NONE {
             return Err(Inconsistent(format!("{path} cannot be deleted")));
         }
-        let parent = self.slab.get_mut(links.parent);
-        parent.pzxid = parent.pzxid.max(zxid);
+        let family = self.slab.family_mut(parent);
+        family.pzxid = family.pzxid.max(zxid);
         self.index.remove(path, id);
         let record = self.slab.remove(id);
-        self.data_size -= record.body.size();
-        match Owner::of(record.owner) {
+        self.data_size -= path.len() + record.data_len();
+        let class = self.classes.get(record.class);
+        let acl = AclRef::clone(&class.acl);
+        match Owner::of(class.owner) {
             Owner::Nobody => {}
             Owner::Container | Owner::Ttl { .. } => {
                 self.removable.remove(&id);
@@ -365,9 +379,8 @@ impl Tree {
         if let Some(Role::Limits(about)) = quota::role(path) {
             self.quotas.remove(about);
         }
-        self.count_in_quota(path, -1, -signed(record.body.data_len()));
-        let acl = AclRef::clone(self.acls.get(record.acl));
-        self.acls.release(record.acl);
+        self.count_in_quota(path, -1, -signed(record.data_len()));
+        self.classes.release(record.class);
         Ok(acl)
     }
 
@@ -375,7 +388,6 @@ impl Tree {
         let Some(owned) = self.ephemerals.get_mut(&session) else {
             return;
         };
-        let owned = Arc::make_mut(owned);
         owned.remove(path);
         self.ephemeral_count -= 1;
         if owned.is_empty() {
@@ -392,12 +404,12 @@ impl Tree {
     ) -> Result<Node<'_>, Inconsistent> {
         let id = self.find(path)?;
         let record = self.slab.get_mut(id);
-        let size_before = record.body.size();
-        record.body.set_data(data);
+        let size_before = record.data_len();
+        record.set_data(data);
         record.version = version;
         record.mzxid = at.zxid;
         record.mtime = at.time_ms;
-        let size_after = record.body.size();
+        let size_after = record.data_len();
         self.data_size = self.data_size - size_before + size_after;
         self.count_in_quota(path, 0, signed(size_after) - signed(size_before));
         Ok(self.node(id))
@@ -410,35 +422,35 @@ impl Tree {
         aversion: i32,
     ) -> Result<Node<'_>, Inconsistent> {
         let id = self.find(path)?;
-        let acl = self.acls.take(acl);
+        let class = self.classes.take(acl, self.node(id).stored_owner());
         let record = self.slab.get_mut(id);
         record.aversion = aversion;
-        let before = std::mem::replace(&mut record.acl, acl);
-        self.acls.release(before);
+        let before = std::mem::replace(&mut record.class, class);
+        self.classes.release(before);
         Ok(self.node(id))
     }
 
     /// Takes in a node whose path is not taken.
-    fn insert(&mut self, record: Record, parent: slab::Id) {
-        self.data_size += record.body.size();
+    fn insert(&mut self, path: &str, record: Record, parent: slab::Id) -> slab::Id {
+        self.data_size += path.len() + record.data_len();
+        let owner = self.classes.get(record.class).owner;
         let id = self.slab.insert(record, parent);
-        self.index.insert(&self.slab, id);
-        let record = self.slab.get(id);
-        let path = record.body.path();
-        match Owner::of(record.owner) {
+        self.index.insert(&self.slab, path, id);
+        match Owner::of(owner) {
             Owner::Nobody => {}
             Owner::Container | Owner::Ttl { .. } => {
                 self.removable.insert(id);
             }
             Owner::Session(session) => {
                 let owned = self.ephemerals.entry(session).or_default();
-                Arc::make_mut(owned).insert(path.into());
+                owned.insert(path.into());
                 self.ephemeral_count += 1;
             }
         }
         if let Some(Role::Limits(about)) = quota::role(path) {
             self.quotas.insert(about.into());
         }
+        id
     }
 
     fn find(&self, path: &str) -> Result<slab::Id, Inconsistent> {
@@ -544,21 +556,9 @@ mod tests {
         }
         assert_eq!(tree.get("/a").unwrap().acl()[0].id.id, "u:9");
         assert_eq!(tree.get("/").unwrap().acl().to_vec(), Acl::open());
-        assert_eq!(tree.acls.len(), 3);
+        assert_eq!(tree.classes.len(), 3);
         tree.delete("/a", 2).unwrap();
-        assert_eq!(tree.acls.len(), 2);
-    }
-
-    #[test]
-    fn a_clone_keeps_what_it_saw() {
-        let mut tree = Tree::fresh();
-        tree.create("/a", &node(0, 1), at(1)).unwrap();
-        let copy = tree.clone();
-        tree.create("/a/b", &node(0, 1), at(2)).unwrap();
-        tree.set_data("/a", None, 1, at(3)).unwrap();
-        assert_eq!(copy.get("/a").unwrap().stat().mzxid, 1);
-        assert_eq!(copy.get("/a").unwrap().stat().num_children, 0);
-        assert!(copy.get("/a/b").is_none());
+        assert_eq!(tree.classes.len(), 2);
     }
 
     #[test]
@@ -569,7 +569,7 @@ mod tests {
         tree.create("/a/b", &node(0, 2), at(3)).unwrap();
         let names: Vec<&str> = tree.get("/a").unwrap().children().collect();
         assert_eq!(names, ["c", "b"]);
-        let paths: Vec<&str> = tree.iter().map(|node| node.path()).collect();
+        let paths: Vec<String> = tree.iter().map(|node| node.path()).collect();
         let special = ["/", "/zookeeper", QUOTA_PATH, CONFIG_PATH];
         assert_eq!(paths, [&special[..], &["/a", "/a/c", "/a/b"]].concat());
     }

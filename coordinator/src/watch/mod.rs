@@ -265,6 +265,19 @@ impl Registry {
         self.data.count() + self.children.count()
     }
 
+    /// The paths whose data or existence somebody watches, in no order.
+    pub(crate) fn data_paths_of(&self, watcher: WatcherId) -> impl Iterator<Item = &str> {
+        let paths = self.data.by_watcher.get(&watcher);
+        paths.into_iter().flatten().map(String::as_str)
+    }
+
+    /// The paths of both tables, each with its number of watchers.
+    pub(crate) fn watched_paths(&self) -> impl Iterator<Item = (&str, usize)> {
+        let tables = [&self.data, &self.children].into_iter();
+        let paths = tables.flat_map(|table| &table.by_path);
+        paths.map(|(path, watchers)| (path.as_str(), watchers.len()))
+    }
+
     /// As ZooKeeper's `wchs`, which reports watches on data only.
     pub(crate) fn summary(&self) -> Summary {
         Summary {

@@ -84,6 +84,7 @@ fn continue_the_directory_of_a_real_kafka() {
         recovery_threads_per_dir: 1,
         producer_expiration_ms: 86_400_000,
         defaults: LogConfig::default(),
+        on_dir_failure: FailureHook::default(),
     };
     let manager = Manager::open(
         LockedDirs::acquire(&[dir]).unwrap(),

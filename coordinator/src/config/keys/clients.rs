@@ -29,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
             max: 1 << 30,
         },
         "1048575",
-        "Bytes; the largest request. A larger one closes the connection.",
+        "Bytes; the largest request. A larger one is refused with an error. (ZooKeeper closes the connection.)",
     ),
     key(
         "globalOutstandingLimit",

@@ -98,6 +98,8 @@ pub(super) const KEYS: &[Key] = &[
     ignored("metricsProvider.numWorkerThreads"),
     ignored("metricsProvider.maxQueueSize"),
     ignored("metricsProvider.workerShutdownTimeoutMs"),
+    ignored("requireClientAuthScheme"),
+    ignored("jaasLoginRenew"),
     ignored("audit.enable"),
 ];
 
