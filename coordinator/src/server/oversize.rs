@@ -17,7 +17,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::connection::Task;
 use super::error::Error;
-use crate::pipeline::{Read, Request};
+use crate::pipeline::{Arrival, Read, Request};
 
 /// A longer request is no request.
 const SKIPPED_MAX: usize = 64 << 20;
@@ -54,11 +54,15 @@ impl Task<'_> {
             path = named.path,
             "a request of {length} bytes is refused: jute.maxbuffer is {limit}"
         );
-        if !self.is_admitted(named.xid, received) {
+        let arrival = Arrival {
+            at: received,
+            op: named.op,
+        };
+        if !self.is_admitted(named.xid, arrival) {
             return Ok(());
         }
         let refused = Request::Read(Read::Refused(ErrorCode::BadArguments));
-        self.dispatch(session, named.xid, received, refused).await
+        self.dispatch(session, named.xid, arrival, refused).await
     }
 }
 

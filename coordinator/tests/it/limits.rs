@@ -69,6 +69,10 @@ async fn a_length_that_nobody_means_ends_the_connection() {
 
 /// Ten seconds pass at once where nothing else is to be done.
 #[tokio::test(start_paused = true)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time that is paused is tokio's"
+)]
 async fn a_socket_without_a_session_is_closed_after_a_while() {
     let server = fresh().await;
     let before = tokio::time::Instant::now();
