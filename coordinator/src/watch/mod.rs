@@ -130,15 +130,13 @@ impl Registry {
 
     /// The paths whose data or existence somebody watches, in no order.
     pub(crate) fn data_paths_of(&self, watcher: WatcherId) -> impl Iterator<Item = &str> {
-        let paths = self.data.by_watcher.get(&watcher);
-        paths.into_iter().flatten().map(String::as_str)
+        self.data.paths_of(watcher)
     }
 
     /// The paths of both tables, each with its number of watchers.
     pub(crate) fn watched_paths(&self) -> impl Iterator<Item = (&str, usize)> {
         let tables = [&self.data, &self.children].into_iter();
-        let paths = tables.flat_map(|table| &table.by_path);
-        paths.map(|(path, watchers)| (path.as_str(), watchers.len()))
+        tables.flat_map(Table::watched)
     }
 
     /// As ZooKeeper's `wchs`, which reports watches on data only.
