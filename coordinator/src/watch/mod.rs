@@ -136,7 +136,7 @@ impl Registry {
     /// The paths of both tables, each with its number of watchers.
     pub(crate) fn watched_paths(&self) -> impl Iterator<Item = (&str, usize)> {
         let tables = [&self.data, &self.children].into_iter();
-        tables.flat_map(Table::watched_paths)
+        tables.flat_map(Table::watched)
     }
 
     /// As ZooKeeper's `wchs`, which reports watches on data only.

@@ -198,15 +198,15 @@ impl Table {
         found
     }
 
-    /// The paths that one watcher watches, in no order.
+    /// The paths that somebody watches, in no order.
     pub(super) fn paths_of(&self, watcher: WatcherId) -> impl Iterator<Item = &str> {
         let ids = self.by_watcher.get(&watcher).into_iter().flatten();
         let watched = ids.filter_map(|id| self.watched[*id as usize].as_ref());
         watched.map(|watched| &*watched.path)
     }
 
-    /// All paths, each with its number of watchers.
-    pub(super) fn watched_paths(&self) -> impl Iterator<Item = (&str, usize)> {
+    /// Every path with the number of its watchers.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&str, usize)> {
         let watched = self.watched.iter().flatten();
         watched.map(|watched| (&*watched.path, watched.watchers.len()))
     }
