@@ -320,11 +320,6 @@ impl Task<'_> {
             _ => {}
         }
         let decoded = match op {
-            Some(OpCode::Ping) => {
-                let zxid = self.server.pipeline.with_state(|state| state.zxid);
-                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
             Some(op) => codec::request(op, &mut body),
             None => Ok(None),
         };
@@ -334,7 +329,7 @@ impl Task<'_> {
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
                 self.drain();
-                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+                Request::Read(Read::Unknown)
             }
             Err(error) => {
                 tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
@@ -344,7 +339,11 @@ impl Task<'_> {
         if matches!(request, Request::Write(Write::CloseSession)) {
             self.drain();
         }
-        self.dispatch(Arc::clone(session), header.xid, received, request)
+        let xid = match op {
+            Some(OpCode::Ping) => xid::PING,
+            _ => header.xid,
+        };
+        self.dispatch(Arc::clone(session), xid, received, request)
             .await
     }
 

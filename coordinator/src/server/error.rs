@@ -64,7 +64,6 @@ pub(super) fn code_of(error: &jute::Error) -> ErrorCode {
     match error {
         jute::Error::Truncated { .. }
         | jute::Error::NegativeLength(_)
-        | jute::Error::NotUtf8
         | jute::Error::UnexpectedNull
         | jute::Error::BadDiscriminant { .. }
         | jute::Error::Trailing(_) => ErrorCode::MarshallingError,
