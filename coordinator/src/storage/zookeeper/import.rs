@@ -149,11 +149,7 @@ impl Replay {
         }
         self.imported.zxid = zxid;
         self.imported.replayed += 1;
-        let place = Place {
-            session: entry.session,
-            zxid,
-            time_ms: entry.time_ms,
-        };
+        let place = Place::of(&entry);
         if apply(&mut self.image, place, entry.txn).is_err() {
             tracing::debug!(zxid, "the snapshot is ahead of this transaction");
         }
@@ -211,14 +207,24 @@ impl Replay {
 
 /// Who did something, and when.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     session: i64,
     zxid: i64,
     time_ms: i64,
 }
 
+impl Place {
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            session: entry.session,
+            zxid: entry.zxid,
+            time_ms: entry.time_ms,
+        }
+    }
+}
+
 /// Carries out a transaction as ZooKeeper does: of a multi each operation that can be.
-fn apply(image: &mut Image, place: Place, txn: Txn) -> Result<(), Misfit> {
+pub(super) fn apply(image: &mut Image, place: Place, txn: Txn) -> Result<(), Misfit> {
     match txn {
         Txn::Nothing => Ok(()),
         Txn::CreateSession { timeout_ms } => {
