@@ -47,6 +47,9 @@ impl Task<'_> {
         let start = frames.skip(KEPT).await?;
         let received = self.server.clock.monotonic();
         session.touch(received);
+        self.connection.count_received(length + frame::PREFIX);
+        let metrics = self.server.pipeline.metrics();
+        metrics.large_requests_rejected.increment();
         let named = Named::parse(start).map_err(Error::Header)?;
         tracing::warn!(
             peer = %self.connection.peer,
