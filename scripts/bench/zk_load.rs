@@ -172,7 +172,7 @@ impl Bench<'_> {
             }
             Work::Fill => {
                 let folder = number / FOLDER;
-                let path = format!("{TOP}/f{client}-{folder}/n{:04}", number % FOLDER);
+                let path = format!("{TOP}/f{client}-{folder}/n{:03}", number % FOLDER);
                 frame(xid, OpCode::Create, &create(path, self.data.clone()))
             }
             Work::Create | Work::Sessions | Work::Watches => {

@@ -136,6 +136,11 @@ impl TestClient {
         xid
     }
 
+    /// Sends what may be no request at all.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.sink.write_all(bytes).await.unwrap();
+    }
+
     /// The next reply; events before it are kept. `None` at the end of the socket.
     pub(crate) async fn receive(&mut self) -> Option<(i32, Answered)> {
         loop {
