@@ -21,6 +21,7 @@ require_packages() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust (https://rustup.rs)"
   command -v python3 >/dev/null || fail "python3 is missing (Debian: apt install python3 python3-venv)"
   need cc gcc
+  need strace strace
   need kcat kcat
   need java default-jre-headless
   need mvn maven
