@@ -48,8 +48,7 @@ impl Task<'_> {
         let received = self.server.clock.monotonic();
         session.touch(received);
         self.connection.count_received(length + frame::PREFIX);
-        let metrics = self.server.pipeline.metrics();
-        metrics.large_requests_rejected.increment();
+        self.server.stats.large_requests.increment();
         let named = Named::parse(start).map_err(Error::Header)?;
         tracing::warn!(
             peer = %self.connection.peer,
@@ -58,7 +57,6 @@ impl Task<'_> {
             path = named.path,
             "a request of {length} bytes is refused: jute.maxbuffer is {limit}"
         );
-        self.server.stats.large_requests.increment();
         if !self.server.config.refuse_oversized {
             return Err(too_large.into());
         }
