@@ -46,7 +46,7 @@ for argument in "$@"; do
   esac
   config=$argument
 done
-grep -vE '^(@NOT_FOR_US@)' "$config" >"$config.ours"
+grep -v '^@NOT_FOR_US@' "$config" >"$config.ours"
 exec "$COORDINATOR" "$config.ours" "${overrides[@]}" 2>>"${config%zoo.cfg}zookeeper.log"
 """
 
@@ -88,8 +88,7 @@ def environment(server, directory, port):
         binary = target / ("debug" if profile == "dev" else profile) / "coordinator"
         java = directory / "bin/java"
         java.parent.mkdir()
-        pattern = "|".join(key.replace(".", r"\.") for key in NOT_FOR_US)
-        java.write_text(JAVA.replace("@NOT_FOR_US@", pattern))
+        java.write_text(JAVA.replace("@NOT_FOR_US@", NOT_FOR_US))
         java.chmod(0o755)
         variables["COORDINATOR"] = str(binary)
         variables["PATH"] = f"{java.parent}:{variables['PATH']}"

@@ -3,7 +3,7 @@
 # run beside Odradek in tests and measurements: as servers, clients and tools.
 #
 #   install.sh [--dir DIR] [PEER...]
-#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper curator
+#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper zookeeper34 curator
 #             (default: kafka39 zookeeper curator)
 #       DIR:  where they go (default: .peers at the top of the repository)
 #
@@ -58,12 +58,14 @@ dependencies_of() {
       dependency org.eclipse.jetty jetty-server 9.4.56.v20240826
       dependency org.eclipse.jetty jetty-servlet 9.4.56.v20240826
       dependency com.fasterxml.jackson.core jackson-databind 2.15.2 ;;
+    zookeeper34)
+      dependency org.apache.zookeeper zookeeper 3.4.14 ;;
     # A library for programs of the tests; there is nothing to run.
     curator)
       dependency org.apache.curator curator-recipes 5.9.0
       dependency org.apache.zookeeper zookeeper 3.9.3
       dependency org.slf4j slf4j-nop 1.7.36 ;;
-    *) fail "no peer '$1'; there are kafka39, kafka4, kafka28, kafka11, clients10, zookeeper and curator" ;;
+    *) fail "no peer '$1'; this file's first lines name all" ;;
   esac
 }
 

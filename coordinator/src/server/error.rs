@@ -3,6 +3,8 @@
 use common::zk::ErrorCode;
 use common::{frame, jute};
 
+use crate::metrics::Metrics;
+
 /// The end of a connection that its client did not ask for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -38,6 +40,24 @@ impl Error {
             | Self::Credentials(_)
             | Self::HandshakeTimeout(_) => true,
             Self::ClientIsAhead { .. } | Self::SlowClient(_) => true,
+        }
+    }
+}
+
+impl Error {
+    /// Adds the end of a connection to what is counted.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        if self.is_noteworthy() {
+            metrics.connection_drop_count.increment();
+        }
+        match self {
+            Self::HandshakeTimeout(_) => metrics.sessionless_connections_expired.increment(),
+            Self::Frame(frame::Error::TooLarge { .. }) => {
+                metrics.large_requests_rejected.increment();
+            }
+            Self::Frame(_) | Self::Io(_) | Self::Handshake(_) | Self::Header(_) => {}
+            Self::Credentials(_) | Self::ClientIsAhead { .. } => {}
+            Self::SlowClient(_) | Self::Stopping => {}
         }
     }
 }
