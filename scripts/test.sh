@@ -23,9 +23,10 @@ require_packages() {
   need cc gcc
   need strace strace
   need kcat kcat
-  need java default-jre-headless
+  need java default-jdk-headless
   need javac default-jdk-headless
   need go golang-go
+  [ -e /usr/include/zookeeper/zookeeper.h ] || missing+=(libzookeeper-mt-dev)
   need mvn maven
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return
