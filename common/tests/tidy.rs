@@ -132,6 +132,10 @@ const TOP_LEVEL: &[&str] = &[
 
 const FILE_TYPES: &[&str] = &[
     "rs",
+    "go",
+    "java",
+    "mod",
+    "sum",
     "toml",
     "lock",
     "md",

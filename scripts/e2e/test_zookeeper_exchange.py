@@ -5,8 +5,7 @@ killed; every node with its data, ACL and stat, and every session, must be the s
 in ours after `coordinator import`, and again in a real one after `export`.
 """
 
-import socket
-import struct
+import shutil
 import threading
 
 import harness
@@ -14,54 +13,10 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 from kazoo.security import make_digest_acl
+from zookeeper_session import CONTAINER, EPHEMERAL, TTL, Session
 
 TIMEOUT = 60
 CREDENTIALS = "alice:secret"
-
-
-class Session:
-    """A session on a bare socket, so that it can be left without being closed."""
-
-    def __init__(self, port, taken_over=None):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.id, self.password = taken_over or (0, bytes(16))
-        self._send(struct.pack(">iqiqi", 0, 0, TIMEOUT * 1000, self.id, 16) + self.password + b"\0")
-        _, self.timeout, self.id, _ = struct.unpack_from(">iiqi", answer := self._receive())
-        self.password = answer[20:36]
-
-    def _send(self, body):
-        self.socket.sendall(struct.pack(">i", len(body)) + body)
-
-    def _receive(self):
-        (size,) = struct.unpack(">i", self._exactly(4))
-        return self._exactly(size)
-
-    def _exactly(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            assert more, "the server closed the connection"
-            data += more
-        return data
-
-    def create(self, path, data=b"", flags=0, ttl=None):
-        """Creates a node of any kind that everybody may use."""
-        opcode = {4: 19, 5: 21}.get(flags, 1)
-        text = lambda value: struct.pack(">i", len(value)) + value  # noqa: E731
-        body = struct.pack(">ii", 1, opcode) + text(path.encode()) + text(data)
-        body += struct.pack(">ii", 1, 31) + text(b"world") + text(b"anyone")
-        body += struct.pack(">i", flags) + (struct.pack(">q", ttl) if ttl else b"")
-        self._send(body)
-        _, _, error = struct.unpack_from(">iqi", self._receive())
-        assert error == 0, f"{path}: {error}"
-
-    def leave(self):
-        """Goes away without closing the session; its id and password."""
-        self.socket.close()
-        return self.id, self.password
-
-
-EPHEMERAL, CONTAINER, TTL = 1, 4, 5
 
 
 def zookeeper(directory, data, compression="", peer="zookeeper", snap_count=60):
@@ -197,12 +152,12 @@ def load(daemon, count, threads=4):
 def fill(daemon, modern=True):
     """What `load` does not make; the session that shall live on."""
     session = Session(daemon.port)
-    session.create("/mine", b"m", EPHEMERAL)
-    session.create("/mine-too", b"", EPHEMERAL)
+    assert session.create("/mine", b"m", EPHEMERAL) == 0
+    assert session.create("/mine-too", b"", EPHEMERAL) == 0
     if modern:
-        session.create("/container", b"c", CONTAINER)
-        session.create("/container/child")
-        session.create("/ttl", b"t", TTL, 3_600_000)
+        assert session.create("/container", b"c", CONTAINER) == 0
+        assert session.create("/container/child") == 0
+        assert session.create("/ttl", b"t", TTL, 3_600_000) == 0
     client = connect(daemon)
     client.create("/empty", b"")
     client.create("/deep/er/down", b"deep", makepath=True)
@@ -229,8 +184,26 @@ def differences(before, after):
 def reattach(daemon, taken_over):
     session = Session(daemon.port, taken_over)
     assert (session.id, session.password) == taken_over
-    assert session.timeout == TIMEOUT * 1000
+    assert session.timeout_ms == TIMEOUT * 1000
     return session
+
+
+def check_older_snapshots(data):
+    """Whichever snapshot the import begins with, the digests in the logs are met.
+
+    They are the proof that a fuzzy snapshot is replayed as ZooKeeper does it.
+    """
+    copy = data.with_name("copy")
+    shutil.copytree(data, copy)
+    zxid = lambda path: int(path.name.split(".")[1], 16)  # noqa: E731
+    snapshots = sorted((copy / "version-2").glob("snapshot.*"), key=zxid)
+    said = set()
+    for number, newest in reversed(list(enumerate(snapshots))[1:]):
+        newest.unlink()
+        text = command("import", copy, data.with_name(f"from-{number - 1}"))
+        assert "Note" not in text, text
+        said.add(text.split("transaction ")[1].split(":")[0])
+    assert len(said) == 1, said
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "snappy"])
@@ -245,12 +218,13 @@ def test_there_and_back(tmp_path, started, compression):
     assert "Note" not in said, said
     names = [path.name for path in (tmp_path / "a/data/version-2").iterdir()]
     assert any(name.startswith("snapshot") and name.endswith(compression) for name in names)
+    check_older_snapshots(tmp_path / "a/data")
 
     ours = started(coordinator(tmp_path / "b", tmp_path / "b/data"))
     assert differences(before, dump(ours)) == []
     again = reattach(ours, session)
-    again.create("/after", b"import")
-    again.create("/mine-now", b"", EPHEMERAL)
+    assert again.create("/after", b"import") == 0
+    assert again.create("/mine-now", b"", EPHEMERAL) == 0
     new = Session(ours.port)
     between = dump(ours)
     again.leave(), new.leave()
@@ -261,7 +235,29 @@ def test_there_and_back(tmp_path, started, compression):
     back = started(zookeeper(tmp_path / "c", tmp_path / "c/data"))
     assert differences(between, dump(back)) == []
     home = reattach(back, session)
-    home.create("/after/all")
+    assert home.create("/after/all") == 0
     assert Session(back.port, (new.id, new.password)).id == 0
     assert "igests are not matching" not in back.log.read_text()
     assert "zk_digest_mismatches_count\t0" in harness.four_letter(back.port, "mntr")
+
+
+def test_the_data_of_an_old_server(tmp_path, started):
+    """3.4 writes no digests, no /zookeeper/config, and less into its log."""
+    try:
+        harness.run([harness.TOP / "scripts/peers/install.sh", "zookeeper34"], timeout=300)
+    except harness.Failed as failed:
+        pytest.skip(f"ZooKeeper 3.4 cannot be installed: {failed}")
+    theirs = started(zookeeper(tmp_path / "a", tmp_path / "a/data", peer="zookeeper34"))
+    load(theirs, 60)
+    session = fill(theirs, modern=False)
+    before = dump(theirs)
+    theirs.kill()
+    session = session.leave()
+    said = command("import", tmp_path / "a/data", tmp_path / "b/data")
+    assert "Note" not in said, said
+    ours = started(coordinator(tmp_path / "b", tmp_path / "b/data"))
+    after = dump(ours)
+    # The node that 3.5 added, and what it does to its parent.
+    del after["/zookeeper/config"]
+    assert [path for path, _, _ in differences(before, after)] == ["/zookeeper"]
+    reattach(ours, session)

@@ -3,7 +3,8 @@
 # run beside Odradek in tests and measurements: as servers, clients and tools.
 #
 #   install.sh [--dir DIR] [PEER...]
-#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper (default: kafka39 zookeeper)
+#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper zookeeper34
+#             (default: kafka39 zookeeper)
 #       DIR:  where they go (default: .peers at the top of the repository)
 #
 # Afterwards:  DIR/kafka39/run kafka.Kafka server.properties
@@ -57,7 +58,9 @@ dependencies_of() {
       dependency org.eclipse.jetty jetty-server 9.4.56.v20240826
       dependency org.eclipse.jetty jetty-servlet 9.4.56.v20240826
       dependency com.fasterxml.jackson.core jackson-databind 2.15.2 ;;
-    *) fail "no peer '$1'; there are kafka39, kafka4, kafka28, kafka11, clients10 and zookeeper" ;;
+    zookeeper34)
+      dependency org.apache.zookeeper zookeeper 3.4.14 ;;
+    *) fail "no peer '$1'; this file's first lines name all" ;;
   esac
 }
 

@@ -3,12 +3,17 @@
 //! **Invariant:** a directory that failed once stays failed until a restart:
 //! what was written to it last may be gone although the next write succeeds.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+
+use super::checkpoint::Offsets;
 use super::cleaner::CleanerCheckpoint;
 use super::storage::Storage;
 
@@ -42,6 +47,8 @@ pub struct LogDir {
     failed: AtomicBool,
     hook: FailureHook,
     log_count: AtomicUsize,
+    /// A hash of what each checkpoint says, so that an idle broker writes none.
+    written: Mutex<HashMap<&'static str, u64>>,
     pub(in crate::log) cleaner_checkpoint: CleanerCheckpoint,
 }
 
@@ -57,6 +64,7 @@ impl LogDir {
             failed: AtomicBool::new(false),
             hook,
             log_count: AtomicUsize::new(0),
+            written: Mutex::default(),
         }
     }
 
@@ -84,6 +92,15 @@ impl LogDir {
         self.log_count.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Says whether the checkpoint of this name says `offsets` already.
+    pub(in crate::log) fn has_written(&self, name: &'static str, offsets: &Offsets) -> bool {
+        self.written.lock().get(name) == Some(&hash_of(offsets))
+    }
+
+    pub(in crate::log) fn note_written(&self, name: &'static str, offsets: &Offsets) {
+        self.written.lock().insert(name, hash_of(offsets));
+    }
+
     /// Takes the directory out of service if `error` says that the device does
     /// not work. A full disk passes.
     pub(in crate::log) fn note(&self, error: &io::Error) {
@@ -100,6 +117,12 @@ impl LogDir {
             (self.hook.0)(&self.path);
         }
     }
+}
+
+fn hash_of(offsets: &Offsets) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    offsets.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Errors of the process, of one file or of a full disk leave the rest alone.

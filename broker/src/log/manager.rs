@@ -128,8 +128,8 @@ impl Manager {
             _locks: locks,
         };
         let mut failed = None;
-        for dir in manager.online_dirs() {
-            match manager.open_dir(dir, now_ms, config_of) {
+        for (dir, opened) in manager.open_dirs(now_ms, config_of) {
+            match opened {
                 Ok(()) => {}
                 Err(error) => match error.of_the_directory() {
                     Some(source) => {
@@ -144,6 +144,31 @@ impl Manager {
             Some(error) if manager.online_dirs().next().is_none() => Err(error),
             _ => Ok(manager),
         }
+    }
+
+    /// Each directory has threads of its own: they are disks of their own.
+    fn open_dirs(
+        &self,
+        now_ms: i64,
+        config_of: &(dyn Fn(&str) -> LogConfig + Sync),
+    ) -> Vec<(&Arc<LogDir>, Result<(), OpenError>)> {
+        std::thread::scope(|scope| {
+            let open = |dir| {
+                (
+                    dir,
+                    scope.spawn(move || self.open_dir(dir, now_ms, config_of)),
+                )
+            };
+            let opening: Vec<_> = self.online_dirs().map(open).collect();
+            let done = opening.into_iter().map(|(dir, thread)| {
+                let opened = thread.join();
+                (
+                    dir,
+                    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                )
+            });
+            done.collect()
+        })
     }
 
     fn open_dir(
@@ -189,6 +214,11 @@ impl Manager {
         let logs = self.logs.read();
         let pairs = logs.iter().map(|(tp, log)| (tp.clone(), Arc::clone(log)));
         pairs.collect()
+    }
+
+    /// All logs, without the cost of their names.
+    fn handles(&self) -> Vec<LogHandle> {
+        self.logs.read().values().cloned().collect()
     }
 
     /// The partition's log; created, in the directory with the fewest, when
@@ -252,7 +282,7 @@ impl Manager {
     /// rolled. Returns the partitions whose log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
         let mut failed = Vec::new();
-        for (partition, log) in self.all() {
+        for log in self.handles() {
             let plan = {
                 let log = log.read();
                 if !log.needs_flush(now_ms) {
@@ -269,7 +299,7 @@ impl Manager {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
-                failed.push((partition, error));
+                failed.push((log.read().partition().clone(), error));
             }
         }
         failed
@@ -301,7 +331,7 @@ impl Manager {
 
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&self, now_ms: i64) {
-        for (_, log) in self.all() {
+        for log in self.handles() {
             if log.read().has_producers() {
                 log.write().remove_expired_producers(now_ms);
             }
@@ -344,29 +374,34 @@ impl Manager {
 
     fn checkpoint(
         &self,
-        file_name: &str,
+        file_name: &'static str,
         offset_of: impl Fn(&Log) -> Option<Offset>,
     ) -> Result<(), CheckpointError> {
         let _work = self.directory_work.lock();
         let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
-        for (partition, log) in self.all() {
+        for log in self.handles() {
             let log = log.read();
             let parent = log.dir().parent().unwrap_or_else(|| log.dir());
             if let Some(offset) = offset_of(&log) {
                 let offsets = by_dir.entry(parent.to_owned()).or_default();
-                offsets.insert(partition, offset);
+                offsets.insert(log.partition().clone(), offset);
             }
         }
         let mut first_error = None;
         for dir in self.online_dirs() {
             let offsets = by_dir.remove(dir.path()).unwrap_or_default();
+            if dir.has_written(file_name, &offsets) {
+                continue;
+            }
             let path = dir.path().join(file_name);
-            let written = checkpoint::write_offsets(self.storage.as_ref(), &path, &offsets);
-            if let Err(error) = written {
-                if let CheckpointError::Io { source, .. } = &error {
-                    dir.note(source);
+            match checkpoint::write_offsets(self.storage.as_ref(), &path, &offsets) {
+                Ok(()) => dir.note_written(file_name, &offsets),
+                Err(error) => {
+                    if let CheckpointError::Io { source, .. } = &error {
+                        dir.note(source);
+                    }
+                    first_error.get_or_insert(error);
                 }
-                first_error.get_or_insert(error);
             }
         }
         first_error.map_or(Ok(()), Err)
@@ -377,7 +412,7 @@ impl Manager {
     pub fn shutdown_cleanly(&self, broker_epoch: i64, now_ms: i64) -> Result<(), Error> {
         let mut first_error = None;
         let mut unclean = Vec::new();
-        for (_, log) in self.all() {
+        for log in self.handles() {
             let mut log = log.write();
             if let Err(error) = log.close(now_ms) {
                 unclean.push(log.dir().parent().map(Path::to_owned));

@@ -12,7 +12,8 @@ use super::producer_state::ProducerState;
 use super::recovery::Recovery;
 use super::scan::Scan;
 use super::segment::{
-    INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX,
+    CLEANED_TAIL, INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, SWAP_TAIL, Segment, TIME_INDEX_SUFFIX,
+    TXN_INDEX_SUFFIX,
 };
 use super::snapshots::Snapshots;
 use super::storage::Storage;
@@ -230,46 +231,66 @@ struct Files {
 /// Removes what an interrupted deletion or compaction left behind and lists
 /// the rest.
 fn tidy(dir: &Path, storage: &dyn Storage) -> io::Result<Files> {
-    let mut swapped = BTreeSet::new();
-    let mut cleaned = BTreeSet::new();
-    for (path, name) in list(dir)? {
-        if name.ends_with(".deleted") || name.ends_with(".tmp") {
-            std::fs::remove_file(&path)?;
-        } else if let Some((offset, _)) = parse(&name, ".cleaned") {
-            cleaned.insert(offset);
-            std::fs::remove_file(&path)?;
-        }
+    let mut all = list(dir)?;
+    let is_leftover = |name: &str| {
+        let tails = [".deleted", ".tmp", CLEANED_TAIL, SWAP_TAIL];
+        tails.iter().any(|tail| name.ends_with(tail))
+    };
+    if all.iter().any(|(_, name)| is_leftover(name)) {
+        settle_leftovers(dir, storage, &all)?;
+        all = list(dir)?;
     }
-    let first_cleaned = cleaned.first().copied().unwrap_or(i64::MAX);
-    for (path, name) in list(dir)? {
-        match parse(&name, ".swap") {
-            // A swap at or behind an unfinished cleaning is unfinished too.
-            Some((offset, _)) if offset >= first_cleaned => std::fs::remove_file(&path)?,
-            Some((offset, suffix)) if suffix == LOG_SUFFIX => {
-                swapped.insert(offset);
-            }
-            _ => {}
-        }
-    }
-    finish_swap(dir, storage, &swapped)?;
     let mut files = Files::default();
-    for (_, name) in list(dir)? {
-        match parse(&name, "") {
+    for (_, name) in &all {
+        match parse(name, "") {
             Some((offset, LOG_SUFFIX)) => files.segments.insert(offset),
             Some((offset, SNAPSHOT_SUFFIX)) => files.snapshots.insert(offset),
             _ => continue,
         };
     }
-    for (path, name) in list(dir)? {
-        if let Some((offset, INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX)) =
-            parse(&name, "")
+    for (path, name) in &all {
+        if let Some((offset, INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX)) = parse(name, "")
             && !files.segments.contains(&offset)
         {
             tracing::warn!(path = %path.display(), "index without a segment deleted");
-            std::fs::remove_file(&path)?;
+            std::fs::remove_file(path)?;
         }
     }
     Ok(files)
+}
+
+fn settle_leftovers(
+    dir: &Path,
+    storage: &dyn Storage,
+    all: &[(PathBuf, String)],
+) -> io::Result<()> {
+    let mut cleaned = BTreeSet::new();
+    for (path, name) in all {
+        if name.ends_with(".deleted") || name.ends_with(".tmp") {
+            std::fs::remove_file(path)?;
+        } else if let Some((offset, _)) = parse(name, CLEANED_TAIL) {
+            cleaned.insert(offset);
+        }
+    }
+    let first_cleaned = cleaned.first().copied().unwrap_or(i64::MAX);
+    let mut swapped = BTreeSet::new();
+    for (path, name) in all {
+        match parse(name, SWAP_TAIL) {
+            // A swap at or behind an unfinished cleaning is unfinished too.
+            Some((offset, _)) if offset >= first_cleaned => std::fs::remove_file(path)?,
+            Some((offset, LOG_SUFFIX)) => {
+                swapped.insert(offset);
+            }
+            _ => {}
+        }
+    }
+    // Last, since they are what says that a swap is unfinished.
+    for (path, name) in all {
+        if parse(name, CLEANED_TAIL).is_some() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    finish_swap(dir, storage, &swapped)
 }
 
 /// Completes an interrupted replacement of segments: what the new ones cover

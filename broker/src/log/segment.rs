@@ -23,7 +23,7 @@ use super::storage::{FileSlice, SegmentFile, Storage};
 use crate::model::Offset;
 use crate::record::{Header, NO_TIMESTAMP};
 pub(super) use files::{
-    ALL_SUFFIXES, INDEX_SUFFIX, LOG_SUFFIX, OWN_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_TAIL,
+    ALL_SUFFIXES, CLEANED_TAIL, INDEX_SUFFIX, LOG_SUFFIX, OWN_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_TAIL,
     TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_name,
 };
 
@@ -154,13 +154,13 @@ impl Segment {
         [self.offsets.size(), self.times.size()]
     }
 
-    /// Makes this the segment that grows: keeps its descriptor, preallocates
-    /// its indexes.
+    /// Makes this the segment that grows: keeps its descriptor. The indexes are
+    /// preallocated and mapped with their first entry, which the segments of an
+    /// idle partition never get.
     pub(super) fn activate(&mut self) -> io::Result<()> {
         let file = self.file()?;
         *self.descriptor.lock() = Descriptor::Active(file);
-        self.offsets.preallocate()?;
-        self.times.preallocate()
+        Ok(())
     }
 
     /// Ends the segment's growth: writes the last time entry, trims the

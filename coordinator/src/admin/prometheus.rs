@@ -25,6 +25,8 @@ pub(super) async fn metrics(State(admin): State<Shared>) -> impl IntoResponse {
     readings.push(("sessions_kept", Reading::Whole(sessions)));
     let stall_ms = u64::try_from(admin.server.stall_ms()).unwrap_or(0);
     readings.push(("process_stall_ms", Reading::Count(stall_ms)));
+    let large_replies = admin.server.stats.large_replies.get();
+    readings.push(("replies_beyond_maxbuffer", Reading::Count(large_replies)));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&readings))
 }
 

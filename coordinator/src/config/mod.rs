@@ -68,6 +68,8 @@ pub struct Config {
     /// 0 for any number.
     pub connections_per_ip_max: usize,
     pub frame_max: usize,
+    /// Whether a larger request is answered instead of ending its connection.
+    pub refuse_oversized: bool,
     pub outstanding_max: usize,
     /// 0 for any number.
     pub connections_max: usize,
@@ -151,6 +153,7 @@ impl Config {
             session_timeout_ms_max: max,
             connections_per_ip_max: values::unsigned(&values, "maxClientCnxns"),
             frame_max: values::unsigned(&values, "jute.maxbuffer"),
+            refuse_oversized: values.bool("jute.maxbuffer.refuse"),
             outstanding_max: values::unsigned(&values, "globalOutstandingLimit"),
             connections_max: values::unsigned(&values, "maxCnxns"),
             words: values::words(&values),

@@ -104,6 +104,8 @@ pub(crate) enum Read {
     GetEphemerals {
         prefix: String,
     },
+    /// A sign of life; its answer takes its turn like any other.
+    Ping,
     /// Done when everything before it is.
     Sync {
         path: String,
@@ -119,6 +121,8 @@ pub(crate) enum Read {
     WhoAmI,
     /// A request that cannot be served; it only takes its turn.
     Refused(ErrorCode),
+    /// An operation that is none for clients. It has not got as far as a zxid.
+    Unknown,
 }
 
 /// The body of a successful reply.

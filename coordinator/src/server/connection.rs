@@ -8,6 +8,8 @@
 //! **Invariant:** `pending` counts this connection's requests in the pipeline;
 //! only when it is 0 may a request be answered here.
 
+mod account;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,13 +29,15 @@ use tokio::sync::oneshot;
 use super::auth::DigestMd5;
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
-use super::stats::{Traffic, TrafficInfo};
+use super::stats::Traffic;
 use super::{Server, codec};
 use crate::pipeline::{
     Answer, Arrival, Client, Event, Origin, Read, Reply, Request, Submission, Write,
 };
 use crate::session::Session;
 use crate::watch::WatcherId;
+
+pub(crate) use account::ConnectionInfo;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,28 +62,6 @@ pub(crate) struct Connection {
     pub(super) traffic: Traffic,
 }
 
-/// What the operator is shown of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionInfo {
-    pub(crate) id: WatcherId,
-    pub(crate) peer: SocketAddr,
-    pub(crate) queued: usize,
-    pub(crate) session: Option<i64>,
-    pub(crate) timeout_ms: i32,
-    /// When the session's timeout has passed, by the monotonic clock.
-    pub(crate) deadline_ms: Option<u64>,
-    /// By the wall clock.
-    pub(crate) established_ms: i64,
-    pub(crate) traffic: TrafficInfo,
-}
-
-impl ConnectionInfo {
-    /// What ZooKeeper shows between brackets: whether requests are read.
-    pub(crate) fn interest_ops(&self) -> i32 {
-        i32::from(self.session.is_some())
-    }
-}
-
 impl Connection {
     fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
         let established_ms = server.clock.wall_ms();
@@ -99,20 +81,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn info(&self) -> ConnectionInfo {
-        let session = self.session.get();
-        ConnectionInfo {
-            id: self.id,
-            peer: self.peer,
-            queued: self.pending.load(Ordering::Relaxed),
-            session: session.map(|session| session.id),
-            timeout_ms: session.map_or(0, |session| session.timeout_ms()),
-            deadline_ms: session.map(|session| session.deadline_ms()),
-            established_ms: self.established_ms,
-            traffic: self.traffic.read(),
-        }
-    }
-
     /// The client has proved to be these, too.
     pub(super) fn add_ids(&self, proven: Vec<Id>) {
         let mut ids = self.ids.lock();
@@ -125,33 +93,6 @@ impl Connection {
         *ids = all.into();
     }
 
-    /// A frame of so many bytes, or a word, has arrived.
-    pub(super) fn count_received(&self, bytes: usize) {
-        self.traffic.received.increment();
-        self.server.stats.received.increment();
-        let metrics = self.server.pipeline.metrics();
-        metrics.bytes_received_count.add(bytes as u64);
-    }
-
-    pub(super) fn count_sent(&self) {
-        self.traffic.sent.increment();
-        self.server.stats.sent.increment();
-    }
-
-    fn count_answered(&self, xid: i32, zxid: i64, arrival: Arrival) {
-        let now = self.server.clock.monotonic();
-        self.traffic.answered(xid, zxid, arrival, now);
-        let latency = now.saturating_sub(arrival.at);
-        let metrics = self.server.pipeline.metrics();
-        match arrival.op {
-            Some(op) if codec::is_write(op) => {
-                metrics.updatelatency.add_time(latency);
-                metrics.propagation_latency.add_time(latency);
-            }
-            _ => metrics.readlatency.add_time(latency),
-        }
-    }
-
     fn push_reply(&self, xid: i32, zxid: i64, result: Result<Reply, ErrorCode>) {
         let mut size = 0;
         self.outbound.push(|out| {
@@ -161,6 +102,9 @@ impl Connection {
         });
         self.count_sent();
         self.server.stats.response_sizes.add(size);
+        if size > self.server.config.frame_max {
+            self.note_large_reply(xid, size);
+        }
         let metrics = self.server.pipeline.metrics();
         metrics.response_bytes.add(size as u64);
     }
@@ -248,6 +192,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         login: DigestMd5::default(),
     };
     if let Err(error) = task.serve(source).await {
+        error.count(server.pipeline.metrics());
         if error.is_noteworthy() {
             tracing::warn!(%peer, %error, "connection closed");
         } else {
@@ -375,11 +320,6 @@ impl Task<'_> {
             _ => {}
         }
         let decoded = match op {
-            Some(OpCode::Ping) => {
-                let zxid = self.server.pipeline.with_state(|state| state.zxid);
-                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
             Some(op) => codec::request(op, &mut body),
             None => Ok(None),
         };
@@ -389,7 +329,7 @@ impl Task<'_> {
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
                 self.drain();
-                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+                Request::Read(Read::Unknown)
             }
             Err(error) => {
                 tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
@@ -399,7 +339,11 @@ impl Task<'_> {
         if matches!(request, Request::Write(Write::CloseSession)) {
             self.drain();
         }
-        self.dispatch(Arc::clone(session), header.xid, received, request)
+        let xid = match op {
+            Some(OpCode::Ping) => xid::PING,
+            _ => header.xid,
+        };
+        self.dispatch(Arc::clone(session), xid, received, request)
             .await
     }
 

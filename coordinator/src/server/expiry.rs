@@ -42,6 +42,8 @@ pub(crate) async fn expire_sessions(server: Arc<Server>) {
                 timeout_ms = session.timeout_ms(),
                 "session expired"
             );
+            let metrics = server.pipeline.metrics();
+            metrics.stale_sessions_expired.increment();
             close(&server, session, now);
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Stats {
     pub(super) sent: Counter,
     pub(super) auth_failed: Counter,
     pub(crate) response_sizes: Sizes,
+    /// Replies beyond `jute.maxbuffer`.
+    pub(crate) large_replies: Counter,
     pub(crate) trace_mask: AtomicI64,
     pub(crate) stall_ms: AtomicI64,
 }
@@ -35,6 +37,7 @@ impl Stats {
             sent: Counter::default(),
             auth_failed: Counter::default(),
             response_sizes: Sizes::default(),
+            large_replies: Counter::default(),
             trace_mask: AtomicI64::new(TRACE_MASK),
             stall_ms: AtomicI64::new(0),
         }

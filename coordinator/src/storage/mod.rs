@@ -220,12 +220,18 @@ pub(crate) struct Storage {
 impl Storage {
     /// Locks the directories and reads what they hold.
     pub(crate) fn open(options: Options) -> Result<(Self, State, Recovered), Error> {
-        let snapshot_dir = prepare_dir(&options.data_dir)?;
+        let snapshot_dir = options.data_dir.join(FOLDER);
+        if !snapshot_dir.is_dir() {
+            refuse_zookeeper(&options.data_dir)?;
+            refuse_zookeeper(&options.log_dir)?;
+            make_folder(&snapshot_dir)?;
+        }
         let mut locks = vec![DirLock::acquire(&snapshot_dir, LOCK_FILE)?];
         let log_dir = if options.log_dir == options.data_dir {
             snapshot_dir.clone()
         } else {
-            let dir = prepare_dir(&options.log_dir)?;
+            let dir = options.log_dir.join(FOLDER);
+            make_folder(&dir)?;
             locks.push(DirLock::acquire(&dir, LOCK_FILE)?);
             dir
         };
@@ -347,19 +353,14 @@ fn finish(log: &mut log::Writer) -> Result<(), Error> {
     }
 }
 
-/// Our folder below `dir`, readable by its owner alone.
-fn prepare_dir(dir: &Path) -> Result<PathBuf, Error> {
-    let own = dir.join(FOLDER);
-    if own.is_dir() {
-        return Ok(own);
-    }
-    if dir.join(ZOOKEEPER_FOLDER).is_dir() {
-        return Err(Error::ZooKeeperData {
+/// Where a ZooKeeper's state is that was not imported, none of our own begins.
+fn refuse_zookeeper(dir: &Path) -> Result<(), Error> {
+    match dir.join(ZOOKEEPER_FOLDER).is_dir() {
+        true => Err(Error::ZooKeeperData {
             dir: dir.to_owned(),
-        });
+        }),
+        false => Ok(()),
     }
-    make_folder(&own)?;
-    Ok(own)
 }
 
 /// Creates a folder that only its owner may read, unless it is there.
@@ -374,5 +375,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

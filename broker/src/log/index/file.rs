@@ -80,7 +80,7 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// Preallocates the file, as Kafka leaves the active segment's.
-    pub(super) fn preallocate(&mut self) -> io::Result<()> {
+    fn preallocate(&mut self) -> io::Result<()> {
         let file = self.open_for_writing()?;
         let kept = (self.entries * N) as u64;
         let wanted = (self.entries_max() * N) as u64;
@@ -96,7 +96,12 @@ impl<const N: usize> EntryFile<N> {
     /// Unmaps the file and cuts it to its entries.
     pub(super) fn trim(&mut self) -> io::Result<()> {
         self.map = None;
-        self.open_for_writing()?.set_len((self.entries * N) as u64)
+        let file = self.open_for_writing()?;
+        let length = (self.entries * N) as u64;
+        match file.metadata()?.len() == length {
+            true => Ok(()),
+            false => file.set_len(length),
+        }
     }
 
     /// Makes the entries durable.

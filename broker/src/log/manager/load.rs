@@ -19,6 +19,23 @@ const FUTURE_SUFFIX: &str = "-future";
 /// Ends the name of a log that a KRaft broker set aside.
 const STRAY_SUFFIX: &str = "-stray";
 
+/// Logs between two lines about the progress of a start.
+const PROGRESS_STEP: usize = 2000;
+
+/// What the logs of one directory needed.
+#[derive(Debug, Default)]
+struct Recovered {
+    segments: usize,
+    bytes_cut: u64,
+}
+
+impl Recovered {
+    fn add(&mut self, log: &Log) {
+        self.segments += log.recovery().segments_scanned;
+        self.bytes_cut += log.recovery().bytes_cut;
+    }
+}
+
 impl Manager {
     pub(super) fn load_dir(
         &self,
@@ -46,10 +63,28 @@ impl Manager {
         let known: HashSet<_> = params.iter().map(|params| &params.partition).collect();
         home.cleaner_checkpoint
             .retain(|partition| known.contains(partition));
+        let (path, count) = (dir.display(), params.len());
+        match clean {
+            true => tracing::info!(dir = %path, count, "loading logs after a clean shutdown"),
+            false if count > 0 => {
+                tracing::info!(dir = %path, count, "recovering logs: there was no clean shutdown");
+            }
+            false => {}
+        }
         let loaded = self.open_all(&params, now_ms);
+        let mut recovered = Recovered::default();
         for log in loaded {
-            self.add(log?)?;
+            let log = log?;
+            recovered.add(&log);
+            self.add(log)?;
             home.add_log();
+        }
+        if recovered.segments > 0 {
+            let Recovered {
+                segments,
+                bytes_cut,
+            } = recovered;
+            tracing::info!(dir = %path, count, segments, bytes_cut, "recovered");
         }
         Ok(())
     }
@@ -73,7 +108,9 @@ impl Manager {
 
     fn open_all(&self, params: &[OpenParams], now_ms: i64) -> Vec<Result<Log, Error>> {
         let threads = self.config.recovery_threads_per_dir.max(1);
+        let params_count = params.len();
         let next = AtomicUsize::new(0);
+        let done = AtomicUsize::new(0);
         let loaded = Mutex::new(Vec::with_capacity(params.len()));
         std::thread::scope(|scope| {
             for _ in 0..threads.min(params.len()) {
@@ -81,6 +118,10 @@ impl Manager {
                     while let Some(params) = params.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let log = Log::open(params.clone(), Arc::clone(&self.storage), now_ms);
                         loaded.lock().push(log);
+                        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                        if done.is_multiple_of(PROGRESS_STEP) {
+                            tracing::info!(done, of = params_count, "logs loaded");
+                        }
                     }
                 });
             }

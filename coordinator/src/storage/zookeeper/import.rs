@@ -77,6 +77,8 @@ struct Replay {
     imported: Imported,
     /// The digest of a transaction that is still to come.
     awaited: Option<Digest>,
+    /// The first transaction of those behind which the digest is not ZooKeeper's.
+    differs_since: Option<i64>,
 }
 
 impl Replay {
@@ -96,6 +98,7 @@ impl Replay {
                         image,
                         imported,
                         awaited: digest.filter(|digest| digest.zxid >= zxid),
+                        differs_since: None,
                     };
                     replay.compare_awaited(zxid);
                     return Ok(replay);
@@ -114,6 +117,7 @@ impl Replay {
             image: fresh(),
             imported,
             awaited: None,
+            differs_since: None,
         })
     }
 
@@ -145,11 +149,7 @@ impl Replay {
         }
         self.imported.zxid = zxid;
         self.imported.replayed += 1;
-        let place = Place {
-            session: entry.session,
-            zxid,
-            time_ms: entry.time_ms,
-        };
+        let place = Place::of(&entry);
         if apply(&mut self.image, place, entry.txn).is_err() {
             tracing::debug!(zxid, "the snapshot is ahead of this transaction");
         }
@@ -170,13 +170,14 @@ impl Replay {
         }
     }
 
+    /// Trees that are the same once are so after each transaction from there on. A
+    /// difference before that may be the snapshot's, whose digest ZooKeeper takes
+    /// while the tree changes.
     fn compare(&mut self, zxid: i64, sum: i64) {
-        if sum != self.image.digest() && self.imported.warnings.len() < WARNINGS_MAX {
-            self.imported.warnings.push(format!(
-                "after transaction {zxid:#x} the digest of the tree is not the one that \
-                 ZooKeeper noted"
-            ));
-        }
+        self.differs_since = match sum == self.image.digest() {
+            true => None,
+            false => self.differs_since.or(Some(zxid)),
+        };
     }
 
     /// As ZooKeeper does before it serves.
@@ -187,6 +188,12 @@ impl Replay {
     }
 
     fn finish(mut self) -> (Image, Imported) {
+        if let Some(zxid) = self.differs_since {
+            self.imported.warnings.push(format!(
+                "from transaction {zxid:#x} on the digest of the tree is not the one that \
+                 ZooKeeper noted"
+            ));
+        }
         if let Some(digest) = self.awaited {
             self.imported.warnings.push(format!(
                 "the snapshot was still being written at transaction {:#x}, but the logs end at \
@@ -198,19 +205,26 @@ impl Replay {
     }
 }
 
-/// So many differences of the digest are named.
-const WARNINGS_MAX: usize = 10;
-
 /// Who did something, and when.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     session: i64,
     zxid: i64,
     time_ms: i64,
 }
 
+impl Place {
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            session: entry.session,
+            zxid: entry.zxid,
+            time_ms: entry.time_ms,
+        }
+    }
+}
+
 /// Carries out a transaction as ZooKeeper does: of a multi each operation that can be.
-fn apply(image: &mut Image, place: Place, txn: Txn) -> Result<(), Misfit> {
+pub(super) fn apply(image: &mut Image, place: Place, txn: Txn) -> Result<(), Misfit> {
     match txn {
         Txn::Nothing => Ok(()),
         Txn::CreateSession { timeout_ms } => {

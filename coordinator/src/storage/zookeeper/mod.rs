@@ -53,4 +53,6 @@ fn files(dir: &Path, kind: &str) -> Result<Vec<(i64, PathBuf)>, Error> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -203,7 +203,7 @@ pub(super) fn write(
 }
 
 /// The node as ZooKeeper keeps it, without its ACL.
-fn foreign(record: &NodeRecord) -> Node {
+pub(super) fn foreign(record: &NodeRecord) -> Node {
     Node {
         data: record.data.clone(),
         acl: None,

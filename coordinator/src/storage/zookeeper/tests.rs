@@ -80,6 +80,39 @@ fn create(path: &str, ephemeral: bool, parent_cversion: Option<i32>) -> Bytes {
     body.freeze()
 }
 
+/// One of each kind, to be damaged.
+pub(super) fn transactions() -> Vec<Bytes> {
+    let text = |path: &str| path.to_owned().to_bytes();
+    let data = |path: &str| [&text(path)[..], &[0, 0, 0, 1, 7], &[0, 0, 0, 3]].concat();
+    let acl = |path: &str| [&text(path)[..], &Acl::open().to_bytes(), &[0, 0, 0, 1]].concat();
+    let mut part = BytesMut::new();
+    1_i32.encode(&mut part);
+    1_i32.encode(&mut part);
+    create("/a/new", false, Some(2)).encode(&mut part);
+    let ttl = {
+        let with_flag = create("/ttl", false, Some(3));
+        // The flag of the ephemeral ones is not there, and a time is.
+        let end = with_flag.len();
+        [
+            &with_flag[..end - 5],
+            &with_flag[end - 4..],
+            &[0, 0, 0, 0, 0, 0, 3, 232],
+        ]
+        .concat()
+    };
+    vec![
+        entry(17, -10, &[0, 0, 23, 112], Some(1)),
+        entry(17, -11, &vec!["/e".to_owned()].to_bytes(), Some(2)),
+        entry(17, 1, &create("/a/x", true, Some(2)), None),
+        entry(17, 15, &create("/a", false, Some(9)), Some(3)),
+        entry(17, 21, &ttl, None),
+        entry(17, 2, &text("/a/b"), None),
+        entry(17, 5, &data("/a"), None),
+        entry(17, 7, &acl("/a"), None),
+        entry(17, 14, &part, Some(4)),
+    ]
+}
+
 fn imported(dir: &Path) -> (State, Imported) {
     let to = tempfile::tempdir().unwrap();
     let imported = import(dir, None, to.path()).unwrap();
