@@ -25,8 +25,13 @@ pub(super) async fn metrics(State(admin): State<Shared>) -> impl IntoResponse {
     readings.push(("sessions_kept", Reading::Whole(sessions)));
     let stall_ms = u64::try_from(admin.server.stall_ms()).unwrap_or(0);
     readings.push(("process_stall_ms", Reading::Count(stall_ms)));
-    let large_replies = admin.server.stats.large_replies.get();
-    readings.push(("replies_beyond_maxbuffer", Reading::Count(large_replies)));
+    let stats = &admin.server.stats;
+    for (name, counter) in [
+        ("requests_beyond_maxbuffer", &stats.large_requests),
+        ("replies_beyond_maxbuffer", &stats.large_replies),
+    ] {
+        readings.push((name, Reading::Count(counter.get())));
+    }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&readings))
 }
 

@@ -100,6 +100,8 @@ metrics! {
         watch_bytes,
         /// Requests for a session, old or new.
         connection_request_count,
+        /// Sessions that were taken up again.
+        connection_revalidate_count,
         /// Connections that there were too many of already.
         connection_rejected,
         /// Connections closed because they were given up.
@@ -108,8 +110,6 @@ metrics! {
         sessionless_connections_expired,
         /// Sessions whose clients were silent.
         stale_sessions_expired,
-        /// Requests that were larger than `jute.maxbuffer`.
-        large_requests_rejected,
         /// Requests that went to the writer.
         prep_processor_request_queued,
         /// Transactions given to the log.

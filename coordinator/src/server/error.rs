@@ -52,9 +52,6 @@ impl Error {
         }
         match self {
             Self::HandshakeTimeout(_) => metrics.sessionless_connections_expired.increment(),
-            Self::Frame(frame::Error::TooLarge { .. }) => {
-                metrics.large_requests_rejected.increment();
-            }
             Self::Frame(_) | Self::Io(_) | Self::Handshake(_) | Self::Header(_) => {}
             Self::Credentials(_) | Self::ClientIsAhead { .. } => {}
             Self::SlowClient(_) | Self::Stopping => {}

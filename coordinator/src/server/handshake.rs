@@ -116,6 +116,8 @@ impl Task<'_> {
             return Ok(None);
         };
         sessions.reattach(&session, timeout_ms, received);
+        let metrics = self.server.pipeline.metrics();
+        metrics.connection_revalidate_count.increment();
         Ok(Some(session))
     }
 

@@ -47,6 +47,8 @@ impl Task<'_> {
         let start = frames.skip(KEPT).await?;
         let received = self.server.clock.monotonic();
         session.touch(received);
+        self.connection.count_received(length + frame::PREFIX);
+        self.server.stats.large_requests.increment();
         let named = Named::parse(start).map_err(Error::Header)?;
         tracing::warn!(
             peer = %self.connection.peer,
@@ -58,8 +60,6 @@ impl Task<'_> {
         if !self.server.config.refuse_oversized {
             return Err(too_large.into());
         }
-        let metrics = self.server.pipeline.metrics();
-        metrics.large_requests_rejected.increment();
         let arrival = Arrival {
             at: received,
             op: named.op,

@@ -23,7 +23,9 @@ pub(crate) struct Stats {
     pub(super) sent: Counter,
     pub(super) auth_failed: Counter,
     pub(crate) response_sizes: Sizes,
-    /// Replies beyond `jute.maxbuffer`.
+    /// Requests beyond `jute.maxbuffer`.
+    pub(crate) large_requests: Counter,
+    /// Replies beyond it.
     pub(crate) large_replies: Counter,
     pub(crate) trace_mask: AtomicI64,
     pub(crate) stall_ms: AtomicI64,
@@ -37,6 +39,7 @@ impl Stats {
             sent: Counter::default(),
             auth_failed: Counter::default(),
             response_sizes: Sizes::default(),
+            large_requests: Counter::default(),
             large_replies: Counter::default(),
             trace_mask: AtomicI64::new(TRACE_MASK),
             stall_ms: AtomicI64::new(0),

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use common::jute::Reader;
-use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest, xid};
+use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest};
 
 use super::Server;
 use super::connection::Task;
@@ -39,23 +39,24 @@ impl Server {
 }
 
 impl Task<'_> {
-    /// Answers an auth packet; who proves nothing is let go.
+    /// Answers an auth packet, under whatever number it came; who proves nothing is
+    /// let go.
     pub(super) fn authenticate(
         &mut self,
+        xid: i32,
         body: &mut Reader,
         received: Arrival,
     ) -> Result<(), Error> {
         let packet = body.read::<AuthPacket>().map_err(Error::Credentials)?;
-        let proven = self
-            .server
-            .proven_ids(&packet.scheme, packet.auth.as_deref());
+        let scheme = packet.scheme.unwrap_or_default();
+        let proven = self.server.proven_ids(&scheme, packet.auth.as_deref());
         if let Some(proven) = proven {
             self.connection.add_ids(proven);
-            self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
+            self.answer_now(xid, 0, received, Ok(Reply::Nothing));
         } else {
             self.server.stats.auth_failed.increment();
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
+            self.answer_now(xid, 0, received, Err(ErrorCode::AuthFailed));
             self.drain();
         }
         Ok(())
