@@ -78,7 +78,7 @@ fn frames() -> Vec<Vec<u8>> {
     };
     let auth = AuthPacket {
         auth_type: 0,
-        scheme: "digest".into(),
+        scheme: Some("digest".into()),
         auth: Some(Bytes::from_static(b"user:password")),
     };
     let set = SetDataRequest {
