@@ -14,8 +14,8 @@ use super::isolation::{Acks, Isolation};
 use super::leader::LeaderState;
 use super::wait::{Registration, Waiter, Waiters};
 use crate::log::{
-    AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig, LogHandle, MAX_TIMESTAMP,
-    ReadBounds, SegmentFile,
+    AbortedTransaction, AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig,
+    LogHandle, MAX_TIMESTAMP, ReadBounds, SegmentFile,
 };
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
@@ -54,6 +54,8 @@ pub struct ReadResult {
     pub log_start_offset: Offset,
     /// Epoch and end offset at which the reader's log leaves this one.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// For a reader of committed records: what it must skip.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     pub records: Option<Part>,
 }
 
@@ -285,9 +287,10 @@ impl Partition {
         let log = self.log.read();
         let mut result = ReadResult {
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset: log.last_stable_offset(high_watermark),
             log_start_offset: log.log_start_offset(),
             diverging: None,
+            aborted: (request.isolation == Isolation::ReadCommitted).then(Vec::new),
             records: None,
         };
         if let Some(epoch) = request.last_epoch
@@ -298,7 +301,8 @@ impl Partition {
         }
         let upper_bound = match request.isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => result.last_stable_offset,
         };
         let bounds = ReadBounds {
             max_bytes: request.bytes_max,
@@ -306,6 +310,11 @@ impl Partition {
             at_least_one_batch: request.whole_batch,
         };
         let read = log.read(request.offset, bounds)?;
+        if read.slice.is_some()
+            && let Some(aborted) = &mut result.aborted
+        {
+            *aborted = log.aborted_transactions_of(&read, upper_bound)?;
+        }
         drop(log);
         result.records = read.slice.map(|slice| {
             Part::File(FileRange {
@@ -328,7 +337,8 @@ impl Partition {
         let log = self.log.read();
         let end = match isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
         };
         let timestamp = match query {
             OffsetQuery::Earliest => EARLIEST_TIMESTAMP,
