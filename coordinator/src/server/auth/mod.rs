@@ -10,7 +10,7 @@ mod digest_md5;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use common::jute::Reader;
+use common::jute::{self, Reader};
 use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest, xid};
 
 use super::Server;
@@ -45,10 +45,15 @@ impl Task<'_> {
         body: &mut Reader,
         received: Arrival,
     ) -> Result<(), Error> {
-        let packet = body.read::<AuthPacket>().map_err(Error::Credentials)?;
-        let proven = self
-            .server
-            .proven_ids(&packet.scheme, packet.auth.as_deref());
+        let proven = match body.read::<AuthPacket>() {
+            Ok(packet) => {
+                let auth = packet.auth.as_deref();
+                self.server.proven_ids(&packet.scheme, auth)
+            }
+            // No scheme is none that is known; it is answered.
+            Err(jute::Error::UnexpectedNull) => None,
+            Err(error) => return Err(Error::Credentials(error)),
+        };
         if let Some(proven) = proven {
             self.connection.add_ids(proven);
             self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
