@@ -153,6 +153,12 @@ const FILE_TYPES: &[&str] = &[
     "tsv",
     "bin",
     "hex",
+    // Programs that the end-to-end tests build.
+    "c",
+    "go",
+    "java",
+    "mod",
+    "sum",
 ];
 
 /// Files without one of these types.

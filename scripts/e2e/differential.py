@@ -25,7 +25,7 @@ import struct
 import sys
 import tempfile
 
-import harness
+from zookeeper_pair import Pair
 from zookeeper_wire import *  # noqa: F403
 
 SESSIONS = 6
@@ -509,47 +509,14 @@ class Comparison:
             self.step()
 
 
-class Pair:
-    """A new coordinator and a new ZooKeeper, for as long as the block lasts."""
-
-    SUPER = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
-    KEYS = {
-        "tickTime": "500",
-        "maxSessionTimeout": "60000",
+def keys(interval=100_000_000):
+    """Both servers' keys: everything is on, and nothing is removed meanwhile."""
+    return {
         "extendedTypesEnabled": "true",
-        "znode.container.checkIntervalMs": "100000000",
-        "DigestAuthenticationProvider.superDigest": SUPER,
+        "maxSessionTimeout": 60000,
+        "znode.container.checkIntervalMs": interval,
+        "DigestAuthenticationProvider.superDigest": "super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
     }
-
-    def __init__(self, directory, keys=None):
-        directory = pathlib.Path(directory)
-        ports = [harness.Ports.take() for _ in range(3)]
-        self.daemons = [
-            harness.apache_zookeeper(directory, ports[1]),
-            harness.odradek_coordinator(directory, ports[0], ports[2]),
-        ]
-        keys = self.KEYS | (keys or {})
-        # ZooKeeper reads these from the file as if they were its system properties.
-        for name in ("zoo.cfg", "coordinator.properties"):
-            with open(directory / name, "a") as file:
-                file.writelines(f"{key}={value}\n" for key, value in keys.items())
-        # ZooKeeper takes this one from the command line only.
-        interval = "znode.container.checkIntervalMs"
-        self.daemons[0].environment["JAVA_OPTS"] = f"-D{interval}={keys[interval]}"
-        self.oracle, self.ours = f"127.0.0.1:{ports[1]}", f"127.0.0.1:{ports[0]}"
-
-    def __enter__(self):
-        try:
-            for daemon in self.daemons:
-                daemon.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        for daemon in self.daemons:
-            daemon.kill()
 
 
 def main():
@@ -560,12 +527,13 @@ def main():
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="differential-") as directory:
-        with Pair(directory) as pair:
-            comparison = Comparison(pair.oracle, pair.ours, options.seed, options.without)
+        with Pair(pathlib.Path(directory), keys()) as pair:
+            ours, oracle = pair.addresses
+            comparison = Comparison(oracle, ours, options.seed, options.without)
             try:
                 comparison.run(options.operations)
             except Difference as difference:
-                print(pair.daemons[1].tail())
+                print(pair.ours.tail())
                 sys.exit(f"seed {options.seed}: {difference}")
     print(f"{comparison.operations} operations in {comparison.bursts} bursts: no difference")
 

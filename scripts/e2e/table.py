@@ -102,7 +102,8 @@ class Table:
 
     def abort(self, count, transactional_id="table"):
         """Writes records in a transaction and takes them back."""
-        producer = self.producer(**{"transactional.id": transactional_id})
+        settings = {"transactional.id": transactional_id, "message.timeout.ms": 30000}
+        producer = self.producer(**settings)
         producer.init_transactions(60)
         producer.begin_transaction()
         for index in range(count):
@@ -112,6 +113,7 @@ class Table:
 
     def read(self, isolation="read_committed"):
         """All records of the topic as (offset, key, number), checked."""
+        acknowledged = dict(self.acknowledged)
         records = read_all(self.bootstrap, self.topic, isolation)
         offsets = [offset for offset, _, _ in records]
         assert offsets == sorted(set(offsets)), "offsets do not grow"
@@ -120,7 +122,7 @@ class Table:
             if number:
                 assert number > last.get(key, 0), f"{key}: {number} after {last.get(key)}"
                 last[key] = number
-        for key, number in list(self.acknowledged.items()):
+        for key, number in acknowledged.items():
             found = last.get(key, 0)
             assert number <= found <= self.sent[key], f"{key}: {found}, acknowledged {number}"
         return records
@@ -152,7 +154,7 @@ def read_all(bootstrap, topic, isolation):
                 if message.error():
                     raise Failed(str(message.error()))
                 number = number_of(message.value())
-                records.append((message.offset(), message.key().decode(), number))
+                records.append((message.offset(), (message.key() or b"").decode(), number))
             position = consumer.position([partition])[0].offset
             return position >= end
 

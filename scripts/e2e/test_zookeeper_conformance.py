@@ -149,6 +149,8 @@ def found_by_the_generator():
     yield "nobody hears of the root", SET, set_data("/")
     yield "nor of its children", CREATE, create("/heard-by-nobody")
     yield "number below the root's other name", CHILDREN_NUMBER, text("")
+    # go-zookeeper numbers it like any other request, and waits for that number.
+    yield "authenticate under another number", AUTH, i32(0) + text("digest") + text("g:o")
     # It ends the connection.
     yield "an unknown operation", 77, b""
 

@@ -61,13 +61,15 @@ fn log_append(error: &log::AppendError) -> ResponseError {
     use log::AppendError as E;
     match error {
         E::Corrupt(_) => ResponseError::CorruptMessage,
-        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::WithoutKey { .. } => {
+        E::InvalidRecords(faults) if faults.iter().any(|fault| fault.is_about_time()) => {
+            ResponseError::InvalidTimestamp
+        }
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::InvalidRecords(_) => {
             ResponseError::InvalidRecord
         }
         E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         E::TooLarge { .. } => ResponseError::MessageTooLarge,
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
-        E::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
         E::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         E::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
         E::InvalidTxnState { .. } => ResponseError::InvalidTxnState,

@@ -3,6 +3,7 @@
 //! **Invariant:** epochs and their start offsets both grow strictly.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -144,7 +145,15 @@ impl LeaderEpochs {
         }
         self.starts.retain(|&other, _| other >= epoch);
         self.starts.insert(epoch, start_offset);
-        self.write()
+        // What the file says too much, the next start takes away again; and
+        // retention must go on when the disk is full.
+        match self.write() {
+            Err(Error::Io { path, source }) if source.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(path = %path.display(), error = %source, "leader epochs wait to be written");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     pub(super) fn clear(&mut self) -> Result<(), Error> {

@@ -39,6 +39,7 @@ mod storage;
 mod tests;
 mod transactions;
 mod truncate;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -46,7 +47,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-pub use append::{AppendError, AppendInfo, AppendOrigin};
+pub use append::{AppendError, AppendInfo, AppendOrigin, RecordFault};
 pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
 pub use cleaner::{Cleaner, Config as CleanerConfig, DEDUPE_BUFFER_MIN};
 pub use config::{Error as ConfigError, LogConfig};

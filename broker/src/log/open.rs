@@ -151,7 +151,7 @@ impl Log {
             // As in Kafka: a log that was closed cleanly and has no snapshot
             // comes from before snapshots and holds no producers.
             self.producers.set_end_offset(self.log_end_offset);
-            return self.snapshots.take(&self.dir, &self.producers);
+            return self.snapshots.take_if_room(&self.dir, &self.producers);
         }
         self.reload_producers(now_ms)
     }
@@ -171,7 +171,7 @@ impl Log {
         self.producers = producers;
         replayed?;
         self.producers.set_end_offset(end);
-        self.snapshots.take(&self.dir, &self.producers)
+        self.snapshots.take_if_room(&self.dir, &self.producers)
     }
 
     /// The producers as they were when the log ended at `end`.

@@ -245,16 +245,20 @@ impl Segment {
                 offset: appended.last_offset,
                 position,
             };
-            let indexed = self.offsets.append(entry);
-            if let Err(error) = indexed.and_then(|()| self.times.maybe_append(largest)) {
-                // The batch is written and an index may have gaps.
-                let path = self.path(INDEX_SUFFIX);
-                tracing::warn!(path = %path.display(), %error, "index entry left out");
-            }
-            self.bytes_since_index = 0;
+            self.add_index_entries(entry, largest);
         }
         self.bytes_since_index += bytes;
         Ok(())
+    }
+
+    /// An index may have gaps, so a disk without room for an entry passes.
+    fn add_index_entries(&mut self, entry: OffsetPosition, largest: TimestampOffset) {
+        let indexed = self.offsets.append(entry);
+        if let Err(error) = indexed.and_then(|()| self.times.maybe_append(largest)) {
+            let path = self.path(INDEX_SUFFIX);
+            tracing::warn!(path = %path.display(), %error, "index entry left out");
+        }
+        self.bytes_since_index = 0;
     }
 
     fn note_timestamp(&self, new: TimestampOffset) -> io::Result<TimestampOffset> {

@@ -167,7 +167,7 @@ fn kafka_tables(body: &mut String, facts: &Facts, root: &str) {
                     escape(&broker.endpoints.join(" ")),
                     escape(broker.rack.as_deref().unwrap_or("–")),
                     format!("<span class=\"id\">{}</span>", escape(&broker.session)),
-                    format!("{} ago", duration(age)),
+                    format!("<span class=\"time\">{} ago</span>", duration(age)),
                 ]
             }),
         );

@@ -193,6 +193,31 @@ impl Config {
         Self::load(None, &overrides).expect("these values are allowed")
     }
 
+    /// The limits that hold, in a line for the operator.
+    #[must_use]
+    pub fn limits(&self) -> String {
+        let any = |limit: usize| match limit {
+            0 => "any number of".to_owned(),
+            limit => limit.to_string(),
+        };
+        let sync = match self.storage.sync {
+            true => "",
+            false => "; the disk is NOT waited for, a power cut loses acknowledged writes",
+        };
+        format!(
+            "sessions of {}..{} ms in ticks of {}; {} connections per address, {} in all; \
+             requests of {} bytes, {} outstanding; {} snapshots kept{sync}",
+            self.session_timeout_ms_min,
+            self.session_timeout_ms_max,
+            self.tick.as_millis(),
+            any(self.connections_per_ip_max),
+            any(self.connections_max),
+            self.frame_max,
+            self.outstanding_max,
+            self.storage.retain,
+        )
+    }
+
     pub(crate) fn allows_word(&self, word: &str) -> bool {
         self.words
             .iter()

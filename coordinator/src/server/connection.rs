@@ -314,7 +314,7 @@ impl Task<'_> {
         let op = OpCode::from_code(header.op);
         let received = Arrival { at: received, op };
         match op {
-            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Auth) => return self.authenticate(header.xid, &mut body, received),
             Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
             _ if !self.is_admitted(header.xid, received) => return Ok(()),
             _ => {}

@@ -47,6 +47,8 @@ impl Task<'_> {
         let start = frames.skip(KEPT).await?;
         let received = self.server.clock.monotonic();
         session.touch(received);
+        self.connection.count_received(length + frame::PREFIX);
+        self.server.stats.large_requests.increment();
         let named = Named::parse(start).map_err(Error::Header)?;
         tracing::warn!(
             peer = %self.connection.peer,
@@ -55,7 +57,6 @@ impl Task<'_> {
             path = named.path,
             "a request of {length} bytes is refused: jute.maxbuffer is {limit}"
         );
-        self.server.stats.large_requests.increment();
         if !self.server.config.refuse_oversized {
             return Err(too_large.into());
         }

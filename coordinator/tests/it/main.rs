@@ -5,6 +5,7 @@
 mod admin;
 mod backup;
 mod client;
+mod fuzz;
 mod limits;
 mod operations;
 mod recovery;

@@ -10,8 +10,8 @@ mod digest_md5;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use common::jute::{self, Reader};
-use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest, xid};
+use common::jute::Reader;
+use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest};
 
 use super::Server;
 use super::connection::Task;
@@ -39,28 +39,24 @@ impl Server {
 }
 
 impl Task<'_> {
-    /// Answers an auth packet; who proves nothing is let go.
+    /// Answers an auth packet, under whatever number it came; who proves nothing is
+    /// let go.
     pub(super) fn authenticate(
         &mut self,
+        xid: i32,
         body: &mut Reader,
         received: Arrival,
     ) -> Result<(), Error> {
-        let proven = match body.read::<AuthPacket>() {
-            Ok(packet) => {
-                let auth = packet.auth.as_deref();
-                self.server.proven_ids(&packet.scheme, auth)
-            }
-            // No scheme is none that is known; it is answered.
-            Err(jute::Error::UnexpectedNull) => None,
-            Err(error) => return Err(Error::Credentials(error)),
-        };
+        let packet = body.read::<AuthPacket>().map_err(Error::Credentials)?;
+        let scheme = packet.scheme.unwrap_or_default();
+        let proven = self.server.proven_ids(&scheme, packet.auth.as_deref());
         if let Some(proven) = proven {
             self.connection.add_ids(proven);
-            self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
+            self.answer_now(xid, 0, received, Ok(Reply::Nothing));
         } else {
             self.server.stats.auth_failed.increment();
             tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
+            self.answer_now(xid, 0, received, Err(ErrorCode::AuthFailed));
             self.drain();
         }
         Ok(())

@@ -17,6 +17,7 @@ func (c franz) write(records []record, codec string) error {
 	}
 	producer, err := kgo.NewClient(
 		kgo.SeedBrokers(c.bootstrap), kgo.DefaultProduceTopic(c.topic),
+		kgo.AllowAutoTopicCreation(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[codec]),
 		kgo.ProducerLinger(50*time.Millisecond))
