@@ -141,6 +141,11 @@ const FILE_TYPES: &[&str] = &[
     "tsv",
     "bin",
     "hex",
+    // Programs with clients of other languages, in scripts/e2e/clients.
+    "go",
+    "java",
+    "mod",
+    "sum",
 ];
 
 /// Files without one of these types.
