@@ -21,10 +21,12 @@ require_packages() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust (https://rustup.rs)"
   command -v python3 >/dev/null || fail "python3 is missing (Debian: apt install python3 python3-venv)"
   need cc gcc
+  need strace strace
   need kcat kcat
-  need java default-jre-headless
+  need java default-jdk-headless
   need javac default-jdk-headless
   need go golang-go
+  [ -e /usr/include/zookeeper/zookeeper.h ] || missing+=(libzookeeper-mt-dev)
   need mvn maven
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for a read between frames: several small frames come at once.
 const READ_STEP: usize = 16 * 1024;
-const PREFIX: usize = 4;
+/// The bytes of a length.
+pub const PREFIX: usize = 4;
 
 /// Why a connection's bytes are not frames.
 #[derive(Debug, thiserror::Error)]

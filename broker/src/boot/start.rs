@@ -10,6 +10,7 @@ use common::task;
 use tokio::task::JoinHandle;
 
 use super::cleaning::Cleaning;
+use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::{self, Maintenance};
@@ -77,6 +78,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let registry = connect(&config, &previous, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
+    let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
         topic_configs: &topic_configs,
@@ -87,8 +89,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         cluster_id: cluster_id.clone(),
         broker_id,
     };
-    let logs = Arc::new(logs.open(dirs, identity).await?);
+    let logs = Arc::new(logs.open(dirs, identity, on_dir_failure).await?);
+    let stops = Stops::default();
+    let watcher = dir_failures.follow(broker_id, logs.clone(), registry.clone(), &stops);
     let started = Started {
+        stops,
+        watchers: vec![watcher],
         broker_id,
         cluster_id,
         registry,
@@ -146,6 +152,7 @@ impl Logs<'_> {
         &self,
         dirs: LockedDirs,
         identity: log::Identity,
+        on_dir_failure: log::FailureHook,
     ) -> Result<log::Manager, StartError> {
         let values = &self.config.values;
         let config = log::ManagerConfig {
@@ -156,6 +163,7 @@ impl Logs<'_> {
             .unwrap_or(1),
             producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
             defaults: self.topic_configs.defaults().clone(),
+            on_dir_failure,
         };
         let per_topic = self.per_topic().await?;
         let defaults = config.defaults.clone();
@@ -193,6 +201,9 @@ impl Logs<'_> {
 
 /// A broker that knows who it is and has its logs open.
 struct Started {
+    stops: Stops,
+    /// What must run before anything is served.
+    watchers: Vec<JoinHandle<()>>,
     broker_id: BrokerId,
     cluster_id: String,
     registry: Registry,
@@ -204,8 +215,8 @@ struct Started {
 }
 
 impl Started {
-    async fn serve(self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
-        let stops = Stops::default();
+    async fn serve(mut self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
+        let stops = std::mem::take(&mut self.stops);
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas()?;
         let groups = self.groups(&config, &cluster, &replicas);
@@ -288,12 +299,13 @@ impl Started {
 
     /// Starts what runs beside the service.
     fn background(
-        &self,
+        &mut self,
         config: &Config,
         maintenance: &Maintenance,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
-        let mut tasks = maintenance.start(&config.values, &stops.background);
+        let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.extend(maintenance.start(&config.values, &stops.background));
         let follow = maintenance::follow_configs(
             self.registry.clone(),
             self.topic_configs.clone(),

@@ -29,6 +29,15 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
     }
 }
 
+/// Deleting records; nothing was changed.
+pub(crate) fn delete_records(error: &replica::DeleteRecordsError) -> ResponseError {
+    match error {
+        replica::DeleteRecordsError::Replica(error) => self::replica(error),
+        replica::DeleteRecordsError::Policy => ResponseError::PolicyViolation,
+        replica::DeleteRecordsError::OutOfRange(_) => ResponseError::OffsetOutOfRange,
+    }
+}
+
 /// Appending. Nothing was written, except with `NotEnoughReplicasAfterAppend`,
 /// `TimedOut` and storage errors, where it may have been.
 pub(crate) fn append(error: &replica::AppendError) -> ResponseError {

@@ -26,8 +26,9 @@ use super::error;
 use super::moved::Leaders;
 use super::partitions::Partitions;
 use super::wire::text;
+use crate::log;
 use crate::model::TopicPartition;
-use crate::protocol::fetch_response::{Partition, Response, Topic};
+use crate::protocol::fetch_response::{AbortedTransaction, Partition, Response, Topic};
 use crate::record::Compression;
 use crate::replica::{self, Isolation, ReadRequest, Registration, Waiter};
 
@@ -184,6 +185,13 @@ impl Fetch {
                 EpochEndOffset::default()
                     .with_epoch(epoch)
                     .with_end_offset(end)
+            }),
+            aborted: result.aborted.map(|aborted| {
+                let wire = |transaction: log::AbortedTransaction| AbortedTransaction {
+                    producer_id: transaction.producer_id,
+                    first_offset: transaction.first_offset,
+                };
+                aborted.into_iter().map(wire).collect()
             }),
             records: result.records,
             ..Partition::error(index, 0)

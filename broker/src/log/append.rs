@@ -308,7 +308,7 @@ impl Log {
         }
         self.active().close()?;
         self.producers.set_end_offset(base_offset);
-        self.snapshots.take(&self.dir, &self.producers)?;
+        self.snapshots.take_if_room(&self.dir, &self.producers)?;
         let segment = Segment::create(&self.dir, &self.storage, base_offset, &self.config, now_ms)?;
         self.segments.insert(base_offset, segment);
         self.directory_synced = false;

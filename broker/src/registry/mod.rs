@@ -42,6 +42,7 @@ mod consumer_offsets;
 mod election;
 mod fence;
 mod listing;
+mod log_dirs;
 mod producer_ids;
 mod registration;
 mod topics;

@@ -80,6 +80,10 @@ impl Manager {
         }
     }
 
+    pub(super) fn logs(&self) -> &log::Manager {
+        &self.logs
+    }
+
     /// A (new) registration: requests for older incarnations are refused.
     pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
         self.control.lock().broker_epoch = epoch;
@@ -172,7 +176,11 @@ impl Manager {
         config: Option<&LogConfig>,
     ) -> Result<Option<RoleChange>, i16> {
         let id = &decided.topic_partition;
-        let partition = self.open(id, topic_id, config)?;
+        let partition = self.open(decided, topic_id, config)?;
+        if partition.is_offline() {
+            // This is how the controller learns which replicas are gone.
+            return Err(code::STORAGE_ERROR);
+        }
         if let Some(known) = partition.epoch() {
             if decided.leader_epoch < known {
                 return Err(code::FENCED_LEADER_EPOCH);
@@ -199,15 +207,20 @@ impl Manager {
 
     fn open(
         &self,
-        id: &TopicPartition,
+        decided: &PartitionState,
         topic_id: TopicId,
         config: Option<&LogConfig>,
     ) -> Result<Arc<Partition>, i16> {
+        let id = &decided.topic_partition;
         if let Ok(partition) = self.partition(id) {
             // The topic was deleted and created anew without this broker
             // hearing of its deletion: the old records are not the new topic's.
             check_topic_id(id, partition.topic_id(), topic_id)?;
             return Ok(partition);
+        }
+        if !decided.is_new && self.logs.get(id).is_none() && self.logs.has_offline_dirs() {
+            tracing::error!(partition = %id, "the log may lie in a directory that is offline");
+            return Err(code::STORAGE_ERROR);
         }
         let log = self.open_log(id, topic_id, config)?;
         let high_watermark = self.checkpointed.get(id).copied().unwrap_or(0);

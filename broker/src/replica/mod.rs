@@ -13,6 +13,7 @@
 mod error;
 mod isolation;
 mod leader;
+mod log_dirs;
 mod manager;
 mod message_set;
 mod partition;
@@ -22,6 +23,7 @@ pub use error::{AppendError, Error};
 pub use isolation::{Acks, Isolation};
 pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
 pub use partition::{
-    Appended, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest, ReadResult,
+    Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
+    ReadResult,
 };
 pub use wait::{Registration, Waiter};

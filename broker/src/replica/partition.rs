@@ -1,5 +1,7 @@
 //! One partition on this broker: its role, its log, its high watermark.
 
+mod delete_records;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,11 +14,13 @@ use super::isolation::{Acks, Isolation};
 use super::leader::LeaderState;
 use super::wait::{Registration, Waiter, Waiters};
 use crate::log::{
-    AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig, LogHandle, MAX_TIMESTAMP,
-    ReadBounds, SegmentFile,
+    AbortedTransaction, AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig,
+    LogHandle, MAX_TIMESTAMP, ReadBounds, SegmentFile,
 };
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
+
+pub use delete_records::DeleteRecordsError;
 
 /// What the leader answers for an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct ReadResult {
     pub log_start_offset: Offset,
     /// Epoch and end offset at which the reader's log leaves this one.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// For a reader of committed records: what it must skip.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     pub records: Option<Part>,
 }
 
@@ -155,6 +161,12 @@ impl Partition {
     pub fn extent(&self) -> (Offset, Offset, u64) {
         let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
+    }
+
+    /// Says whether the directory of the log failed.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.log.read().is_offline()
     }
 
     /// The id of the topic that the log belongs to, if it is known.
@@ -275,9 +287,10 @@ impl Partition {
         let log = self.log.read();
         let mut result = ReadResult {
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset: log.last_stable_offset(high_watermark),
             log_start_offset: log.log_start_offset(),
             diverging: None,
+            aborted: (request.isolation == Isolation::ReadCommitted).then(Vec::new),
             records: None,
         };
         if let Some(epoch) = request.last_epoch
@@ -288,7 +301,8 @@ impl Partition {
         }
         let upper_bound = match request.isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => result.last_stable_offset,
         };
         let bounds = ReadBounds {
             max_bytes: request.bytes_max,
@@ -296,6 +310,11 @@ impl Partition {
             at_least_one_batch: request.whole_batch,
         };
         let read = log.read(request.offset, bounds)?;
+        if read.slice.is_some()
+            && let Some(aborted) = &mut result.aborted
+        {
+            *aborted = log.aborted_transactions_of(&read, upper_bound)?;
+        }
         drop(log);
         result.records = read.slice.map(|slice| {
             Part::File(FileRange {
@@ -318,7 +337,8 @@ impl Partition {
         let log = self.log.read();
         let end = match isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
         };
         let timestamp = match query {
             OffsetQuery::Earliest => EARLIEST_TIMESTAMP,

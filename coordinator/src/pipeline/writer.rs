@@ -67,7 +67,9 @@ impl Writer {
         let (unanswered, abandoned) = {
             let mut waiting = shared.queue.waiting.lock();
             waiting.stopped = true;
-            (std::mem::take(&mut waiting.submissions), waiting.abandoned)
+            let snapshots = std::mem::take(&mut waiting.snapshots);
+            let submissions = std::mem::take(&mut waiting.submissions);
+            ((submissions, snapshots), waiting.abandoned)
         };
         drop(unanswered);
         outcome?;
@@ -109,10 +111,19 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let (clock, metrics) = (&shared.clock, &shared.metrics);
+        let begun = clock.monotonic();
+        metrics.prep_processor_queue_size.add(batch.len() as u64);
         let mut entries = Vec::with_capacity(batch.len());
         let prepared = self.prepare(batch, &mut entries);
+        let proposed = clock.monotonic();
+        metrics.prep_process_time.add_time(proposed - begun);
+        let mut committed = proposed;
         if !entries.is_empty() {
             self.commit(&entries)?;
+            committed = clock.monotonic();
+            metrics.synced(entries.len(), committed - proposed);
         }
         let mut told: Vec<Arc<dyn Client>> = Vec::new();
         for prepared in prepared {
@@ -122,6 +133,8 @@ impl Writer {
             }
         }
         wake(&told);
+        let applying = clock.monotonic() - committed;
+        metrics.proposal_process_time.add_time(applying);
         Ok(())
     }
 

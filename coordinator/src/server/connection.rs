@@ -8,8 +8,10 @@
 //! **Invariant:** `pending` counts this connection's requests in the pipeline;
 //! only when it is 0 may a request be answered here.
 
+mod account;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,10 +29,15 @@ use tokio::sync::oneshot;
 use super::auth::DigestMd5;
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
+use super::stats::Traffic;
 use super::{Server, codec};
-use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
+use crate::pipeline::{
+    Answer, Arrival, Client, Event, Origin, Read, Reply, Request, Submission, Write,
+};
 use crate::session::Session;
 use crate::watch::WatcherId;
+
+pub(crate) use account::ConnectionInfo;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,28 +58,13 @@ pub(crate) struct Connection {
     pending: AtomicUsize,
     /// No more is read: the connection ends when what is under way is answered.
     draining: AtomicBool,
-    received: AtomicU64,
-    sent: AtomicU64,
-    last_xid: AtomicI32,
-    last_latency_us: AtomicU64,
-}
-
-/// What the operator is shown of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionInfo {
-    pub(crate) id: WatcherId,
-    pub(crate) peer: SocketAddr,
-    pub(crate) queued: usize,
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) session: Option<i64>,
-    pub(crate) timeout_ms: i32,
-    pub(crate) last_xid: i32,
-    pub(crate) last_latency_ms: u64,
+    established_ms: i64,
+    pub(super) traffic: Traffic,
 }
 
 impl Connection {
     fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
+        let established_ms = server.clock.wall_ms();
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
@@ -84,25 +76,8 @@ impl Connection {
             opened: Mutex::default(),
             pending: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            last_xid: AtomicI32::new(0),
-            last_latency_us: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn info(&self) -> ConnectionInfo {
-        let session = self.session.get();
-        ConnectionInfo {
-            id: self.id,
-            peer: self.peer,
-            queued: self.pending.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-            sent: self.sent.load(Ordering::Relaxed),
-            session: session.map(|session| session.id),
-            timeout_ms: session.map_or(0, |session| session.timeout_ms()),
-            last_xid: self.last_xid.load(Ordering::Relaxed),
-            last_latency_ms: self.last_latency_us.load(Ordering::Relaxed) / 1000,
+            established_ms,
+            traffic: Traffic::default(),
         }
     }
 
@@ -118,22 +93,20 @@ impl Connection {
         *ids = all.into();
     }
 
-    pub(super) fn count_received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.received.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_answered(&self, received: Duration) {
-        let latency = self.server.clock.monotonic().saturating_sub(received);
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.last_latency_us.store(us, Ordering::Relaxed);
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.answered(latency);
-    }
-
     fn push_reply(&self, xid: i32, zxid: i64, result: Result<Reply, ErrorCode>) {
-        self.outbound
-            .push(|out| codec::encode_reply(out, xid, zxid, result));
+        let mut size = 0;
+        self.outbound.push(|out| {
+            let before = out.len();
+            codec::encode_reply(out, xid, zxid, result);
+            size = out.len() - before;
+        });
+        self.count_sent();
+        self.server.stats.response_sizes.add(size);
+        if size > self.server.config.frame_max {
+            self.note_large_reply(xid, size);
+        }
+        let metrics = self.server.pipeline.metrics();
+        metrics.response_bytes.add(size as u64);
     }
 }
 
@@ -156,7 +129,7 @@ impl Client for Connection {
             }
             result => self.push_reply(answer.xid, answer.zxid, result),
         }
-        self.count_answered(answer.received);
+        self.count_answered(answer.xid, answer.zxid, answer.received);
         if answer.queued {
             // After the reply is in its place, so that whoever sees 0 comes behind it.
             self.pending.fetch_sub(1, Ordering::Release);
@@ -174,12 +147,16 @@ impl Client for Connection {
             state: KeeperState::SyncConnected.code(),
             path: event.path.to_owned(),
         };
+        let mut size = 0;
         self.outbound.push(|out| {
+            let before = out.len();
             header.encode(out);
             body.encode(out);
+            size = out.len() - before;
         });
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.count_sent();
+        let metrics = self.server.pipeline.metrics();
+        metrics.watch_bytes.add(size as u64);
     }
 
     fn wake(&self) {
@@ -215,6 +192,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         login: DigestMd5::default(),
     };
     if let Err(error) = task.serve(source).await {
+        error.count(server.pipeline.metrics());
         if error.is_noteworthy() {
             tracing::warn!(%peer, %error, "connection closed");
         } else {
@@ -330,25 +308,18 @@ impl Task<'_> {
     async fn on_frame(&mut self, session: &Arc<Session>, frame: Bytes) -> Result<(), Error> {
         let received = self.server.clock.monotonic();
         session.touch(received);
-        self.connection.count_received();
+        self.connection.count_received(frame.len() + frame::PREFIX);
         let mut body = Reader::new(frame);
         let header: RequestHeader = body.read().map_err(Error::Header)?;
-        self.connection
-            .last_xid
-            .store(header.xid, Ordering::Relaxed);
         let op = OpCode::from_code(header.op);
+        let received = Arrival { at: received, op };
         match op {
-            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Auth) => return self.authenticate(header.xid, &mut body, received),
             Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
             _ if !self.is_admitted(header.xid, received) => return Ok(()),
             _ => {}
         }
         let decoded = match op {
-            Some(OpCode::Ping) => {
-                let zxid = self.server.pipeline.with_state(|state| state.zxid);
-                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
             Some(op) => codec::request(op, &mut body),
             None => Ok(None),
         };
@@ -358,7 +329,7 @@ impl Task<'_> {
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
                 self.drain();
-                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+                Request::Read(Read::Unknown)
             }
             Err(error) => {
                 tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
@@ -368,7 +339,11 @@ impl Task<'_> {
         if matches!(request, Request::Write(Write::CloseSession)) {
             self.drain();
         }
-        self.dispatch(Arc::clone(session), header.xid, received, request)
+        let xid = match op {
+            Some(OpCode::Ping) => xid::PING,
+            _ => header.xid,
+        };
+        self.dispatch(Arc::clone(session), xid, received, request)
             .await
     }
 
@@ -376,7 +351,7 @@ impl Task<'_> {
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let is_idle = self.connection.pending.load(Ordering::Acquire) == 0;
@@ -394,7 +369,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn origin(&self, session: Arc<Session>, xid: i32, received: Duration) -> Origin {
+    fn origin(&self, session: Arc<Session>, xid: i32, received: Arrival) -> Origin {
         Origin {
             client: Some(Arc::clone(&self.connection) as _),
             session,
@@ -414,7 +389,7 @@ impl Task<'_> {
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let permits = Arc::clone(&self.server.outstanding);
@@ -455,10 +430,13 @@ impl Task<'_> {
         &self,
         xid: i32,
         zxid: i64,
-        received: Duration,
+        received: Arrival,
         result: Result<Reply, ErrorCode>,
     ) {
         self.connection.push_reply(xid, zxid, result);
-        self.connection.count_answered(received);
+        // Proving who one is is no operation, in ZooKeeper's statistics too.
+        if !matches!(received.op, Some(OpCode::Auth | OpCode::Sasl)) {
+            self.connection.count_answered(xid, zxid, received);
+        }
     }
 }

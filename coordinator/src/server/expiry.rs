@@ -42,6 +42,8 @@ pub(crate) async fn expire_sessions(server: Arc<Server>) {
                 timeout_ms = session.timeout_ms(),
                 "session expired"
             );
+            let metrics = server.pipeline.metrics();
+            metrics.stale_sessions_expired.increment();
             close(&server, session, now);
         }
     }
@@ -65,7 +67,7 @@ fn close(server: &Server, session: Arc<Session>, now: Duration) {
             session,
             xid: 0,
             ids: Arc::from([]),
-            received: now,
+            received: now.into(),
         },
         request: Request::Write(Write::CloseSession),
         _permit: None,

@@ -1,9 +1,10 @@
 //! Requests beyond `jute.maxbuffer`.
 //!
-//! ZooKeeper closes the connection of whoever sends one, says which peer it was,
-//! and its client tries again for ever. Here the request is answered with an error
-//! and named in the log; the connection goes on. Only lengths that nobody means
-//! (another protocol, mostly) still end it.
+//! ZooKeeper closes the connection of whoever sends one, and its clients (and their
+//! own tests) know that as a lost connection. So does this server, but it says in
+//! the log which request of whom it was. Where `jute.maxbuffer.refuse` is set the
+//! request is answered with an error instead, and the connection goes on: a client
+//! that tries again whenever it loses its connection would do so for ever.
 //!
 //! **Invariant:** no more of such a request is kept than what names it.
 
@@ -17,7 +18,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::connection::Task;
 use super::error::Error;
-use crate::pipeline::{Read, Request};
+use crate::pipeline::{Arrival, Read, Request};
 
 /// A longer request is no request.
 const SKIPPED_MAX: usize = 64 << 20;
@@ -27,7 +28,7 @@ const KEPT: usize = 1 << 10;
 const SHOWN: usize = 256;
 
 impl Task<'_> {
-    /// Refuses the request whose frame was found to be too large.
+    /// Names the request whose frame was found to be too large, and refuses it.
     pub(super) async fn refuse_oversized(
         &mut self,
         frames: &mut FrameReader<OwnedReadHalf>,
@@ -46,6 +47,8 @@ impl Task<'_> {
         let start = frames.skip(KEPT).await?;
         let received = self.server.clock.monotonic();
         session.touch(received);
+        self.connection.count_received(length + frame::PREFIX);
+        self.server.stats.large_requests.increment();
         let named = Named::parse(start).map_err(Error::Header)?;
         tracing::warn!(
             peer = %self.connection.peer,
@@ -54,11 +57,18 @@ impl Task<'_> {
             path = named.path,
             "a request of {length} bytes is refused: jute.maxbuffer is {limit}"
         );
-        if !self.is_admitted(named.xid, received) {
+        if !self.server.config.refuse_oversized {
+            return Err(too_large.into());
+        }
+        let arrival = Arrival {
+            at: received,
+            op: named.op,
+        };
+        if !self.is_admitted(named.xid, arrival) {
             return Ok(());
         }
         let refused = Request::Read(Read::Refused(ErrorCode::BadArguments));
-        self.dispatch(session, named.xid, received, refused).await
+        self.dispatch(session, named.xid, arrival, refused).await
     }
 }
 

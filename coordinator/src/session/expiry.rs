@@ -54,6 +54,12 @@ impl Session {
         self.timeout_ms.load(Ordering::Relaxed)
     }
 
+    /// When its timeout has passed, by the monotonic clock, unless it is touched again.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        let timeout = u64::try_from(self.timeout_ms()).unwrap_or(0);
+        self.touched_ms.load(Ordering::Relaxed) + timeout
+    }
+
     /// The client is alive at `now`.
     pub(crate) fn touch(&self, now: Duration) {
         self.touched_ms.fetch_max(millis(now), Ordering::Relaxed);
@@ -170,6 +176,14 @@ impl Tracker {
             }
         }
         expired
+    }
+
+    /// All live sessions, by their ids.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let buckets = self.buckets.lock();
+        let mut all: Vec<_> = buckets.sessions.values().map(Arc::clone).collect();
+        all.sort_by_key(|session| session.id);
+        all
     }
 
     /// The sessions by the tick at which they are due, for the operator.

@@ -297,7 +297,7 @@ impl TestClient {
     pub(crate) async fn authenticate(&mut self, credentials: &str) -> Result<(), ErrorCode> {
         let request = AuthPacket {
             auth_type: 0,
-            scheme: "digest".into(),
+            scheme: Some("digest".into()),
             auth: Some(Bytes::copy_from_slice(credentials.as_bytes())),
         };
         self.call(OpCode::Auth, &request).await.map(drop)

@@ -1,5 +1,5 @@
 use common::zk::CreateMode::*;
-use common::zk::{ErrorCode, MultiOp, MultiRequest, OpCode};
+use common::zk::{CreateRequest, ErrorCode, MultiOp, MultiRequest, OpCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -40,17 +40,57 @@ async fn garbage_ends_its_own_connection_only() {
     good.create("/still-here", Persistent).await.unwrap();
 }
 
-/// ZooKeeper would close the connection, and its client try again for ever.
 #[tokio::test]
-async fn a_request_beyond_the_limit_is_refused_and_the_connection_stays() {
+async fn a_request_beyond_the_limit_closes_the_connection() {
     let server = fresh().await;
     let mut client = server.client().await;
+    client.send(OpCode::Create, &large_request()).await;
+    client.closed().await;
+    let mut other = server.client().await;
+    assert_eq!(other.children("/", false).await.unwrap(), ["zookeeper"]);
+}
+
+fn large_request() -> CreateRequest {
     let mut request = create_request("/large", Persistent);
     request.data = Some(vec![0; 2 << 20].into());
-    let ops = vec![MultiOp::Create(request.clone())];
+    request
+}
+
+/// A list of children may be larger than the client takes.
+#[tokio::test]
+async fn replies_beyond_the_limit_are_counted() {
+    let server = fresh_with(&[("jute.maxbuffer", "1024")]).await;
+    let mut client = server.client().await;
+    let admin = server.daemon.admin_address().unwrap();
+    let count = |page: String| {
+        let line = page
+            .lines()
+            .find(|l| l.starts_with("replies_beyond_maxbuffer "));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 0"
+    );
+    for n in 0..3 {
+        let path = format!("/{n}-{}", "x".repeat(400));
+        client.create(&path, Persistent).await.unwrap();
+    }
+    assert_eq!(client.children("/", false).await.unwrap().len(), 4);
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 1"
+    );
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_can_be_refused_instead() {
+    let server = fresh_with(&[("jute.maxbuffer.refuse", "true")]).await;
+    let mut client = server.client().await;
     client.create("/before", Persistent).await.unwrap();
-    let refused = client.call(OpCode::Create, &request).await;
+    let refused = client.call(OpCode::Create, &large_request()).await;
     assert_eq!(refused, Err(ErrorCode::BadArguments));
+    let ops = vec![MultiOp::Create(large_request())];
     let refused = client.call(OpCode::Multi, &MultiRequest { ops }).await;
     assert_eq!(refused, Err(ErrorCode::BadArguments));
     assert_eq!(
@@ -65,6 +105,18 @@ async fn a_length_that_nobody_means_ends_the_connection() {
     let mut client = server.client().await;
     client.send_bytes(&(65_i32 << 20).to_be_bytes()).await;
     client.closed().await;
+}
+
+/// Ten seconds pass at once where nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_session_is_closed_after_a_while() {
+    let server = fresh().await;
+    assert_eq!(converse(server.daemon.client_address(), b"").await, b"");
+    let half_a_hello = &framed(&common::jute::Record::to_bytes(&hello(10_000)))[..20];
+    assert_eq!(
+        converse(server.daemon.client_address(), half_a_hello).await,
+        b""
+    );
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod admin;
 mod backup;
 mod client;
+mod fuzz;
 mod limits;
 mod operations;
 mod recovery;
