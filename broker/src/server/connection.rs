@@ -240,6 +240,10 @@ mod tests {
 
     /// A client's end, and what lets the service go on.
     async fn start() -> (TcpStream, Arc<Semaphore>) {
+        start_within(RequestMemory::default()).await
+    }
+
+    async fn start_within(memory: RequestMemory) -> (TcpStream, Arc<Semaphore>) {
         let listener = common::net::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = common::net::connect("127.0.0.1", address.port())
@@ -258,7 +262,7 @@ mod tests {
             let config = Config {
                 request_bytes_max: 100,
                 idle_max: Duration::from_secs(60),
-                memory: RequestMemory::default(),
+                memory,
             };
             serve(server, &peer, &service, &config, Shutdown::default()).await
         });
@@ -289,6 +293,25 @@ mod tests {
         expect(&mut client, &[b"n1", b"n2"]).await;
         permits.add_permits(1);
         expect(&mut client, &[b"w3", b"n4"]).await;
+    }
+
+    #[tokio::test]
+    async fn without_memory_the_requests_of_others_wait() {
+        let memory = RequestMemory::new(1);
+        let (mut first, permits) = start_within(memory.clone()).await;
+        let (mut second, _permits) = start_within(memory.clone()).await;
+        send(&mut first, &[b"w1"]).await;
+        // Once its memory is taken, nobody else gets any.
+        while memory.lease(1).now_or_never().is_some() {
+            tokio::task::yield_now().await;
+        }
+        send(&mut second, &[b"n2"]).await;
+        let answered = expect(&mut second, &[b"n2"]);
+        tokio::pin!(answered);
+        assert!((&mut answered).now_or_never().is_none());
+        permits.add_permits(1);
+        expect(&mut first, &[b"w1"]).await;
+        answered.await;
     }
 
     #[tokio::test]
