@@ -279,9 +279,11 @@ impl Manager {
     }
 
     /// Syncs the logs whose `flush.ms` passed and the segments that were
-    /// rolled. Returns the partitions whose log failed.
+    /// rolled, and writes the recovery points down. Returns the partitions whose
+    /// log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
         let mut failed = Vec::new();
+        let mut has_flushed = false;
         for log in self.handles() {
             let plan = {
                 let log = log.read();
@@ -293,6 +295,7 @@ impl Manager {
             let done = match plan {
                 Ok(Some(plan)) => {
                     let result = plan.run();
+                    has_flushed = true;
                     log.write().complete_flush(&plan, result, now_ms)
                 }
                 Ok(None) => Ok(()),
@@ -301,6 +304,10 @@ impl Manager {
             if let Err(error) = done {
                 failed.push((log.read().partition().clone(), error));
             }
+        }
+        // Written down at once, so that a start after a crash reads little.
+        if has_flushed && let Err(error) = self.checkpoint_recovery_points() {
+            tracing::warn!(%error, "recovery points cannot be written down");
         }
         failed
     }
