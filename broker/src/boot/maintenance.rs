@@ -1,5 +1,4 @@
-//! What a broker does from time to time: flush, clean up, write checkpoints,
-//! and follow configuration changes.
+//! What a broker does from time to time: flush, clean up, write checkpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,8 @@ use common::task;
 use tokio::task::JoinHandle;
 
 use crate::config::millis;
-use crate::handlers::TopicConfigs;
 use crate::log;
-use crate::model::{Offset, TopicName, TopicPartition};
-use crate::registry::{ConfigFeed, EntityType, Registry};
+use crate::model::{Offset, TopicPartition};
 use crate::replica;
 
 /// The longest time between two rounds: intervals that mean "never" stay
@@ -24,7 +21,6 @@ const INTERVAL_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const CLEANUP_MAX: Duration = Duration::from_secs(30);
 /// How often logs are looked at for `flush.ms` and rolled segments.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the rounds work on.
 #[derive(Clone)]
@@ -126,43 +122,5 @@ fn int_millis(values: &Values, name: &str) -> Duration {
 fn report(what: &str, written: Result<(), log::CheckpointError>) {
     if let Err(error) = written {
         tracing::error!(%error, "{what} cannot be written down");
-    }
-}
-
-/// Gives changed topic configurations to the partitions, until a stop.
-pub(super) async fn follow_configs(
-    registry: Registry,
-    configs: TopicConfigs,
-    replicas: Arc<replica::Manager>,
-    stop: Shutdown,
-) {
-    let mut feed = ConfigFeed::new(registry);
-    loop {
-        let change = tokio::select! {
-            () = stop.requested() => return,
-            change = feed.next() => change,
-        };
-        let change = match change {
-            Ok(change) => change,
-            Err(error) => {
-                tracing::debug!(%error, "configuration changes cannot be followed right now");
-                tokio::select! {
-                    () = stop.requested() => return,
-                    () = tokio::time::sleep(RETRY_PAUSE) => continue,
-                }
-            }
-        };
-        if change.entity.entity_type != EntityType::Topics {
-            continue;
-        }
-        let Ok(topic) = TopicName::new(&change.entity.name) else {
-            continue;
-        };
-        match configs.check(&change.config) {
-            Ok(config) => replicas.set_topic_config(&topic, &config),
-            Err(error) => {
-                tracing::warn!(%topic, %error, "a changed configuration is not valid: the old one stays");
-            }
-        }
     }
 }

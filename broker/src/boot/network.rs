@@ -104,10 +104,10 @@ impl Sockets {
 }
 
 /// The bounds on connections.
-pub(super) fn limits(values: &Values) -> Limits {
+pub(super) fn limits(values: &Values) -> LimitsConfig {
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
-    Limits::new(LimitsConfig {
+    LimitsConfig {
         connections_max: count("max.connections"),
         connections_per_ip_max: count("max.connections.per.ip"),
-    })
+    }
 }

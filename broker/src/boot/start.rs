@@ -2,18 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use common::clock::{self, SharedClock};
 use common::net::BindError;
 use common::shutdown::Shutdown;
 use common::task;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::cleaning::Cleaning;
+use super::cleaning::{Cleaning, Settings};
+use super::configs::{self, Follower};
 use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
 use super::identity;
-use super::maintenance::{self, Maintenance};
+use super::maintenance::Maintenance;
 use super::membership::Membership;
 use super::network::{self, Sockets};
 use super::previous_session::PreviousSession;
@@ -21,7 +24,7 @@ use super::readiness::Readiness;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
-use crate::config::{Config, millis};
+use crate::config::{Config, Dynamic, Layers, millis};
 use crate::controller;
 use crate::group;
 use crate::handlers::control::{Channel, Control};
@@ -31,6 +34,7 @@ use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
 use crate::peer::{self, Peers};
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
+use crate::server::Limits;
 use crate::state_log::ReplicatedLog;
 use crate::zk;
 
@@ -68,16 +72,19 @@ pub enum StartError {
 
 /// Starts a broker with `config`; it accepts clients when this returns, and is
 /// ready a little later (`Running::until_ready`).
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let clock = clock::system();
     let started_ms = clock.wall_ms();
-    let topic_configs = TopicConfigs::new(config.values.clone())?;
+    let layers = Layers::new(config.values.clone(), config.written.clone());
+    let topic_configs = TopicConfigs::new(Dynamic::new(layers))?;
     let sockets = Sockets::bind(&config).await?;
     let dirs = LockedDirs::acquire(&config.log_dirs)?;
     let previous = PreviousSession::in_dir(&dirs.paths()[0]);
     let registry = connect(&config, &previous, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
+    configs::load(&registry, broker_id, &topic_configs).await?;
+    config.values = topic_configs.broker().values().clone();
     let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
@@ -162,7 +169,7 @@ impl Logs<'_> {
             )
             .unwrap_or(1),
             producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
-            defaults: self.topic_configs.defaults().clone(),
+            defaults: (*self.topic_configs.defaults()).clone(),
             on_dir_failure,
         };
         let per_topic = self.per_topic().await?;
@@ -225,9 +232,12 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
-        let (service, controller) = self.controller(&config, control.clone(), peers.clone());
+        let is_unclean = config.values.bool("unclean.leader.election.enable");
+        let is_unclean = Arc::new(AtomicBool::new(is_unclean));
+        let (service, controller) =
+            self.controller(&config, control.clone(), peers.clone(), is_unclean.clone());
         let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
-        let limits = network::limits(&config.values);
+        let limits = Limits::new(network::limits(&config.values));
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -251,7 +261,8 @@ impl Started {
             peers,
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let background = self.background(&config, &maintenance, &stops);
+        let follower = self.follower(&maintenance, &limits, is_unclean);
+        let background = self.background(&config, &maintenance, follower, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -302,28 +313,42 @@ impl Started {
         &mut self,
         config: &Config,
         maintenance: &Maintenance,
+        mut follower: Follower,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
         tasks.extend(maintenance.start(&config.values, &stops.background));
-        let follow = maintenance::follow_configs(
-            self.registry.clone(),
-            self.topic_configs.clone(),
-            maintenance.replicas.clone(),
-            stops.background.clone(),
-        );
-        tasks.push(task::spawn("config feed", follow));
-        if let Some(cleaner) = config.cleaner {
+        if let Some(settings) = Settings::of(&config.values) {
+            let (sender, settings) = watch::channel(settings);
+            follower.cleaner = Some(sender);
             let cleaning = Cleaning {
-                config: cleaner,
-                backoff: millis(&config.values, "log.cleaner.backoff.ms"),
                 logs: maintenance.logs.clone(),
                 replicas: maintenance.replicas.clone(),
                 clock: maintenance.clock.clone(),
             };
-            tasks.extend(cleaning.start(&stops.background));
+            let run = cleaning.run(settings, stops.background.clone());
+            tasks.push(task::spawn("cleaning", run));
         }
+        let follow = follower.run(stops.background.clone());
+        tasks.push(task::spawn("config feed", follow));
         tasks
+    }
+
+    fn follower(
+        &self,
+        maintenance: &Maintenance,
+        limits: &Limits,
+        unclean_leader_election: Arc<AtomicBool>,
+    ) -> Follower {
+        Follower {
+            broker_id: self.broker_id,
+            registry: self.registry.clone(),
+            configs: self.topic_configs.clone(),
+            replicas: maintenance.replicas.clone(),
+            limits: limits.clone(),
+            cleaner: None,
+            unclean_leader_election,
+        }
     }
 
     /// The partitions in the directories whose topics still exist get roles.
@@ -423,6 +448,7 @@ impl Started {
         config: &Config,
         control: Control,
         peers: Arc<Peers>,
+        unclean_leader_election: Arc<AtomicBool>,
     ) -> (controller::Service, controller::Handle) {
         let channel = Channel {
             own_id: self.broker_id,
@@ -432,7 +458,7 @@ impl Started {
         let controller = controller::Config {
             broker_id: self.broker_id,
             inter_broker_listener: config.inter_broker_listener.clone(),
-            unclean_leader_election: config.values.bool("unclean.leader.election.enable"),
+            unclean_leader_election,
             delete_topic_enable: config.values.bool("delete.topic.enable"),
         };
         controller::Service::new(

@@ -37,7 +37,6 @@ const NAMES: &[&str] = &[
     "leader.imbalance.per.broker.percentage",
     "log.dir.failure.timeout.ms",
     "log.message.format.version",
-    "log.message.timestamp.difference.max.ms",
     "max.connection.creation.rate",
     "max.connections.per.ip.overrides",
     "max.request.partition.size.limit",

@@ -6,9 +6,9 @@ use super::{Error, invalid};
 use crate::log::{CleanerConfig, DEDUPE_BUFFER_MIN};
 
 /// `None` when `log.cleaner.enable` is off.
-pub(super) fn cleaner(values: &Values) -> Result<Option<CleanerConfig>, Error> {
+pub fn cleaner(values: &Values) -> Result<Option<CleanerConfig>, Error> {
     const BUFFER: &str = "log.cleaner.dedupe.buffer.size";
-    const LOAD_FACTOR: &str = "log.cleaner.dedupe.buffer.load.factor";
+    const LOAD_FACTOR: &str = "log.cleaner.io.buffer.load.factor";
     const RATE: &str = "log.cleaner.io.max.bytes.per.second";
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
     let config = CleanerConfig {

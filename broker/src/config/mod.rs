@@ -7,10 +7,13 @@
 //! warning, or an error; never ignored in silence.
 
 mod accepted;
+pub mod catalog;
 mod cleaner;
+mod dynamic;
 mod keys;
 mod listeners;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,10 +21,11 @@ use std::time::Duration;
 use common::config::{Origin, Properties, PropertiesError, Values};
 use common::http::PortOrigin;
 
+pub use cleaner::cleaner;
+pub use dynamic::{Dynamic, Layers, Props, Refusal, Scope};
 pub use keys::TABLE;
 pub use listeners::{ListenerAddress, endpoints, is_wildcard};
 
-use crate::log::CleanerConfig;
 use crate::model::BrokerId;
 
 /// Why a broker cannot be configured.
@@ -72,12 +76,12 @@ pub struct Config {
     /// Name of the listener at which brokers reach each other.
     pub inter_broker_listener: String,
     pub log_dirs: Vec<PathBuf>,
-    /// `None` when compaction is off.
-    pub cleaner: Option<CleanerConfig>,
     pub admin: Option<AdminConfig>,
     pub log_level: String,
     /// All checked values, for the parts that take many of them.
     pub values: Values,
+    /// Every key as the operator wrote it, those without effect included.
+    pub written: BTreeMap<String, String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -102,6 +106,7 @@ impl Config {
             })
             .collect();
         let (listeners, advertised_listeners) = listeners_of(&values)?;
+        cleaner(&values)?;
         Ok(Self {
             broker_id: broker_id(&values, properties)?,
             reserved_broker_id_max: values.i32("reserved.broker.max.id"),
@@ -111,11 +116,14 @@ impl Config {
             listeners,
             advertised_listeners,
             log_dirs: log_dirs(&values)?,
-            cleaner: cleaner::cleaner(&values)?,
             admin: admin(&values)?,
             log_level: values.str("log.level").to_owned(),
             warnings,
             values,
+            written: properties
+                .iter()
+                .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
+                .collect(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Carries out what partitions need: first leaders and elections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -182,7 +183,7 @@ impl Active {
             let config = config?;
             let allowed = match config.get("unclean.leader.election.enable") {
                 Some(value) => value.trim().eq_ignore_ascii_case("true"),
-                None => self.config.unclean_leader_election,
+                None => self.config.unclean_leader_election.load(Ordering::Relaxed),
             };
             if allowed {
                 unclean.insert(topic.clone());

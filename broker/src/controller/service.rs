@@ -1,6 +1,7 @@
 //! The event loop: election, dispatch, resignation.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use common::clock::SharedClock;
 use common::shutdown::Shutdown;
@@ -31,7 +32,8 @@ pub struct Config {
     /// The listener at which brokers reach each other.
     pub inter_broker_listener: String,
     /// `unclean.leader.election.enable`, where a topic does not say otherwise.
-    pub unclean_leader_election: bool,
+    /// Another configuration of the broker may change it.
+    pub unclean_leader_election: Arc<AtomicBool>,
     /// `delete.topic.enable`
     pub delete_topic_enable: bool,
 }

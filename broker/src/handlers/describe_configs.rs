@@ -1,6 +1,8 @@
 //! DescribeConfigs (KIP-133) of topics and of this broker.
 
-use common::config::{Key, Kind, Values};
+use std::collections::BTreeSet;
+
+use common::config::Kind;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -9,10 +11,11 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::context::RequestContext;
-use super::topic_config::{Entry, Source, TopicConfigs, ValueType};
+use super::topic_config::{self, Source, Synonym, TopicConfigs, broker_synonyms};
 use super::wire::text;
 use crate::cluster::Cluster;
-use crate::config;
+use crate::config::catalog::{self, Entry, Mode, ValueType};
+use crate::config::{self, Layers};
 use crate::model::{BrokerId, TopicName};
 use crate::registry::Registry;
 
@@ -24,7 +27,6 @@ pub(crate) struct DescribeConfigs<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) cluster: &'a Cluster,
     pub(crate) topics: &'a TopicConfigs,
-    pub(crate) broker: &'a Values,
     pub(crate) broker_id: BrokerId,
     pub(crate) ctx: &'a RequestContext,
 }
@@ -71,7 +73,7 @@ impl DescribeConfigs<'_> {
 
     fn topic_entry(
         &self,
-        entry: Entry,
+        entry: topic_config::Entry,
         request: &DescribeConfigsRequest,
     ) -> DescribeConfigsResourceResult {
         let synonyms = match request.include_synonyms {
@@ -91,7 +93,14 @@ impl DescribeConfigs<'_> {
             .with_documentation(None)
             .with_synonyms(synonyms.collect());
         if self.ctx.api_version >= 3 {
+            const OVERRIDE: &str = "For one topic: the broker's key ";
             result.config_type = entry.key.value_type as i8;
+            let broker_key = entry.key.synonyms.first().map(|(name, _)| *name);
+            let doc = match broker_key.and_then(|name| config::TABLE.get(name)) {
+                Some(key) => format!("{OVERRIDE}{}. {}", key.name, key.doc),
+                None => "A key of Kafka that has no effect in this broker.".to_owned(),
+            };
+            result.documentation = request.include_documentation.then(|| text(doc));
         }
         result
     }
@@ -101,9 +110,16 @@ impl DescribeConfigs<'_> {
         name: &str,
         request: &DescribeConfigsRequest,
     ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+        let layers = self.topics.broker();
         if name.is_empty() {
-            // What brokers have in common by dynamic configuration: nothing.
-            return Ok(Vec::new());
+            let set = layers.cluster.iter();
+            let values = set.map(|(name, value)| (name.as_str(), Some(value.clone())));
+            let entries = values.map(|(name, value)| {
+                let mut synonyms = broker_synonyms(&layers, name);
+                synonyms.retain(|(.., source)| *source == Source::DynamicDefaultBroker);
+                self.broker_entry(name, value, synonyms, request)
+            });
+            return Ok(entries.collect());
         }
         let Ok(id) = name.parse::<BrokerId>() else {
             let message = format!("Broker id must be an integer, but it is: {name}");
@@ -116,35 +132,56 @@ impl DescribeConfigs<'_> {
             );
             return Err((ResponseError::InvalidRequest, message));
         }
-        let keys = config::TABLE.keys().iter();
-        Ok(keys.map(|key| self.broker_entry(key, request)).collect())
+        let known = catalog::entries().filter(|entry| entry.mode != Mode::Quota);
+        let ours = config::TABLE.keys().iter();
+        let mut names: BTreeSet<&str> = known.map(|entry| entry.name).collect();
+        names.extend(ours.map(|key| key.name));
+        names.extend(layers.raw().keys().map(String::as_str));
+        let entries = names.into_iter().map(|name| {
+            let value = self.broker_value(&layers, name);
+            self.broker_entry(name, value, broker_synonyms(&layers, name), request)
+        });
+        Ok(entries.collect())
+    }
+
+    /// What is in effect for `name`, as Kafka would print it.
+    fn broker_value(&self, layers: &Layers, name: &str) -> Option<String> {
+        if name == "broker.id" {
+            return Some(self.broker_id.to_string());
+        }
+        let default = catalog::lookup(name).and_then(|entry| entry.default);
+        let default = default.or_else(|| config::TABLE.get(name)?.default);
+        let written = layers.raw().get(name).map(String::as_str);
+        Some(printed(name, written.or(default)?))
     }
 
     fn broker_entry(
         &self,
-        key: &Key,
+        name: &str,
+        value: Option<String>,
+        synonyms: Vec<Synonym>,
         request: &DescribeConfigsRequest,
     ) -> DescribeConfigsResourceResult {
-        let is_secret = key.kind == Kind::Password;
-        let value = self.broker.opt_str(key.name).filter(|_| !is_secret);
-        let is_written = self.broker.is_set(key.name);
-        let source = match is_written {
-            true => Source::StaticBroker,
-            false => Source::Default,
+        let known = catalog::lookup(name);
+        let ours = config::TABLE.get(name);
+        let value_type = match (known, ours) {
+            (Some(entry), _) => entry.value_type,
+            (None, Some(key)) => type_of(key.kind),
+            (None, None) => ValueType::Unknown,
         };
-        let written = is_written.then_some((value, Source::StaticBroker));
-        let default = key.default.map(|value| (Some(value), Source::Default));
-        let synonyms = written.into_iter().chain(default);
-        let synonyms = synonyms.map(|(value, source)| {
+        // What nobody knows may be a secret.
+        let is_secret = matches!(value_type, ValueType::Password | ValueType::Unknown);
+        let source = synonyms.first().map_or(Source::Default, |first| first.2);
+        let synonyms = synonyms.into_iter().map(|(name, value, source)| {
             DescribeConfigsSynonym::default()
-                .with_name(text(key.name))
-                .with_value(value.map(text))
+                .with_name(text(name))
+                .with_value(Some(text(value)).filter(|_| !is_secret))
                 .with_source(source as i8)
         });
         let mut result = DescribeConfigsResourceResult::default()
-            .with_name(text(key.name))
-            .with_value(value.map(text))
-            .with_read_only(true)
+            .with_name(text(name))
+            .with_value(value.map(text).filter(|_| !is_secret))
+            .with_read_only(!known.is_some_and(Entry::is_dynamic))
             .with_is_sensitive(is_secret)
             .with_config_source(source as i8)
             .with_documentation(None);
@@ -152,23 +189,46 @@ impl DescribeConfigs<'_> {
             result.synonyms = synonyms.collect();
         }
         if self.ctx.api_version >= 3 {
-            result.config_type = type_code(key.kind);
-            result.documentation = request.include_documentation.then(|| text(key.doc));
+            const WITHOUT_EFFECT: &str = "A key of Kafka that has no effect in this broker.";
+            result.config_type = value_type as i8;
+            let doc = match (ours, known) {
+                (Some(key), _) => Some(key.doc),
+                (None, Some(_)) => Some(WITHOUT_EFFECT),
+                (None, None) => None,
+            };
+            let wanted = doc.filter(|_| request.include_documentation);
+            result.documentation = wanted.map(text);
         }
         result
     }
 }
 
-fn type_code(kind: Kind) -> i8 {
-    const PASSWORD: i8 = 9;
+/// The value as Kafka prints one of its type.
+fn printed(name: &str, value: &str) -> String {
+    let trimmed = value.trim();
+    match catalog::lookup(name).map(|entry| entry.value_type) {
+        Some(ValueType::Boolean) => trimmed.to_ascii_lowercase(),
+        Some(ValueType::List) => {
+            let items: Vec<&str> = trimmed.split(',').map(str::trim).collect();
+            items.join(",")
+        }
+        Some(ValueType::Int | ValueType::Long | ValueType::Short) => {
+            let number = trimmed.parse::<i64>();
+            number.map_or_else(|_| trimmed.to_owned(), |number| number.to_string())
+        }
+        _ => trimmed.to_owned(),
+    }
+}
+
+fn type_of(kind: Kind) -> ValueType {
     match kind {
-        Kind::Bool => ValueType::Boolean as i8,
-        Kind::Int { .. } => ValueType::Int as i8,
-        Kind::Long { .. } => ValueType::Long as i8,
-        Kind::Double { .. } => ValueType::Double as i8,
-        Kind::Str | Kind::OneOf(_) => ValueType::String as i8,
-        Kind::List => ValueType::List as i8,
-        Kind::Password => PASSWORD,
+        Kind::Bool => ValueType::Boolean,
+        Kind::Int { .. } => ValueType::Int,
+        Kind::Long { .. } => ValueType::Long,
+        Kind::Double { .. } => ValueType::Double,
+        Kind::Str | Kind::OneOf(_) => ValueType::String,
+        Kind::List => ValueType::List,
+        Kind::Password => ValueType::Password,
     }
 }
 
@@ -181,7 +241,8 @@ fn result(
         .with_resource_name(resource.resource_name.clone());
     match described {
         Ok(mut configs) => {
-            if let Some(wanted) = &resource.configuration_keys {
+            let wanted = resource.configuration_keys.as_ref();
+            if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
                 configs.retain(|config| wanted.contains(&config.name));
             }
             result.with_configs(configs)

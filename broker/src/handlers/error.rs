@@ -142,6 +142,35 @@ pub(crate) fn controlled_shutdown(error: &ControlledShutdownError) -> ResponseEr
     }
 }
 
+/// A configuration that no topic may have.
+pub(crate) fn topic_config(
+    error: &log::ConfigError,
+    topic: &str,
+) -> (ResponseError, Option<String>) {
+    use log::ConfigError as E;
+    let message = match error {
+        E::UnknownName(_) | E::CompactionLags { .. } => error.to_string(),
+        E::NotANumber { .. }
+        | E::NotABoolean { .. }
+        | E::TooSmall { .. }
+        | E::TooLarge { .. }
+        | E::NotOneOf { .. }
+        | E::NotALevel { .. }
+        | E::NotAVersion { .. }
+        | E::NotReplicas { .. }
+        | E::RemoteStorage => format!(
+            "Invalid config value for resource ConfigResource(type=TOPIC, name='{topic}'): {error}"
+        ),
+    };
+    (ResponseError::InvalidConfig, Some(message))
+}
+
+/// Reading or writing a configuration; with `RequestTimedOut` it may have been
+/// written.
+pub(crate) fn config_znode(error: &RegistryError) -> (ResponseError, Option<String>) {
+    (registry(error), Some(error.to_string()))
+}
+
 fn assignment_error(error: &assignment::Error) -> ResponseError {
     match error {
         assignment::Error::NoPartitions | assignment::Error::TooManyPartitions => {

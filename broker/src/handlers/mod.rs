@@ -8,6 +8,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod alter_configs;
 mod api_versions;
 mod auto_create;
 mod context;
@@ -58,6 +59,7 @@ use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
+use self::alter_configs::AlterConfigs;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
@@ -107,7 +109,7 @@ pub struct Parts {
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: usize,
     pub clock: SharedClock,
-    /// The broker's own configuration, for DescribeConfigs.
+    /// The broker's own configuration.
     pub values: Values,
     /// What the controller asks of this broker.
     pub control: Control,
@@ -128,7 +130,8 @@ pub struct Handlers {
     topic_defaults: TopicDefaults,
     producer_ids: ProducerIds,
     fetches: fetch::Source,
-    values: Values,
+    /// Whose turn it is to change a configuration.
+    config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
 }
 
@@ -164,7 +167,7 @@ impl Handlers {
                 sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
             },
             partitions,
-            values: parts.values,
+            config_turn: tokio::sync::Mutex::default(),
             interbroker: Interbroker {
                 control: parts.control,
                 controller: parts.controller,
@@ -223,6 +226,7 @@ impl Handlers {
             ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
                 self.administrate(&ctx, &frame).await
             }
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(&frame).await,
             _ => groups::dispatch(&self.groups, &ctx, &frame),
         }
     }
@@ -301,7 +305,6 @@ impl Handlers {
                     registry: &self.admin.registry,
                     cluster,
                     topics: &self.topic_configs,
-                    broker: &self.values,
                     broker_id: self.broker_id,
                     ctx,
                 };
@@ -341,6 +344,22 @@ impl Handlers {
                     &create_partitions::handle(&self.admin, role, request).await,
                 )
             }
+        }
+    }
+}
+
+impl Handlers {
+    async fn configure(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let handler = AlterConfigs {
+            registry: &self.admin.registry,
+            cluster: &self.cluster,
+            configs: &self.topic_configs,
+            broker_id: self.broker_id,
+            turn: &self.config_turn,
+        };
+        match frame.api.key {
+            ApiKey::AlterConfigs => now(frame, &handler.replace(frame.decode()?).await),
+            _ => now(frame, &handler.edit(frame.decode()?).await),
         }
     }
 }

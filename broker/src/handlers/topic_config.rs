@@ -1,11 +1,13 @@
 //! Topic configurations as clients see them: value, source and synonyms.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use common::config::Values;
+use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 
-use crate::config;
+use crate::config::catalog::{self, ValueType};
+use crate::config::{Dynamic, Layers};
 use crate::log::{ConfigError, LogConfig};
 
 /// Where a value comes from, by Kafka's codes (`ConfigSource`).
@@ -13,20 +15,10 @@ use crate::log::{ConfigError, LogConfig};
 #[repr(i8)]
 pub(crate) enum Source {
     DynamicTopic = 1,
+    DynamicBroker = 2,
+    DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
-}
-
-/// The types of values, by Kafka's codes (`ConfigType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i8)]
-pub(crate) enum ValueType {
-    Boolean = 1,
-    String = 2,
-    Int = 3,
-    Long = 5,
-    Double = 6,
-    List = 7,
 }
 
 /// A topic key with the broker keys that give its default, the first that is
@@ -278,7 +270,7 @@ const KEYS: &[TopicKey] = &[
 ];
 
 /// A place that has a value: its name, the value as written there, its kind.
-pub(crate) type Synonym = (&'static str, String, Source);
+pub(crate) type Synonym = (String, String, Source);
 
 /// A key with its value for one topic.
 #[derive(Debug, Clone)]
@@ -290,30 +282,46 @@ pub(crate) struct Entry {
     pub(crate) synonyms: Vec<Synonym>,
 }
 
-/// The broker's part in the configuration of its topics.
+/// The topic key of this name.
+pub(crate) fn topic_key(name: &str) -> Option<&'static TopicKey> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The broker's part in the configuration of its topics; clones share it.
 #[derive(Debug, Clone)]
 pub struct TopicConfigs {
-    broker: Values,
-    defaults: LogConfig,
+    broker: Dynamic,
+    defaults: Arc<ArcSwap<LogConfig>>,
 }
 
 impl TopicConfigs {
     /// Takes the topics' defaults out of the broker's configuration.
-    pub fn new(broker: Values) -> Result<Self, ConfigError> {
-        let mut set = BTreeMap::new();
-        for key in KEYS {
-            if let Some(value) = from_broker(&broker, key) {
-                set.insert(key.name.to_owned(), value);
-            }
-        }
-        let defaults = LogConfig::from_overrides(&LogConfig::default(), &set)?;
-        Ok(Self { broker, defaults })
+    pub fn new(broker: Dynamic) -> Result<Self, ConfigError> {
+        let defaults = defaults_of(&broker.load())?;
+        Ok(Self {
+            broker,
+            defaults: Arc::new(ArcSwap::from_pointee(defaults)),
+        })
+    }
+
+    /// Takes another configuration of the broker over, unless it makes no legal
+    /// configuration of a topic.
+    pub(crate) fn install(&self, layers: Layers) -> Result<(), ConfigError> {
+        let defaults = defaults_of(&layers)?;
+        self.broker.install(layers);
+        self.defaults.store(Arc::new(defaults));
+        Ok(())
+    }
+
+    /// The broker's own configuration.
+    pub(crate) fn broker(&self) -> Arc<Layers> {
+        self.broker.load()
     }
 
     /// The configuration of a topic without overrides.
     #[must_use]
-    pub fn defaults(&self) -> &LogConfig {
-        &self.defaults
+    pub fn defaults(&self) -> Arc<LogConfig> {
+        self.defaults.load_full()
     }
 
     /// The configuration of a topic with `overrides`, or why they are wrong.
@@ -321,68 +329,88 @@ impl TopicConfigs {
         let overrides = overrides
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()));
-        LogConfig::from_overrides(&self.defaults, &overrides.collect())
+        LogConfig::from_overrides(&self.defaults(), &overrides.collect())
     }
 
     /// Every key with its value for a topic with `overrides`.
     pub(crate) fn describe(&self, overrides: &IndexMap<String, String>) -> Vec<Entry> {
-        KEYS.iter().map(|key| self.entry(*key, overrides)).collect()
-    }
-
-    fn entry(&self, key: TopicKey, overrides: &IndexMap<String, String>) -> Entry {
-        let of_topic = overrides.get(key.name);
-        let mut synonyms = Vec::new();
-        if let Some(value) = of_topic {
-            synonyms.push((key.name, value.clone(), Source::DynamicTopic));
-        }
-        synonyms.extend(broker_synonyms(&self.broker, &key));
-        let value = of_topic.cloned().unwrap_or_else(|| {
-            let of_broker = from_broker(&self.broker, &key);
-            of_broker.unwrap_or_else(|| key.default.to_owned())
-        });
-        let source = synonyms.first().map_or(Source::Default, |first| first.2);
-        Entry {
-            key,
-            value,
-            source,
-            synonyms,
-        }
+        let layers = self.broker.load();
+        let entry = |key: &TopicKey| entry(&layers, *key, overrides);
+        KEYS.iter().map(entry).collect()
     }
 }
 
-/// The first broker key for `key` that its operator wrote, in the topic's unit.
-fn from_broker(broker: &Values, key: &TopicKey) -> Option<String> {
-    let written = key.synonyms.iter().find(|(name, _)| broker.is_set(name));
-    let (name, factor) = *written?;
-    let value = broker.opt_str(name)?;
+/// Says why topics could not live with this configuration of the broker.
+pub(crate) fn defaults_of(layers: &Layers) -> Result<LogConfig, ConfigError> {
+    let mut set = BTreeMap::new();
+    for key in KEYS {
+        if let Some(value) = from_broker(layers, key) {
+            set.insert(key.name.to_owned(), value);
+        }
+    }
+    LogConfig::from_overrides(&LogConfig::default(), &set)
+}
+
+fn entry(layers: &Layers, key: TopicKey, overrides: &IndexMap<String, String>) -> Entry {
+    let of_topic = overrides.get(key.name);
+    let mut synonyms = Vec::new();
+    if let Some(value) = of_topic {
+        synonyms.push((key.name.to_owned(), value.clone(), Source::DynamicTopic));
+    }
+    if let Some((first, _)) = key.synonyms.first() {
+        synonyms.extend(broker_synonyms(layers, first));
+    }
+    let value = of_topic.cloned().unwrap_or_else(|| {
+        let of_broker = from_broker(layers, &key);
+        of_broker.unwrap_or_else(|| key.default.to_owned())
+    });
+    let source = synonyms.first().map_or(Source::Default, |first| first.2);
+    Entry {
+        key,
+        value,
+        source,
+        synonyms,
+    }
+}
+
+/// The first broker key for `key` that has a value, in the topic's unit.
+fn from_broker(layers: &Layers, key: &TopicKey) -> Option<String> {
+    let mut written = key.synonyms.iter();
+    let (value, factor) = written.find_map(|(name, factor)| {
+        let value = layers.raw().get(*name)?.trim();
+        (!value.is_empty()).then_some((value, *factor))
+    })?;
+    let is_age = key.name == "retention.ms";
     Some(match (factor, value.parse::<i64>()) {
+        (_, Ok(forever)) if forever < 0 && (is_age || factor != 1) => "-1".to_owned(),
         (1, _) | (_, Err(_)) => value.to_owned(),
-        (_, Ok(forever)) if forever < 0 => "-1".to_owned(),
         (factor, Ok(amount)) => amount.saturating_mul(factor).to_string(),
     })
 }
 
-/// The broker keys behind `key`: those written, then the defaults. As in Kafka
-/// the list begins at the key's first name, and is empty if that has no value.
-fn broker_synonyms(broker: &Values, key: &TopicKey) -> Vec<Synonym> {
-    let names = || key.synonyms.iter().map(|(name, _)| *name);
-    let written = names().filter(|name| broker.is_set(name)).map(|name| {
-        let value = broker.opt_str(name).unwrap_or_default();
-        (name, value.to_owned(), Source::StaticBroker)
-    });
-    let defaults = names().filter_map(|name| {
-        let default = match config::TABLE.get(name) {
-            Some(known) => known.default?,
-            None if key.synonyms.len() == 1 => key.default,
-            None => return None,
-        };
-        Some((name, default.to_owned(), Source::Default))
-    });
-    let first = names().next();
-    written
-        .chain(defaults)
-        .skip_while(|(name, ..)| Some(*name) != first)
-        .collect()
+/// What `name` and the keys that mean the same have in each layer, from the one in
+/// effect to the default. As in Kafka the list begins at the name itself, and is
+/// empty if that has no value.
+pub(crate) fn broker_synonyms(layers: &Layers, name: &str) -> Vec<Synonym> {
+    let mut names = catalog::synonyms(name);
+    names.extend(catalog::base_of_listener_key(name));
+    let dynamic = [
+        (&layers.broker, Source::DynamicBroker),
+        (&layers.cluster, Source::DynamicDefaultBroker),
+        (&layers.written, Source::StaticBroker),
+    ];
+    let mut found = Vec::new();
+    for (layer, source) in dynamic {
+        let values = names.iter().filter_map(|name| layer.get_key_value(*name));
+        found.extend(values.map(|(name, value)| (name.clone(), value.clone(), source)));
+    }
+    for name in names {
+        if let Some(default) = catalog::lookup(name).and_then(|entry| entry.default) {
+            found.push((name.to_owned(), default.to_owned(), Source::Default));
+        }
+    }
+    let rest = found.into_iter().skip_while(|(found, ..)| found != name);
+    rest.collect()
 }
 
 #[cfg(test)]
@@ -397,21 +425,19 @@ mod tests {
     fn configs(text: &str) -> TopicConfigs {
         let origin = Origin::File(PathBuf::from("f"));
         let properties = Properties::parse(text.as_bytes(), origin).unwrap();
-        TopicConfigs::new(TABLE.resolve(&properties).unwrap().0).unwrap()
+        let written = properties.iter().map(|(k, v, _)| (k.into(), v.into()));
+        let values = TABLE.resolve(&properties).unwrap().0;
+        TopicConfigs::new(Dynamic::new(Layers::new(values, written.collect()))).unwrap()
     }
 
     #[test]
     fn the_brokers_keys_give_the_defaults_in_kafkas_order() {
-        let config = configs("log.retention.hours=2\nlog.segment.bytes=100000")
-            .defaults()
-            .clone();
+        let config = configs("log.retention.hours=2\nlog.segment.bytes=100000").defaults();
         assert_eq!(config.retention_ms, 2 * HOUR_MS);
         assert_eq!(config.segment_bytes, 100_000);
-        let config = configs("log.retention.hours=2\nlog.retention.ms=5")
-            .defaults()
-            .clone();
+        let config = configs("log.retention.hours=2\nlog.retention.ms=5").defaults();
         assert_eq!(config.retention_ms, 5);
-        let config = configs("log.retention.hours=-1").defaults().clone();
+        let config = configs("log.retention.hours=-1").defaults();
         assert_eq!(config.retention_ms, -1);
     }
 

@@ -16,12 +16,12 @@ pub struct LimitsConfig {
 /// Counts the open connections of a broker.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    config: LimitsConfig,
     open: Arc<Mutex<Open>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    config: LimitsConfig,
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
 }
@@ -37,9 +37,17 @@ impl Limits {
     #[must_use]
     pub fn new(config: LimitsConfig) -> Self {
         Self {
-            config,
-            open: Arc::default(),
+            open: Arc::new(Mutex::new(Open {
+                config,
+                total: 0,
+                per_ip: HashMap::new(),
+            })),
         }
+    }
+
+    /// Takes other bounds; connections that are open stay.
+    pub fn set(&self, config: LimitsConfig) {
+        self.open.lock().config = config;
     }
 
     /// A place for a connection from `ip`, unless there are too many.
@@ -47,7 +55,7 @@ impl Limits {
     pub fn enter(&self, ip: IpAddr) -> Option<Place> {
         let mut open = self.open.lock();
         let here = open.per_ip.get(&ip).copied().unwrap_or(0);
-        if open.total >= self.config.connections_max || here >= self.config.connections_per_ip_max {
+        if open.total >= open.config.connections_max || here >= open.config.connections_per_ip_max {
             return None;
         }
         open.total += 1;
@@ -97,5 +105,10 @@ mod tests {
         drop(first);
         assert!(limits.enter(b).is_some());
         assert_eq!(limits.count(), 2);
+        limits.set(LimitsConfig {
+            connections_max: 2,
+            connections_per_ip_max: 2,
+        });
+        assert!(limits.enter(b).is_none(), "two in all");
     }
 }

@@ -6,6 +6,7 @@ mod controller_cluster;
 mod controller_election;
 mod serving_basics;
 mod serving_bounds;
+mod serving_configs;
 mod serving_fetch_sessions;
 mod serving_old_versions;
 mod serving_records;

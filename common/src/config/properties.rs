@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Origin {
     File(PathBuf),
     CommandLine,
+    /// A change while the daemon runs, by the place that keeps it.
+    Dynamic(String),
 }
 
 impl fmt::Display for Origin {
@@ -16,6 +18,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::CommandLine => f.write_str("--override"),
+            Self::Dynamic(place) => f.write_str(place),
         }
     }
 }

@@ -185,6 +185,29 @@ pub struct Values {
 }
 
 impl Values {
+    /// Writes `value` for `name` as if the operator had; a name that the table
+    /// does not have is left alone.
+    pub fn write(&mut self, name: &str, value: &str, origin: Origin) -> Result<(), Error> {
+        let Some(key) = self.table.get(name) else {
+            return Ok(());
+        };
+        if !key.kind.accepts(value) {
+            return Err(Error {
+                origin,
+                key: key.name,
+                value: value.to_owned(),
+                expected: key.kind.to_string(),
+            });
+        }
+        self.written.insert(key.name, (value.to_owned(), origin));
+        Ok(())
+    }
+
+    /// Takes back what was written for `name`.
+    pub fn unset(&mut self, name: &str) {
+        self.written.remove(name);
+    }
+
     /// Says whether the operator wrote the key.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
@@ -323,6 +346,19 @@ mod tests {
                 "server.properties: unknown key 'whatever' is ignored",
             ]
         );
+    }
+
+    #[test]
+    fn values_can_be_written_later_and_taken_back() {
+        let (mut values, _) = resolve("num.partitions=3").unwrap();
+        let origin = || Origin::Dynamic("/config".to_owned());
+        values.write("num.partitions", "4", origin()).unwrap();
+        values.write("unknown", "4", origin()).unwrap();
+        assert_eq!(values.i32("num.partitions"), 4);
+        let error = values.write("num.partitions", "x", origin()).unwrap_err();
+        assert!(error.to_string().starts_with("/config: num.partitions=x"));
+        values.unset("num.partitions");
+        assert_eq!(values.i32("num.partitions"), 1);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn all(values: &Values) -> Vec<Setting> {
         source: match values.origin(key.name) {
             None => "default".to_owned(),
             Some(Origin::CommandLine) => "command line".to_owned(),
-            Some(Origin::File(path)) => path.display().to_string(),
+            Some(origin) => origin.to_string(),
         },
         doc: key.doc,
     });

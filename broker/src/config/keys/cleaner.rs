@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
         "Memory for the keys of the logs being compacted, of all threads together.",
     ),
     key(
-        "log.cleaner.dedupe.buffer.load.factor",
+        "log.cleaner.io.buffer.load.factor",
         Double {
             min: f64::MIN,
             max: f64::MAX,

@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "log.retention.ms",
         Long {
-            min: -1,
+            min: i64::MIN,
             max: i64::MAX,
         },
         None,
@@ -93,7 +93,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "log.retention.bytes",
         Long {
-            min: -1,
+            min: i64::MIN,
             max: i64::MAX,
         },
         Some("-1"),
@@ -221,6 +221,15 @@ pub(super) const KEYS: &[Key] = &[
         OneOf(&["CreateTime", "LogAppendTime"]),
         Some("CreateTime"),
         "Whose clock stamps the records.",
+    ),
+    key(
+        "log.message.timestamp.difference.max.ms",
+        Long {
+            min: 0,
+            max: i64::MAX,
+        },
+        Some("9223372036854775807"),
+        "The old name of the next two keys together, which win over it.",
     ),
     key(
         "log.message.timestamp.before.max.ms",

@@ -60,7 +60,7 @@ impl Node {
         let config = Config {
             broker_id: id,
             inter_broker_listener: "PLAINTEXT".to_owned(),
-            unclean_leader_election: false,
+            unclean_leader_election: Arc::default(),
             delete_topic_enable: true,
         };
         let (service, controller) = Service::new(config, registry.clone(), channel.clone(), clock);

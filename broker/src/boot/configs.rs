@@ -1,0 +1,155 @@
+//! Puts changed configurations of topics and brokers in effect.
+//!
+//! Flow: a note in `/config/changes` -> `Follower` -> partitions, cleaner, connection
+//! limits, controller. At the start `load` reads what was changed before.
+//!
+//! **Invariant:** what is not legal never takes the place of what is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::shutdown::Shutdown;
+use tokio::sync::watch;
+
+use super::cleaning::Settings;
+use super::network;
+use crate::config::{Props, Scope};
+use crate::handlers::TopicConfigs;
+use crate::model::{BrokerId, TopicName};
+use crate::registry::{self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, Registry};
+use crate::replica;
+use crate::server::Limits;
+
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How the znode of what all brokers have in common is named.
+const DEFAULT_NAME: &str = "<default>";
+
+/// Reads what was changed of this broker's configuration while brokers ran.
+pub(super) async fn load(
+    registry: &Registry,
+    broker_id: BrokerId,
+    configs: &TopicConfigs,
+) -> Result<(), registry::Error> {
+    let own = broker_id.to_string();
+    for (scope, name) in [
+        (Scope::Cluster, DEFAULT_NAME),
+        (Scope::Broker, own.as_str()),
+    ] {
+        let entity = ConfigEntity {
+            entity_type: EntityType::Brokers,
+            name: name.to_owned(),
+        };
+        let props = registry.config(&entity).await?.into_iter().collect();
+        install(configs, scope, &props);
+    }
+    Ok(())
+}
+
+fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
+    let next = configs.broker().read(scope, props);
+    match configs.install(next) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(?scope, %error, "a changed broker configuration is not valid: the old one stays");
+            false
+        }
+    }
+}
+
+/// What a change may concern.
+pub(super) struct Follower {
+    pub(super) broker_id: BrokerId,
+    pub(super) registry: Registry,
+    pub(super) configs: TopicConfigs,
+    pub(super) replicas: Arc<replica::Manager>,
+    pub(super) limits: Limits,
+    /// `None` when compaction is off.
+    pub(super) cleaner: Option<watch::Sender<Settings>>,
+    pub(super) unclean_leader_election: Arc<AtomicBool>,
+}
+
+impl Follower {
+    /// Follows the changes until a stop.
+    pub(super) async fn run(self, stop: Shutdown) {
+        let mut feed = ConfigFeed::new(self.registry.clone());
+        loop {
+            let change = tokio::select! {
+                () = stop.requested() => return,
+                change = feed.next() => change,
+            };
+            match change {
+                Ok(change) => self.apply(&change).await,
+                Err(error) => {
+                    tracing::debug!(%error, "configuration changes cannot be followed right now");
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, change: &ConfigChange) {
+        let name = change.entity.name.as_str();
+        match change.entity.entity_type {
+            EntityType::Topics => {
+                if let Ok(topic) = TopicName::new(name) {
+                    self.set_topic(&topic, &change.config);
+                }
+            }
+            EntityType::Brokers => {
+                let scope = match name {
+                    DEFAULT_NAME => Scope::Cluster,
+                    id if id == self.broker_id.to_string() => Scope::Broker,
+                    _ => return,
+                };
+                let props = change.config.clone().into_iter().collect();
+                if install(&self.configs, scope, &props) {
+                    self.take_effect().await;
+                }
+            }
+            EntityType::Clients | EntityType::Users | EntityType::Ips => {}
+        }
+    }
+
+    fn set_topic(&self, topic: &TopicName, overrides: &indexmap::IndexMap<String, String>) {
+        match self.configs.check(overrides) {
+            Ok(config) => self.replicas.set_topic_config(topic, &config),
+            Err(error) => {
+                tracing::warn!(%topic, %error, "a changed configuration is not valid: the old one stays");
+            }
+        }
+    }
+
+    /// Gives what is in effect now to whom it concerns.
+    async fn take_effect(&self) {
+        let layers = self.configs.broker();
+        let values = layers.values();
+        self.limits.set(network::limits(values));
+        let is_unclean = values.bool("unclean.leader.election.enable");
+        self.unclean_leader_election
+            .store(is_unclean, Ordering::Relaxed);
+        if let (Some(cleaner), Some(settings)) = (&self.cleaner, Settings::of(values)) {
+            cleaner.send_if_modified(|current| {
+                let is_other = *current != settings;
+                *current = settings;
+                is_other
+            });
+        }
+        let partitions = self.replicas.partitions().into_iter();
+        let topics: HashSet<TopicName> = partitions
+            .map(|partition| partition.id().topic.clone())
+            .collect();
+        for topic in topics {
+            match self.registry.topic_config(&topic).await {
+                Ok(overrides) => self.set_topic(&topic, &overrides),
+                Err(error) => {
+                    tracing::warn!(%topic, %error, "the topic keeps the defaults of before: its configuration cannot be read");
+                }
+            }
+        }
+    }
+}
