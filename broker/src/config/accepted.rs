@@ -78,6 +78,7 @@ const PREFIXES: &[&str] = &[
     "broker.heartbeat.",
     "broker.session.",
     "confluent.",
+    "controller.quorum.",
     "delegation.token.",
     "group.consumer.",
     "group.coordinator.",
