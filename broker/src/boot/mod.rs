@@ -14,6 +14,7 @@ mod membership;
 mod network;
 mod previous_session;
 mod readiness;
+mod replication;
 mod running;
 mod start;
 mod status;

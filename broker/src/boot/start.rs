@@ -16,6 +16,7 @@ use super::membership::Membership;
 use super::network::{self, Sockets};
 use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
+use super::replication;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
@@ -206,7 +207,7 @@ impl Started {
     async fn serve(self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
         let stops = Stops::default();
         let cluster = Arc::new(Cluster::default());
-        let replicas = self.replicas()?;
+        let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
         let control = self.control(&cluster, &replicas, groups.handle());
         let peers = Arc::new(self.peers(&config));
@@ -239,7 +240,9 @@ impl Started {
             peers,
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let background = self.background(&config, &maintenance, &stops);
+        let mut background = self.background(&config, &maintenance, &stops);
+        let isr_channel = replication::isr_channel(&config, &farewell);
+        background.extend(farewell.replicas.keep_isrs(isr_channel, &stops.background));
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -321,16 +324,21 @@ impl Started {
         ))
     }
 
-    fn replicas(&self) -> Result<Arc<replica::Manager>, StartError> {
-        let config = replica::ManagerConfig {
-            broker_id: self.broker_id,
-        };
+    fn replicas(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        stops: &Stops,
+    ) -> Result<Arc<replica::Manager>, StartError> {
+        let replication = replication::manager_config(self.broker_id, config);
         let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
         Ok(Arc::new(replica::Manager::new(
-            config,
+            replication,
             self.logs.clone(),
+            cluster.clone(),
             checkpointed,
             self.clock.clone(),
+            stops.background.clone(),
         )))
     }
 

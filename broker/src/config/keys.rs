@@ -5,8 +5,38 @@
 use common::config::Kind::{Bool, Int, List, Long, OneOf, Str};
 use common::config::{Key, Kind, Table};
 
+mod groups;
+mod replication;
+
 /// Every key that does something.
-pub const TABLE: Table = Table::new(KEYS);
+pub const TABLE: Table = Table::new(&KEYS);
+
+const PARTS: &[&[Key]] = &[GENERAL, replication::KEYS, groups::KEYS];
+const KEYS: [Key; count(PARTS)] = join(PARTS);
+
+const fn count(parts: &[&[Key]]) -> usize {
+    let (mut total, mut part) = (0, 0);
+    while part < parts.len() {
+        total += parts[part].len();
+        part += 1;
+    }
+    total
+}
+
+const fn join<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut at, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            all[at] = parts[part][index];
+            at += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    all
+}
 
 const fn key(
     name: &'static str,
@@ -22,7 +52,7 @@ const fn key(
     }
 }
 
-const KEYS: &[Key] = &[
+const GENERAL: &[Key] = &[
     // Identity
     key(
         "broker.id",
@@ -432,143 +462,6 @@ const KEYS: &[Key] = &[
         },
         Some("86400000"),
         "How long an idle producer's sequence numbers are remembered.",
-    ),
-    // Replication
-    key(
-        "replica.high.watermark.checkpoint.interval.ms",
-        Long {
-            min: 1,
-            max: i64::MAX,
-        },
-        Some("5000"),
-        "How often high watermarks are written down.",
-    ),
-    key(
-        "controlled.shutdown.enable",
-        Bool,
-        Some("true"),
-        "Whether leaders are moved away before this broker stops.",
-    ),
-    key(
-        "controller.socket.timeout.ms",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("30000"),
-        "How long a broker may take to answer what the controller asks.",
-    ),
-    // Groups
-    key(
-        "group.min.session.timeout.ms",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("6000"),
-        "The shortest session timeout that a member may ask for.",
-    ),
-    key(
-        "group.max.session.timeout.ms",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("1800000"),
-        "The longest session timeout that a member may ask for.",
-    ),
-    key(
-        "group.initial.rebalance.delay.ms",
-        Int {
-            min: 0,
-            max: i32::MAX,
-        },
-        Some("3000"),
-        "How long a new group waits for more members.",
-    ),
-    key(
-        "group.max.size",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("2147483647"),
-        "Members that one group may have.",
-    ),
-    key(
-        "offset.metadata.max.bytes",
-        Int {
-            min: 0,
-            max: i32::MAX,
-        },
-        Some("4096"),
-        "The longest text that may go with a committed offset.",
-    ),
-    key(
-        "offsets.retention.minutes",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("10080"),
-        "How long the offsets of an empty group are kept.",
-    ),
-    key(
-        "offsets.retention.check.interval.ms",
-        Long {
-            min: 1,
-            max: i64::MAX,
-        },
-        Some("600000"),
-        "How often old offsets are looked for.",
-    ),
-    key(
-        "offsets.commit.timeout.ms",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("5000"),
-        "How long a commit waits for its replicas.",
-    ),
-    key(
-        "offsets.load.buffer.size",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("5242880"),
-        "Bytes that are read at a time when groups are loaded.",
-    ),
-    key(
-        "offsets.topic.num.partitions",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("50"),
-        "Partitions of __consumer_offsets.",
-    ),
-    key(
-        "offsets.topic.replication.factor",
-        Int { min: 1, max: 32767 },
-        Some("3"),
-        "Replicas of __consumer_offsets.",
-    ),
-    key(
-        "offsets.topic.compression.codec",
-        Int { min: 0, max: 4 },
-        Some("0"),
-        "Codec of the batches in __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
-    ),
-    key(
-        "offsets.topic.segment.bytes",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("104857600"),
-        "Segment size of __consumer_offsets.",
     ),
     // Admin
     key(

@@ -103,6 +103,13 @@ impl Context {
             .collect()
     }
 
+    /// The topic with this id.
+    pub(super) fn topic_of(&self, id: TopicId) -> Option<TopicName> {
+        let mut topics = self.topics.iter();
+        let found = topics.find(|(_, topic)| topic.id == Some(id));
+        found.map(|(name, _)| name.clone())
+    }
+
     pub(super) fn partition(&self, partition: &TopicPartition) -> Option<&Partition> {
         self.topics
             .get(&partition.topic)?

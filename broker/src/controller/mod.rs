@@ -24,6 +24,8 @@
 //! **Invariant:** this module knows nothing of logs and replicas.
 
 mod active;
+mod alter_partition;
+mod answers;
 mod batch;
 mod brokers;
 mod context;

@@ -7,12 +7,15 @@ use common::shutdown::Shutdown;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::{Active, ends_role};
-use super::context::{Context, Replica};
+use super::alter_partition::not_controller;
+use super::context::Context;
 use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
 use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
 use crate::peer::ControlChannel;
-use crate::protocol::interbroker::{ControlRequest, ControlResponse, LeaderAndIsrRequest};
+use crate::protocol::interbroker::{
+    AlterPartitionRequest, AlterPartitionResponse, ControlRequest, ControlResponse,
+};
 use crate::registry::{Change, Election, Error, Fence, Registry};
 use crate::zk::{State, WatchEvent, Watcher};
 
@@ -20,9 +23,6 @@ use crate::zk::{State, WatchEvent, Watcher};
 const EVENTS_MAX: usize = 1024;
 /// How long to wait before the election is tried again after an error.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
-const STALE_BROKER_EPOCH: i16 = 77;
-const STALE_CONTROLLER_EPOCH: i16 = 11;
-const STORAGE_ERROR: i16 = 56;
 
 /// What the controller needs to know of the broker's configuration.
 #[derive(Debug, Clone)]
@@ -50,6 +50,11 @@ pub(super) enum Event {
         broker: BrokerId,
         epoch: BrokerEpoch,
         reply: oneshot::Sender<Result<Vec<TopicPartition>, ControlledShutdownError>>,
+    },
+    AlterPartition {
+        request: AlterPartitionRequest,
+        version: i16,
+        reply: oneshot::Sender<AlterPartitionResponse>,
     },
     SessionRenewed,
 }
@@ -134,6 +139,24 @@ impl Handle {
         answered
             .await
             .unwrap_or(Err(ControlledShutdownError::NotController))
+    }
+
+    /// Asks for other ISRs, in this version of the request.
+    pub async fn alter_partition(
+        &self,
+        request: AlterPartitionRequest,
+        version: i16,
+    ) -> AlterPartitionResponse {
+        let (reply, answered) = oneshot::channel();
+        let event = Event::AlterPartition {
+            request,
+            version,
+            reply,
+        };
+        if self.events.send(event).await.is_err() {
+            return not_controller();
+        }
+        answered.await.unwrap_or_else(|_| not_controller())
     }
 
     /// The owner has a new session and registered the broker in it.
@@ -363,6 +386,11 @@ impl Service {
                     self.compete().await;
                 }
             }
+            Event::AlterPartition {
+                request,
+                version,
+                reply,
+            } => self.on_alter_partition(&request, version, reply).await,
             Event::Answered {
                 epoch,
                 broker,
@@ -387,6 +415,29 @@ impl Service {
         }
     }
 
+    async fn on_alter_partition(
+        &mut self,
+        request: &AlterPartitionRequest,
+        version: i16,
+        reply: oneshot::Sender<AlterPartitionResponse>,
+    ) {
+        let Some(active) = &mut self.active else {
+            let _ = reply.send(not_controller());
+            return;
+        };
+        let result = match active.on_alter_partition(request, version).await {
+            Ok((response, _changed)) => {
+                let _ = reply.send(response);
+                Ok(())
+            }
+            Err(error) => {
+                let _ = reply.send(not_controller());
+                Err(error)
+            }
+        };
+        self.conclude(result).await;
+    }
+
     /// An event failed: the role may be over; anything else is logged, since
     /// the next event starts from what the registry has.
     async fn conclude(&mut self, result: Result<(), Error>) {
@@ -398,73 +449,5 @@ impl Service {
             }
             Err(error) => tracing::error!(%error, "the controller could not finish an event"),
         }
-    }
-}
-
-impl Active {
-    async fn on_answer(
-        &mut self,
-        broker: BrokerId,
-        request: &ControlRequest,
-        response: &ControlResponse,
-    ) -> Result<(), Error> {
-        let code = response.error_code;
-        if matches!(code, STALE_BROKER_EPOCH | STALE_CONTROLLER_EPOCH) {
-            // A newer incarnation or controller: its event is on the way.
-            tracing::info!(broker, code, "the broker refused an outdated request");
-        } else if code != 0 {
-            tracing::error!(broker, code, "the broker refused a request");
-        }
-        match request {
-            ControlRequest::LeaderAndIsr(request) if code == 0 => {
-                self.on_leader_and_isr_answered(broker, request, response)
-                    .await
-            }
-            ControlRequest::StopReplica(request) => {
-                self.on_stop_answered(broker, request, response).await
-            }
-            ControlRequest::LeaderAndIsr(_) | ControlRequest::UpdateMetadata(_) => Ok(()),
-        }
-    }
-
-    /// Storage errors name replicas on failed disks.
-    async fn on_leader_and_isr_answered(
-        &mut self,
-        broker: BrokerId,
-        request: &LeaderAndIsrRequest,
-        response: &ControlResponse,
-    ) -> Result<(), Error> {
-        let mut failed = Vec::new();
-        let known = self.context.offline_dirs.entry(broker).or_default();
-        for state in &request.partitions {
-            let partition = &state.topic_partition;
-            let error = response
-                .partition_errors
-                .iter()
-                .find(|(tp, _)| tp == partition);
-            match error.map_or(0, |(_, code)| *code) {
-                STORAGE_ERROR => {
-                    if known.insert(partition.clone()) {
-                        failed.push(Replica {
-                            partition: partition.clone(),
-                            broker,
-                        });
-                    }
-                }
-                0 => {
-                    known.remove(partition);
-                }
-                code => tracing::error!(broker, %partition, code, "the broker refused a partition"),
-            }
-        }
-        if failed.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(
-            broker,
-            replicas = failed.len(),
-            "replicas are on failed disks"
-        );
-        self.on_replicas_offline(failed).await
     }
 }

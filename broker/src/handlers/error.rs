@@ -4,7 +4,6 @@
 
 use kafka_protocol::ResponseError;
 
-use super::topic_admin::{CreateError, ExtendError};
 use crate::controller::ControlledShutdownError;
 use crate::group;
 use crate::log;
@@ -21,6 +20,7 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
         replica::Error::NotLeader => ResponseError::NotLeaderOrFollower,
         replica::Error::FencedEpoch => ResponseError::FencedLeaderEpoch,
         replica::Error::UnknownEpoch => ResponseError::UnknownLeaderEpoch,
+        replica::Error::OffsetNotAvailable => ResponseError::OffsetNotAvailable,
         replica::Error::Read(log::ReadError::OutOfRange { .. }) => ResponseError::OffsetOutOfRange,
         replica::Error::Read(log::ReadError::Storage(error)) | replica::Error::Log(error) => {
             tracing::error!(%error, "a log cannot be read");
@@ -72,12 +72,8 @@ fn log_append(error: &log::AppendError) -> ResponseError {
 }
 
 /// Creating a topic; nothing was created, except when the registry failed.
-pub(crate) fn create_topic(error: &CreateError) -> ResponseError {
+pub(crate) fn create_topic(error: &CreateTopicError) -> ResponseError {
     use CreateTopicError as E;
-    let error = match error {
-        CreateError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
-        CreateError::Registry(error) => error,
-    };
     match error {
         E::Exists(_) | E::MarkedForDeletion(_) => ResponseError::TopicAlreadyExists,
         E::Collides { .. } => ResponseError::InvalidTopicException,
@@ -90,12 +86,8 @@ pub(crate) fn create_topic(error: &CreateError) -> ResponseError {
 }
 
 /// Adding partitions; nothing was added, except when the registry failed.
-pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
+pub(crate) fn add_partitions(error: &AddPartitionsError) -> ResponseError {
     use AddPartitionsError as E;
-    let error = match error {
-        ExtendError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
-        ExtendError::Registry(error) => error,
-    };
     match error {
         E::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         E::NoIncrease { .. } => ResponseError::InvalidPartitions,

@@ -1,4 +1,5 @@
-//! Fetch: file ranges up to the high watermark, or a wait for more.
+//! Fetch: file ranges up to the high watermark, for followers up to the end of
+//! the log, or a wait for more.
 
 use std::time::Duration;
 
@@ -12,12 +13,16 @@ use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
 use crate::cluster::Snapshot;
-use crate::model::{TopicId, TopicName, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, TopicId, TopicName, TopicPartition};
 use crate::protocol::fetch_response::{Partition, Response, Topic};
-use crate::replica::{Isolation, ReadRequest, Registration, Waiter};
+use crate::replica::{Isolation, ReadRequest, Reader, Registration, Waiter};
 
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
+/// From here on, consumers name their rack.
+const RACK_FROM: i16 = 11;
+/// From here on, a follower tells its broker's epoch.
+const REPLICA_STATE_FROM: i16 = 15;
 /// The epoch of a fetch that opens a session with its full list (KIP-227).
 const FULL_SESSION_EPOCH: i32 = 0;
 
@@ -35,7 +40,7 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: FetchRequest,
 ) -> Fetched {
-    if let Some(refusal) = refusal(ctx.api_version, &request) {
+    if let Some(refusal) = refusal(&request) {
         return Fetched::Now(Response {
             error_code: refusal.code(),
             ..Response::default()
@@ -50,25 +55,53 @@ pub(crate) fn handle(
     Fetched::Later(Box::pin(fetch.wait(wait_max)))
 }
 
-/// Requests that are not a consumer's full fetch.
-fn refusal(version: i16, request: &FetchRequest) -> Option<ResponseError> {
-    let replica = match version {
-        ..=14 => request.replica_id.0,
-        _ => request.replica_state.replica_id.0,
-    };
-    if replica >= 0 {
-        // Replication over the wire is not served; a client that poses as a
-        // follower must not move the high watermark.
-        return Some(ResponseError::InvalidRequest);
-    }
+/// Requests that are not a full fetch.
+fn refusal(request: &FetchRequest) -> Option<ResponseError> {
     // No sessions are opened, so none can be continued: session 0 tells the
     // client to send its full list each time. Epochs 0 and -1 are full lists.
     let continues_session = request.session_epoch > FULL_SESSION_EPOCH;
     continues_session.then_some(ResponseError::FetchSessionIdNotFound)
 }
 
+/// Who fetches. A consumer that may name its rack may read any replica
+/// (KIP-392).
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Consumer(Reader),
+    Follower { id: BrokerId, epoch: BrokerEpoch },
+}
+
+impl Who {
+    fn of(version: i16, request: &FetchRequest) -> Self {
+        let (id, epoch) = match version {
+            ..REPLICA_STATE_FROM => (request.replica_id.0, -1),
+            _ => {
+                let state = &request.replica_state;
+                (state.replica_id.0, state.replica_epoch)
+            }
+        };
+        match (id, version) {
+            (0.., _) => Self::Follower { id, epoch },
+            (_, RACK_FROM..) => Self::Consumer(Reader::ClientOfAnyReplica),
+            _ => Self::Consumer(Reader::Client),
+        }
+    }
+
+    fn reader(self, wanted: &FetchPartition) -> Reader {
+        match self {
+            Self::Consumer(reader) => reader,
+            Self::Follower { id, epoch } => Reader::Follower {
+                id,
+                broker_epoch: epoch,
+                log_start: wanted.log_start_offset,
+            },
+        }
+    }
+}
+
 struct Fetch {
     known: Partitions,
+    who: Who,
     isolation: Isolation,
     bytes_min: usize,
     bytes_max: usize,
@@ -90,6 +123,7 @@ impl Fetch {
         ctx: &RequestContext,
         request: FetchRequest,
     ) -> Self {
+        let who = Who::of(ctx.api_version, &request);
         let snapshot = known.snapshot();
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
         let bytes_max = size(request.max_bytes).min(fetch_bytes_max);
@@ -105,9 +139,14 @@ impl Fetch {
                 partitions: topic.partitions,
             }
         });
+        let isolation = match who {
+            Who::Consumer(_) => Isolation::of_consumer(request.isolation_level),
+            Who::Follower { .. } => Isolation::LogEnd,
+        };
         Self {
             known,
-            isolation: Isolation::of_consumer(request.isolation_level),
+            who,
+            isolation,
             // More than fits is not waited for.
             bytes_min: size(request.min_bytes).min(bytes_max),
             bytes_max,
@@ -153,6 +192,7 @@ impl Fetch {
             }
         };
         let request = ReadRequest {
+            reader: self.who.reader(wanted),
             offset: wanted.fetch_offset,
             bytes_max: usize::try_from(wanted.partition_max_bytes)
                 .unwrap_or(0)
@@ -164,7 +204,7 @@ impl Fetch {
         };
         let read = self
             .known
-            .leader(&TopicPartition::new(name, index))
+            .replica(&TopicPartition::new(name, index))
             .and_then(|partition| partition.read(&request));
         let result = match read {
             Ok(result) => result,
@@ -230,7 +270,7 @@ impl Fetch {
             let Some(name) = &topic.name else { continue };
             for wanted in &topic.partitions {
                 let id = TopicPartition::new(name.clone(), wanted.partition);
-                if let Ok(partition) = self.known.leader(&id) {
+                if let Ok(partition) = self.known.replica(&id) {
                     registrations.push(partition.register(waiter));
                 }
             }

@@ -13,13 +13,19 @@ use super::partitions::Partitions;
 use crate::model::{TopicName, TopicPartition};
 use crate::replica::{Error, Isolation, OffsetQuery};
 
+/// Older clients do not know the code.
+const OFFSET_NOT_AVAILABLE_FROM: i16 = 5;
+
 /// Answers for every partition of the request.
 pub(crate) fn handle(
     known: &Partitions,
     ctx: &RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    let isolation = Isolation::of_consumer(request.isolation_level);
+    let isolation = match request.replica_id.0 {
+        0.. => Isolation::LogEnd,
+        _ => Isolation::of_consumer(request.isolation_level),
+    };
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter();
         let partitions =
@@ -51,6 +57,9 @@ fn partition(
         .and_then(|name| known.leader(&TopicPartition::new(name, wanted.partition_index)))
         .and_then(|partition| partition.offset_at(query, isolation, epoch));
     match found {
+        Err(Error::OffsetNotAvailable) if version < OFFSET_NOT_AVAILABLE_FROM => {
+            response.error_code = ResponseError::LeaderNotAvailable.code();
+        }
         Err(failed) => response.error_code = error::replica(&failed).code(),
         Ok(None) => {}
         Ok(Some(found)) => {

@@ -25,6 +25,7 @@ mod find_coordinator;
 mod group_wire;
 mod groups;
 mod heartbeat;
+pub mod in_sync;
 mod init_producer_id;
 mod interbroker;
 mod join_group;

@@ -1,7 +1,7 @@
 //! Which requests brokers send each other, and the headers of both directions.
 //!
-//! All of them are served in one version, which is flexible: the request
-//! header has version 2 and the response header version 1.
+//! All served versions are flexible: the request header has version 2 and the
+//! response header version 1.
 
 use bytes::Bytes;
 
@@ -15,25 +15,37 @@ pub enum InterbrokerKey {
     StopReplica = 5,
     UpdateMetadata = 6,
     ControlledShutdown = 7,
+    AlterPartition = 56,
+    AllocateProducerIds = 67,
 }
 
 impl InterbrokerKey {
     /// In the order of the keys.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::LeaderAndIsr,
         Self::StopReplica,
         Self::UpdateMetadata,
         Self::ControlledShutdown,
+        Self::AlterPartition,
+        Self::AllocateProducerIds,
     ];
 
-    /// The version that Kafka 3.9 sends, and the only one that is served.
+    /// The version that Kafka 3.9 sends, the newest that is served.
     #[must_use]
     pub const fn version(self) -> i16 {
+        self.versions().1
+    }
+
+    /// The oldest and the newest version that are served.
+    #[must_use]
+    pub const fn versions(self) -> (i16, i16) {
         match self {
-            Self::LeaderAndIsr => 7,
-            Self::StopReplica => 4,
-            Self::UpdateMetadata => 8,
-            Self::ControlledShutdown => 3,
+            Self::LeaderAndIsr => (7, 7),
+            Self::StopReplica => (4, 4),
+            Self::UpdateMetadata => (8, 8),
+            Self::ControlledShutdown => (3, 3),
+            Self::AlterPartition => (0, 3),
+            Self::AllocateProducerIds => (0, 0),
         }
     }
 
@@ -45,10 +57,16 @@ impl InterbrokerKey {
 
 /// A whole request, without the length prefix.
 #[must_use]
-pub fn request(key: InterbrokerKey, correlation_id: i32, client_id: &str, body: &[u8]) -> Bytes {
+pub fn request(
+    key: InterbrokerKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: &str,
+    body: &[u8],
+) -> Bytes {
     let mut out = Writer::default();
     out.i16(key as i16);
-    out.i16(key.version());
+    out.i16(version);
     out.i32(correlation_id);
     out.header_string(client_id);
     out.no_tags();

@@ -163,7 +163,9 @@ fn decode(key: InterbrokerKey, body: Bytes) -> Result<ControlRequest, Error> {
         InterbrokerKey::LeaderAndIsr => ControlRequest::decode_leader_and_isr(body),
         InterbrokerKey::UpdateMetadata => ControlRequest::decode_update_metadata(body),
         InterbrokerKey::StopReplica => ControlRequest::decode_stop_replica(body),
-        InterbrokerKey::ControlledShutdown => panic!("not the controller's"),
+        InterbrokerKey::ControlledShutdown
+        | InterbrokerKey::AlterPartition
+        | InterbrokerKey::AllocateProducerIds => panic!("not the controller's"),
     }
 }
 
@@ -187,7 +189,13 @@ fn the_controllers_requests_have_kafkas_bytes() {
     for (golden, value) in requests {
         let golden = bytes(golden);
         let body = value.encode().unwrap();
-        let sent = request(value.key(), CORRELATION_ID, CLIENT_ID, &body);
+        let sent = request(
+            value.key(),
+            value.key().version(),
+            CORRELATION_ID,
+            CLIENT_ID,
+            &body,
+        );
         assert_eq!(sent, golden, "{:?}", value.key());
         let frame = InterbrokerFrame::parse(&golden).unwrap().unwrap();
         assert_eq!(
@@ -250,7 +258,13 @@ fn a_goodbye_has_kafkas_bytes() {
     };
     let key = InterbrokerKey::ControlledShutdown;
     assert_eq!(
-        request(key, CORRELATION_ID, CLIENT_ID, &goodbye.encode()),
+        request(
+            key,
+            key.version(),
+            CORRELATION_ID,
+            CLIENT_ID,
+            &goodbye.encode()
+        ),
         golden
     );
     let frame = InterbrokerFrame::parse(&golden).unwrap().unwrap();
