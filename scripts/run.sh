@@ -137,10 +137,10 @@ need_free() {
 coordinator_serves() {
   local answer=''
   { exec 3<>"/dev/tcp/127.0.0.1/$coordinator_port"; } 2>/dev/null || return 1
-  printf ruok >&3
-  read -r -t 2 -N 4 answer <&3 2>/dev/null
+  printf srvr >&3
+  read -r -t 2 answer <&3 2>/dev/null
   exec 3>&-
-  [ "$answer" = imok ]
+  [[ $answer = "Zookeeper version:"* ]]
 }
 
 broker_serves() {

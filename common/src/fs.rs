@@ -56,10 +56,16 @@ pub fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     rename_durably(&temporary, path)
 }
 
-/// Renames within a file system and syncs the directory that now holds the name.
+/// Renames within a file system; the caller makes it durable by `sync_dir`,
+/// once for all renames whose order does not matter.
 #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Renames within a file system and syncs the directory that now holds the name.
 pub fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
+    rename(from, to)?;
     match to.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
         _ => sync_dir(Path::new(".")),

@@ -68,7 +68,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
 /// The same for the coordinator.
 const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
     // Makes each module's own configuration from the keys.
-    ("config", &["storage"]),
+    ("config", &["storage", "pipeline"]),
     ("tree", &[]),
     ("watch", &["tree"]),
     ("session", &[]),
@@ -83,6 +83,8 @@ const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
         "admin",
         &["config", "tree", "watch", "session", "pipeline", "server"],
     ),
+    // What the program does beside serving.
+    ("command", &["storage"]),
 ];
 
 /// These wire everything and may see everything.

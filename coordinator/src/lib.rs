@@ -6,6 +6,7 @@
 //! `tree`, `watch`, `session` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
 
 mod admin;
+pub mod command;
 pub mod config;
 mod pipeline;
 mod server;
@@ -22,9 +23,11 @@ use common::clock::SharedClock;
 use common::net::BindError;
 use common::shutdown::Shutdown;
 use common::{http, net, task};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use config::Config;
+pub use pipeline::{Access, Rules};
 pub use storage::{Error as StorageError, Options as StorageOptions};
 
 use pipeline::{Failure, Handle, Solo, Writer};
@@ -41,6 +44,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("the admin port: {0}")]
     BindAdmin(BindError),
+    #[error("metricsProvider.httpPort: {0}")]
+    BindMetrics(BindError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("a task of the start ended early")]
@@ -168,6 +173,9 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for note in &config.notes {
+        tracing::info!("{note}");
+    }
     let options = config.storage.clone();
     let opened = task::spawn_blocking("recovery", move || Storage::open(options)).await;
     let (storage, state, recovered) = opened.map_err(|_| StartError::Aborted)??;
@@ -180,29 +188,20 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     };
     let listener = net::bind(config.client_address).await?;
     let client_address = listener.local_addr()?;
-    let admin = match config.admin {
-        None => None,
-        Some(admin) => {
-            let bound = http::bind_admin(admin.address, admin.port, admin.origin).await;
-            Some(bound.map_err(StartError::BindAdmin)?)
-        }
-    };
-    let admin_address = admin.as_ref().map(tokio::net::TcpListener::local_addr);
-    let admin_address = admin_address.transpose()?;
+    let operators = Operators::bind(&config).await?;
+    let admin_address = operators.admin_address()?;
 
     let shutdown = Shutdown::new();
-    let handle = Handle::new(state, Tracker::new(config.tick), Arc::clone(&clock));
+    let sessions = Tracker::new(config.tick);
+    let handle = Handle::new(state, sessions, Arc::clone(&clock), config.rules.clone());
     let writer = start_writer(&handle, storage, shutdown.clone())?;
     let server = Arc::new(Server::new(config, handle.clone(), clock, shutdown.clone()));
     let mut tasks = vec![
         task::spawn("clients", server::serve(listener, Arc::clone(&server))),
         task::spawn("expiry", server::expire_sessions(Arc::clone(&server))),
+        task::spawn("leftovers", server::remove_leftovers(Arc::clone(&server))),
     ];
-    if let Some(listener) = admin {
-        let router = admin::router(server);
-        let serving = http::serve(listener, router, shutdown.clone());
-        tasks.push(task::spawn("admin", serving));
-    }
+    tasks.extend(operators.serve(&server, &shutdown));
     Ok(Running {
         client_address,
         admin_address,
@@ -212,6 +211,53 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
         writer: Some(writer),
         tasks,
     })
+}
+
+/// The ports that are not for clients.
+struct Operators {
+    admin: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Operators {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let admin = match &config.admin {
+            None => None,
+            Some(admin) => {
+                let bound = http::bind_admin(admin.address, admin.port, admin.origin).await;
+                Some(bound.map_err(StartError::BindAdmin)?)
+            }
+        };
+        let metrics = match config.metrics {
+            None => None,
+            Some(address) => {
+                let bound = net::bind(address).await;
+                Some(bound.map_err(StartError::BindMetrics)?)
+            }
+        };
+        Ok(Self { admin, metrics })
+    }
+
+    fn admin_address(&self) -> std::io::Result<Option<SocketAddr>> {
+        let address = self.admin.as_ref().map(TcpListener::local_addr);
+        address.transpose()
+    }
+
+    fn serve(self, server: &Arc<Server>, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        if let (Some(listener), Some(config)) = (self.admin, &server.config.admin) {
+            let router = admin::router(Arc::clone(server), config);
+            let idle = config.idle_timeout;
+            let serving = http::serve_with(listener, router, shutdown.clone(), idle);
+            tasks.push(task::spawn("admin", serving));
+        }
+        if let Some(listener) = self.metrics {
+            let router = admin::metrics_router(Arc::clone(server));
+            let serving = http::serve(listener, router, shutdown.clone());
+            tasks.push(task::spawn("metrics", serving));
+        }
+        tasks
+    }
 }
 
 /// Starts the thread that orders and commits; when it fails, all stops.

@@ -1,37 +1,57 @@
 //! The coordinator daemon.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use common::{notify, shutdown, telemetry};
+use coordinator::command::Command;
 use coordinator::{Config, Running};
 
 /// A ZooKeeper-compatible coordination service.
 #[derive(Debug, Parser)]
-#[command(name = "coordinator", version)]
+#[command(name = "coordinator", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// A properties file with ZooKeeper's keys (zoo.cfg).
     config: Option<PathBuf>,
     /// Sets a key, above the file; may be repeated.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init("info");
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
+    if let Some(command) = &arguments.command {
+        telemetry::init("warn");
+        return finish(carry_out(command));
     }
+    finish(run(&arguments).map(|()| ExitCode::SUCCESS))
+}
+
+fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        tracing::error!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn carry_out(command: &Command) -> anyhow::Result<ExitCode> {
+    let output = command.run()?;
+    std::io::stdout().write_all(output.text.as_bytes())?;
+    Ok(match output.well {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let config = Config::load(arguments.config.as_deref(), &arguments.overrides);
+    let level = config.as_ref().map_or("info", |config| &config.log_level);
+    telemetry::init(level);
+    let config = config?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

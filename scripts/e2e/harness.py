@@ -174,7 +174,7 @@ def write_properties(path, properties):
     return path
 
 
-def odradek_coordinator(directory, port, admin_port):
+def odradek_coordinator(directory, port, admin_port, keys=None):
     config = write_properties(
         directory / "coordinator.properties",
         {
@@ -182,14 +182,19 @@ def odradek_coordinator(directory, port, admin_port):
             "dataDir": directory / "coordinator",
             "tickTime": 500,
             "admin.serverPort": admin_port,
-        },
+            "4lw.commands.whitelist": "*",
+        }
+        | (keys or {}),
     )
     binary = TARGET / "coordinator"
     ready = lambda: four_letter(port, "ruok") == "imok"  # noqa: E731
     return Daemon("coordinator", [binary, config], directory / "coordinator.log", ready)
 
 
-def apache_zookeeper(directory, port):
+def apache_zookeeper(directory, port, keys=None):
+    """`keys` are also set as system properties: some are read only there."""
+    keys = keys or {}
+    options = [f"-Dzookeeper.{key}={value} -D{key}={value}" for key, value in keys.items()]
     config = write_properties(
         directory / "zoo.cfg",
         {
@@ -198,12 +203,14 @@ def apache_zookeeper(directory, port):
             "tickTime": 500,
             "admin.enableServer": "false",
             "4lw.commands.whitelist": "*",
-        },
+        }
+        | keys,
     )
     command = [PEERS / "zookeeper/run", "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
     # It says imok before it takes sessions.
     ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
-    return Daemon("zookeeper", command, directory / "zookeeper.log", ready, {"HEAP": "192m"})
+    environment = {"HEAP": "192m", "JAVA_OPTS": " ".join(options)}
+    return Daemon("zookeeper", command, directory / "zookeeper.log", ready, environment)
 
 
 def broker_properties(directory, port, zookeeper_port, overrides):

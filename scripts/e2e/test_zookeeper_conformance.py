@@ -5,177 +5,9 @@ body, and the watch events before them; only times, session ids and the order of
 children may differ.
 """
 
-import socket
-import struct
-
 import harness
-import pytest
-
-OPEN = [(31, "world", "anyone")]
-CREATE, DELETE, EXISTS, GET, SET, GET_ACL, SET_ACL, CHILDREN, SYNC = range(1, 10)
-PING, CHILDREN2, CHECK, MULTI, CREATE2, RECONFIG, CHECK_WATCHES, REMOVE_WATCHES = range(11, 19)
-CREATE_TTL, MULTI_READ, AUTH, SET_WATCHES = 21, 22, 100, 101
-EPHEMERALS, CHILDREN_NUMBER, SET_WATCHES2, ADD_WATCH, WHO_AM_I = range(103, 108)
-
-
-def i32(number):
-    return struct.pack(">i", number)
-
-
-def i64(number):
-    return struct.pack(">q", number)
-
-
-def flag(value):
-    return b"\1" if value else b"\0"
-
-
-def text(value):
-    if value is None:
-        return i32(-1)
-    data = value.encode() if isinstance(value, str) else value
-    return i32(len(data)) + data
-
-
-def texts(*values):
-    return i32(len(values)) + b"".join(map(text, values))
-
-
-def acl(entries):
-    if entries is None:
-        return i32(-1)
-    parts = (i32(perms) + text(scheme) + text(who) for perms, scheme, who in entries)
-    return i32(len(entries)) + b"".join(parts)
-
-
-def create(path, data=b"x", entries=OPEN, flags=0):
-    return text(path) + text(data) + acl(entries) + i32(flags)
-
-
-def at_version(path, version=-1):
-    return text(path) + i32(version)
-
-
-def set_data(path, data=b"", version=-1):
-    return text(path) + text(data) + i32(version)
-
-
-def watching(path, watch=False):
-    return text(path) + flag(watch)
-
-
-def multi(*operations):
-    def header(op, done):
-        return struct.pack(">i?i", op, done, -1)
-
-    parts = (header(op, False) + body for op, body in operations)
-    return b"".join(parts) + header(-1, True)
-
-
-class Body:
-    """Takes an answer apart and forgets what may differ."""
-
-    def __init__(self, data, session):
-        self.data, self.session = data, session
-
-    def take(self, form):
-        size = struct.calcsize(form)
-        value = struct.unpack(form, self.data[:size])[0]
-        self.data = self.data[size:]
-        return value
-
-    def text(self):
-        length = self.take(">i")
-        if length < 0:
-            return None
-        value, self.data = self.data[:length], self.data[length:]
-        return value
-
-    def texts(self):
-        return sorted(self.text() for _ in range(self.take(">i")))
-
-    def stat(self):
-        names = "czxid mzxid ctime mtime version cversion aversion owner length children pzxid"
-        forms = dict(version=">i", cversion=">i", aversion=">i", length=">i", children=">i")
-        stat = {name: self.take(forms.get(name, ">q")) for name in names.split()}
-        stat["ctime"] = stat["ctime"] != 0
-        stat["mtime"] = stat["mtime"] != 0
-        stat["owner"] = "mine" if stat["owner"] == self.session else stat["owner"]
-        return stat
-
-    def acl(self):
-        count = self.take(">i")
-        return [(self.take(">i"), self.text(), self.text()) for _ in range(count)]
-
-    def multi(self):
-        results = []
-        while True:
-            op, done, error = self.take(">i"), self.take("?"), self.take(">i")
-            if done:
-                return results
-            results.append((op, error, self.of(op)))
-
-    def of(self, op):
-        forms = {
-            -1: [lambda: self.take(">i")],
-            CREATE: [self.text],
-            SYNC: [self.text],
-            CREATE2: [self.text, self.stat],
-            EXISTS: [self.stat],
-            SET: [self.stat],
-            SET_ACL: [self.stat],
-            GET: [self.text, self.stat],
-            GET_ACL: [self.acl, self.stat],
-            CHILDREN: [self.texts],
-            EPHEMERALS: [self.texts],
-            CHILDREN2: [self.texts, self.stat],
-            MULTI: [self.multi],
-            MULTI_READ: [self.multi],
-        }
-        return [part() for part in forms.get(op, [])]
-
-
-class Client:
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), 10)
-        self.xid = 0
-        hello = struct.pack(">iqiq", 0, 0, 10000, 0) + text(b"\0" * 16) + flag(False)
-        self.send(hello)
-        welcome = self.receive()
-        self.session = struct.unpack(">q", welcome[8:16])[0]
-
-    def send(self, payload):
-        self.socket.sendall(i32(len(payload)) + payload)
-
-    def exactly(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def receive(self):
-        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
-
-    def call(self, op, body, xid=None):
-        """Everything up to the answer: events, then error, zxid and body."""
-        self.xid += 1
-        xid = xid or self.xid
-        self.send(i32(xid) + i32(op) + body)
-        seen = []
-        while True:
-            answer = self.receive()
-            answered, zxid, error = struct.unpack(">iqi", answer[:16])
-            if answered == -1:
-                seen.append(("event", zxid, answer[16:]))
-                continue
-            assert answered == xid
-            parts = Body(answer[16:], self.session)
-            fields = parts.of(op) if error == 0 else []
-            return seen + [(error, zxid, fields, parts.data)]
+from zookeeper_pair import Pair
+from zookeeper_wire import *  # noqa: F403 (opcodes and encoders are the vocabulary here)
 
 
 def cases():
@@ -240,7 +72,7 @@ def multis():
     yield "empty multi", MULTI, multi()
     yield "multi with exists", MULTI, multi((EXISTS, watching("/m")))
     yield "multi with a read", MULTI, multi((GET, watching("/m")))
-    ttl = create("/ttl", b"", OPEN, 5) + i64(1000)
+    ttl = create_ttl("/ttl", 1000)
     yield "multi with a TTL", MULTI, multi((CREATE_TTL, ttl))
     reads = [(GET, watching("/m")), (CHILDREN, watching("/")), (GET, watching("/none"))]
     yield "multi of reads", MULTI_READ, multi(*reads)
@@ -290,26 +122,121 @@ def identities():
     yield "delete it nevertheless", DELETE, at_version("/auth")
 
 
-@pytest.fixture
-def servers_to_compare(tmp_path):
-    """Addresses of a coordinator and of a ZooKeeper, both new."""
-    ports = [harness.Ports.take() for _ in range(3)]
-    ours = harness.odradek_coordinator(tmp_path, ports[0], ports[2])
-    oracle = harness.apache_zookeeper(tmp_path, ports[1])
-    try:
-        ours.start()
-        oracle.start()
-        yield f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
-    finally:
-        ours.kill()
-        oracle.kill()
+def containers():
+    yield "container", CREATE_CONTAINER, create("/c", b"x", OPEN, 4)
+    yield "its stat", EXISTS, watching("/c")
+    yield "container by its flag alone", CREATE2, create("/c-plain", b"x", OPEN, 4)
+    yield "container without its flag", CREATE_CONTAINER, create("/c-op", b"x", OPEN, 0)
+    yield "container again", CREATE_CONTAINER, create("/c", b"x", OPEN, 4)
+    yield "child of a container", CREATE2, create("/c/x", b"", OPEN, 1)
+    yield "sequence in a container", CREATE2, create("/c/s-", b"", OPEN, 2)
+    yield "container in a container", CREATE_CONTAINER, create("/c/c", b"", OPEN, 4)
+    yield "delete it with children", DELETE, at_version("/c")
+    yield "delete the inner one", DELETE, at_version("/c/c")
+    parts = [(CREATE_CONTAINER, create("/cm", b"1", OPEN, 4)), (CREATE, create("/cm/x"))]
+    yield "container in a multi", MULTI, multi(*parts, (DELETE, at_version("/cm/x")))
+    again = (CREATE_CONTAINER, create("/cm", b"1", OPEN, 4))
+    yield "container in a multi again", MULTI, multi((SET, set_data("/cm")), again)
 
 
-def test_answers_are_the_same(servers_to_compare):
-    ours, oracle = map(Client, servers_to_compare)
-    different = []
-    for name, op, body, *xid in cases():
-        expected, answered = oracle.call(op, body, *xid), ours.call(op, body, *xid)
-        if expected != answered:
-            different.append((name, expected, answered))
-    assert not different
+def times_to_live():
+    for flags in [5, 6]:
+        for ttl in [-1, 0, 1 << 40, (1 << 40) - 1]:
+            yield f"TTL {ttl}, flags {flags}", CREATE_TTL, create_ttl("/t-", ttl, flags=flags)
+    for flags in [0, 1, 2, 4]:
+        yield f"TTL with flags {flags}", CREATE_TTL, create_ttl("/u-", 1000, flags=flags)
+    for op in [CREATE, CREATE2, CREATE_CONTAINER]:
+        yield f"operation {op} with the flag of a TTL", op, create("/v-", b"", OPEN, 5)
+    yield "TTL", CREATE_TTL, create_ttl("/ttl", 600_000)
+    yield "its stat", EXISTS, watching("/ttl")
+    yield "no ephemeral", EPHEMERALS, text("")
+    yield "child of a TTL", CREATE_TTL, create_ttl("/ttl/x", 600_000)
+    ok = [(CREATE_TTL, create_ttl("/tm", 600_000)), (SET, set_data("/tm"))]
+    yield "TTL in a multi", MULTI, multi(*ok)
+    yield "bad TTL in a multi", MULTI, multi(ok[1], (CREATE_TTL, create_ttl("/tm2", 0)))
+
+
+def quotas():
+    limits, stats = "/zookeeper/quota/q/zookeeper_limits", "/zookeeper/quota/q/zookeeper_stats"
+    yield "node", CREATE, create("/q", b"12")
+    yield "below", CREATE, create("/q/a", b"345")
+    yield "quota folder", CREATE, create("/zookeeper/quota/q", b"")
+    yield "limits", CREATE, create(limits, b"count=3,bytes=-1=;countHardLimit=4;byteHardLimit=20")
+    yield "no statistics yet", CREATE, create("/q/early", b"")
+    yield "statistics", CREATE2, create(stats, b"count=0,bytes=0")
+    steps = [
+        ("beside it", CREATE, create("/qq", b"x")),
+        ("one more", CREATE2, create("/q/b", b"6")),
+        ("too many", CREATE2, create("/q/c", b"")),
+        ("too many in a multi", MULTI, multi((SET, set_data("/qq")), (CREATE, create("/q/d")))),
+        ("more bytes", SET, set_data("/q/b", b"1234567")),
+        ("too many bytes", SET, set_data("/q/b", b"1234567890123456")),
+        ("too many bytes of another version", SET, set_data("/q/b", b"1" * 99, 9)),
+        ("fewer bytes", SET, set_data("/q/b", None)),
+        ("deletion", DELETE, at_version("/q/b")),
+        ("a container counts", CREATE_CONTAINER, create("/q/b", b"7", OPEN, 4)),
+        ("deletion and creation", MULTI, multi((DELETE, at_version("/q/b")), (CREATE, create("/q/b")))),
+    ]
+    for name, op, body in steps:
+        yield name, op, body
+        yield f"statistics after: {name}", GET, watching(stats)
+    yield "other limits", SET, set_data(limits, b"count=1,bytes=1")
+    yield "soft limits", CREATE, create("/q/e", b"12345")
+    yield "statistics after soft limits", GET, watching(stats)
+    yield "no limits", DELETE, at_version(limits)
+    yield "no limits any more", CREATE, create("/q/f", b"12345")
+    yield "statistics rest", GET, watching(stats)
+    yield "limits again", CREATE, create(limits, b"count=100,bytes=100")
+    yield "one more again", CREATE, create("/q/g", b"12345")
+    yield "statistics go on", GET, watching(stats)
+    yield "statistics gone", DELETE, at_version(stats)
+    yield "without statistics", CREATE, create("/q/h", b"1")
+    yield "statistics anew", CREATE, create(stats, b"")
+    yield "statistics are counted anew", GET, watching(stats)
+
+
+def removal(client):
+    """What becomes of nodes that the server removes, as seen by one who watches."""
+    for path, op, body in [
+        ("/empty", CREATE_CONTAINER, create("/empty", b"", OPEN, 4)),
+        ("/used", CREATE_CONTAINER, create("/used", b"", OPEN, 4)),
+        ("/short", CREATE_TTL, create_ttl("/short", 300)),
+        ("/parent", CREATE_TTL, create_ttl("/parent", 300)),
+        ("/long", CREATE_TTL, create_ttl("/long", 600_000)),
+    ]:
+        assert client.call(op, body)[0][0] == 0, path
+    client.call(CREATE, create("/parent/x"))
+    client.call(CREATE, create("/used/x"))
+    client.call(EXISTS, watching("/used", True))
+    client.call(EXISTS, watching("/short", True))
+    client.call(DELETE, at_version("/used/x"))
+    events = set()
+
+    def both_gone():
+        events.update(seen[2] for seen in client.call(PING, b"", -2) if seen[0] == "event")
+        return len(events) == 2
+
+    harness.wait_until(both_gone, 20, "both are removed")
+    left = client.call(CHILDREN, watching("/"))[0][2]
+    return events, left
+
+
+def test_answers_are_the_same(tmp_path):
+    with Pair(tmp_path) as pair:
+        pair.compare([*cases(), *containers()])
+
+
+EXTENDED = {
+    "extendedTypesEnabled": "true",
+    "enforceQuota": "true",
+    "reconfigEnabled": "true",
+    "znode.container.checkIntervalMs": 1000,
+}
+
+
+def test_answers_are_the_same_with_everything_enabled(tmp_path):
+    with Pair(tmp_path, EXTENDED) as pair:
+        pair.compare([*times_to_live(), *quotas()])
+        pair.compare([("reconfig", RECONFIG, text(None) * 3 + i64(-1))])
+        ours, oracle = pair.clients()
+        assert removal(ours) == removal(oracle)

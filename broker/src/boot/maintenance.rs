@@ -42,6 +42,7 @@ impl Maintenance {
         let retention = ms("log.retention.check.interval.ms");
         let recovery = int_millis(values, "log.flush.offset.checkpoint.interval.ms");
         let starts = int_millis(values, "log.flush.start.offset.checkpoint.interval.ms");
+        let producers = int_millis(values, "producer.id.expiration.check.interval.ms");
         let watermarks = ms("replica.high.watermark.checkpoint.interval.ms");
         vec![
             self.every(flush, stop, Self::flush),
@@ -49,6 +50,7 @@ impl Maintenance {
             self.every(retention.min(CLEANUP_MAX), stop, Self::remove_deleted),
             self.every(recovery, stop, Self::checkpoint_recovery_points),
             self.every(starts, stop, Self::checkpoint_log_starts),
+            self.every(producers, stop, Self::forget_producers),
             self.every(watermarks, stop, Self::checkpoint_high_watermarks),
         ]
     }
@@ -93,6 +95,10 @@ impl Maintenance {
         for (partition, error) in self.logs.cleanup(self.clock.wall_ms(), high_watermark) {
             tracing::error!(%partition, %error, "old segments cannot be deleted");
         }
+    }
+
+    fn forget_producers(&self) {
+        self.logs.remove_expired_producers(self.clock.wall_ms());
     }
 
     pub(super) fn checkpoint_recovery_points(&self) {

@@ -7,6 +7,7 @@
 //! **Invariant:** whatever can be refused early (a busy port, a locked
 //! directory) is refused before the coordinator hears of this broker.
 
+mod cleaning;
 mod farewell;
 mod identity;
 mod maintenance;

@@ -9,6 +9,7 @@ use common::shutdown::Shutdown;
 use common::task;
 use tokio::task::JoinHandle;
 
+use super::cleaning::Cleaning;
 use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::{self, Maintenance};
@@ -303,6 +304,16 @@ impl Started {
             stops.background.clone(),
         );
         tasks.push(task::spawn("config feed", follow));
+        if let Some(cleaner) = config.cleaner {
+            let cleaning = Cleaning {
+                config: cleaner,
+                backoff: millis(&config.values, "log.cleaner.backoff.ms"),
+                logs: maintenance.logs.clone(),
+                replicas: maintenance.replicas.clone(),
+                clock: maintenance.clock.clone(),
+            };
+            tasks.extend(cleaning.start(&stops.background));
+        }
         tasks
     }
 
@@ -458,6 +469,9 @@ impl Started {
             },
             deletion_enabled: values.bool("delete.topic.enable"),
             fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
+            fetch_session_slots: usize::try_from(int("max.incremental.fetch.session.cache.slots"))
+                .unwrap_or(0),
+            clock: self.clock.clone(),
             values: values.clone(),
             control,
             controller,

@@ -35,11 +35,8 @@ const NAMES: &[&str] = &[
     "log.message.downconversion.enable",
     "log.message.format.version",
     "log.message.timestamp.difference.max.ms",
-    "log.roll.jitter.hours",
-    "log.roll.jitter.ms",
     "max.connection.creation.rate",
     "max.connections.per.ip.overrides",
-    "max.incremental.fetch.session.cache.slots",
     "max.request.partition.size.limit",
     "node.id",
     "num.io.threads",
@@ -48,7 +45,6 @@ const NAMES: &[&str] = &[
     "offsets.commit.required.acks",
     "principal.builder.class",
     "process.roles",
-    "producer.id.expiration.check.interval.ms",
     "producer.purgatory.purge.interval.requests",
     "queued.max.request.bytes",
     "queued.max.requests",
@@ -87,7 +83,6 @@ const PREFIXES: &[&str] = &[
     "initial.broker.registration.",
     "kafka.metrics.",
     "listener.name.",
-    "log.cleaner.",
     "log.local.",
     "metadata.",
     "metric",
@@ -118,7 +113,7 @@ mod tests {
         for name in NAMES {
             assert!(TABLE.get(name).is_none(), "{name} is in effect");
         }
-        assert!(is_accepted("log.cleaner.threads"));
+        assert!(is_accepted("log.local.retention.ms"));
         assert!(!is_accepted("num.partition"));
     }
 }

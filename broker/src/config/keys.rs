@@ -2,38 +2,46 @@
 //!
 //! `config/broker.properties` documents each of them (checked by test).
 
+mod cleaner;
+mod log;
+mod replication;
+mod requests;
+
 use common::config::Kind::{Bool, Int, List, Long, OneOf, Str};
 use common::config::{Key, Kind, Table};
 
-mod groups;
-mod replication;
-
 /// Every key that does something.
-pub const TABLE: Table = Table::new(&KEYS);
+pub const TABLE: Table = Table::new(&joined::<{ count() }>());
 
-const PARTS: &[&[Key]] = &[GENERAL, replication::KEYS, groups::KEYS];
-const KEYS: [Key; count(PARTS)] = join(PARTS);
+/// The keys of the subjects that have a file of their own, and all others.
+const GROUPS: &[&[Key]] = &[
+    log::KEYS,
+    cleaner::KEYS,
+    requests::KEYS,
+    replication::KEYS,
+    KEYS,
+];
 
-const fn count(parts: &[&[Key]]) -> usize {
-    let (mut total, mut part) = (0, 0);
-    while part < parts.len() {
-        total += parts[part].len();
-        part += 1;
+const fn count() -> usize {
+    let (mut all, mut group) = (0, 0);
+    while group < GROUPS.len() {
+        all += GROUPS[group].len();
+        group += 1;
     }
-    total
+    all
 }
 
-const fn join<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
-    let mut all = [parts[0][0]; N];
-    let (mut at, mut part) = (0, 0);
-    while part < parts.len() {
+const fn joined<const N: usize>() -> [Key; N] {
+    let mut all = [GROUPS[0][0]; N];
+    let (mut at, mut group) = (0, 0);
+    while group < GROUPS.len() {
         let mut index = 0;
-        while index < parts[part].len() {
-            all[at] = parts[part][index];
+        while index < GROUPS[group].len() {
+            all[at] = GROUPS[group][index];
             at += 1;
             index += 1;
         }
-        part += 1;
+        group += 1;
     }
     all
 }
@@ -52,7 +60,7 @@ const fn key(
     }
 }
 
-const GENERAL: &[Key] = &[
+const KEYS: &[Key] = &[
     // Identity
     key(
         "broker.id",
@@ -185,15 +193,6 @@ const GENERAL: &[Key] = &[
         Some("600000"),
         "An idle connection is closed after this time.",
     ),
-    key(
-        "fetch.max.bytes",
-        Int {
-            min: 1024,
-            max: i32::MAX,
-        },
-        Some("57671680"),
-        "The most bytes that one fetch is answered with.",
-    ),
     // Topics
     key(
         "num.partitions",
@@ -237,231 +236,117 @@ const GENERAL: &[Key] = &[
         Some("false"),
         "Whether a replica out of sync may become leader when no other lives.",
     ),
-    // Log
+    // Groups
     key(
-        "log.dir",
-        Str,
-        Some("/tmp/kafka-logs"),
-        "The data directory when log.dirs is absent.",
-    ),
-    key(
-        "log.dirs",
-        List,
-        None,
-        "The data directories, comma separated.",
-    ),
-    key(
-        "log.segment.bytes",
-        Int {
-            min: 14,
-            max: i32::MAX,
-        },
-        Some("1073741824"),
-        "A segment file of this size is closed and the next begun.",
-    ),
-    key(
-        "log.roll.ms",
-        Long {
-            min: 1,
-            max: i64::MAX,
-        },
-        None,
-        "A segment of this age is closed; log.roll.hours when absent.",
-    ),
-    key(
-        "log.roll.hours",
+        "group.min.session.timeout.ms",
         Int {
             min: 1,
             max: i32::MAX,
         },
-        Some("168"),
-        "As log.roll.ms, in hours.",
+        Some("6000"),
+        "The shortest session timeout that a member may ask for.",
     ),
     key(
-        "log.retention.ms",
-        Long {
-            min: -1,
-            max: i64::MAX,
-        },
-        None,
-        "How long records are kept, -1 for ever; log.retention.minutes when absent.",
-    ),
-    key(
-        "log.retention.minutes",
+        "group.max.session.timeout.ms",
         Int {
-            min: -1,
-            max: i32::MAX,
-        },
-        None,
-        "As log.retention.ms, in minutes; log.retention.hours when absent.",
-    ),
-    key(
-        "log.retention.hours",
-        Int {
-            min: -1,
-            max: i32::MAX,
-        },
-        Some("168"),
-        "As log.retention.ms, in hours.",
-    ),
-    key(
-        "log.retention.bytes",
-        Long {
-            min: -1,
-            max: i64::MAX,
-        },
-        Some("-1"),
-        "How many bytes a partition keeps, -1 for no limit.",
-    ),
-    key(
-        "log.retention.check.interval.ms",
-        Long {
             min: 1,
-            max: i64::MAX,
+            max: i32::MAX,
         },
-        Some("300000"),
-        "How often old segments are looked for.",
+        Some("1800000"),
+        "The longest session timeout that a member may ask for.",
     ),
     key(
-        "log.cleanup.policy",
-        List,
-        Some("delete"),
-        "What happens to old segments: delete, compact, or both.",
-    ),
-    key(
-        "log.segment.delete.delay.ms",
-        Long {
+        "group.initial.rebalance.delay.ms",
+        Int {
             min: 0,
-            max: i64::MAX,
-        },
-        Some("60000"),
-        "How long a deleted file stays on disk.",
-    ),
-    key(
-        "log.index.size.max.bytes",
-        Int {
-            min: 4,
             max: i32::MAX,
         },
-        Some("10485760"),
-        "The largest index file of a segment.",
+        Some("3000"),
+        "How long a new group waits for more members.",
     ),
     key(
-        "log.index.interval.bytes",
+        "group.max.size",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("2147483647"),
+        "Members that one group may have.",
+    ),
+    key(
+        "offset.metadata.max.bytes",
         Int {
             min: 0,
             max: i32::MAX,
         },
         Some("4096"),
-        "Bytes of records between two index entries.",
+        "The longest text that may go with a committed offset.",
     ),
     key(
-        "log.preallocate",
-        Bool,
-        Some("false"),
-        "Whether segment files are allocated in full when they are begun.",
-    ),
-    key(
-        "log.flush.interval.messages",
-        Long {
-            min: 1,
-            max: i64::MAX,
-        },
-        Some("9223372036854775807"),
-        "Records that may be in memory only before they are flushed to disk.",
-    ),
-    key(
-        "log.flush.interval.ms",
-        Long {
-            min: 0,
-            max: i64::MAX,
-        },
-        None,
-        "Time that a record may be in memory only; log.flush.scheduler.interval.ms when absent.",
-    ),
-    key(
-        "log.flush.scheduler.interval.ms",
-        Long {
-            min: 0,
-            max: i64::MAX,
-        },
-        Some("9223372036854775807"),
-        "How often logs are checked for flushing.",
-    ),
-    key(
-        "log.flush.offset.checkpoint.interval.ms",
-        Int {
-            min: 0,
-            max: i32::MAX,
-        },
-        Some("60000"),
-        "How often recovery points are written down.",
-    ),
-    key(
-        "log.flush.start.offset.checkpoint.interval.ms",
-        Int {
-            min: 0,
-            max: i32::MAX,
-        },
-        Some("60000"),
-        "How often log start offsets are written down.",
-    ),
-    key(
-        "num.recovery.threads.per.data.dir",
+        "offsets.retention.minutes",
         Int {
             min: 1,
             max: i32::MAX,
         },
-        Some("1"),
-        "Threads that load and recover the logs of one directory.",
+        Some("10080"),
+        "How long the offsets of an empty group are kept.",
     ),
     key(
-        "message.max.bytes",
-        Int {
-            min: 0,
-            max: i32::MAX,
-        },
-        Some("1048588"),
-        "The largest record batch that is accepted.",
-    ),
-    key(
-        "compression.type",
-        OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-        Some("producer"),
-        "How records are stored; producer keeps them as they came.",
-    ),
-    key(
-        "log.message.timestamp.type",
-        OneOf(&["CreateTime", "LogAppendTime"]),
-        Some("CreateTime"),
-        "Whose clock stamps the records.",
-    ),
-    key(
-        "log.message.timestamp.before.max.ms",
+        "offsets.retention.check.interval.ms",
         Long {
-            min: 0,
+            min: 1,
             max: i64::MAX,
         },
-        Some("9223372036854775807"),
-        "How far a record's timestamp may lie in the past.",
+        Some("600000"),
+        "How often old offsets are looked for.",
     ),
     key(
-        "log.message.timestamp.after.max.ms",
-        Long {
-            min: 0,
-            max: i64::MAX,
-        },
-        Some("9223372036854775807"),
-        "How far a record's timestamp may lie in the future.",
-    ),
-    key(
-        "producer.id.expiration.ms",
+        "offsets.commit.timeout.ms",
         Int {
             min: 1,
             max: i32::MAX,
         },
-        Some("86400000"),
-        "How long an idle producer's sequence numbers are remembered.",
+        Some("5000"),
+        "How long a commit waits for its replicas.",
+    ),
+    key(
+        "offsets.load.buffer.size",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("5242880"),
+        "Bytes that are read at a time when groups are loaded.",
+    ),
+    key(
+        "offsets.topic.num.partitions",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("50"),
+        "Partitions of __consumer_offsets.",
+    ),
+    key(
+        "offsets.topic.replication.factor",
+        Int { min: 1, max: 32767 },
+        Some("3"),
+        "Replicas of __consumer_offsets.",
+    ),
+    key(
+        "offsets.topic.compression.codec",
+        Int { min: 0, max: 4 },
+        Some("0"),
+        "Codec of the batches in __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
+    ),
+    key(
+        "offsets.topic.segment.bytes",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("104857600"),
+        "Segment size of __consumer_offsets.",
     ),
     // Admin
     key(

@@ -7,6 +7,7 @@
 //! warning, or an error; never ignored in silence.
 
 mod accepted;
+mod cleaner;
 mod keys;
 mod listeners;
 
@@ -20,6 +21,7 @@ use common::http::PortOrigin;
 pub use keys::TABLE;
 pub use listeners::{ListenerAddress, endpoints, is_wildcard};
 
+use crate::log::CleanerConfig;
 use crate::model::{BrokerId, MetadataVersion};
 
 /// Why a broker cannot be configured.
@@ -72,6 +74,8 @@ pub struct Config {
     /// What all brokers of the cluster speak among themselves.
     pub inter_broker_version: MetadataVersion,
     pub log_dirs: Vec<PathBuf>,
+    /// `None` when compaction is off.
+    pub cleaner: Option<CleanerConfig>,
     pub admin: Option<AdminConfig>,
     pub log_level: String,
     /// All checked values, for the parts that take many of them.
@@ -110,6 +114,7 @@ impl Config {
             listeners,
             advertised_listeners,
             log_dirs: log_dirs(&values)?,
+            cleaner: cleaner::cleaner(&values)?,
             admin: admin(&values)?,
             log_level: values.str("log.level").to_owned(),
             warnings,

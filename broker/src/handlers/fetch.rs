@@ -1,214 +1,177 @@
 //! Fetch: file ranges up to the high watermark, for followers up to the end of
 //! the log, or a wait for more.
+//!
+//! Flow: `handle` resolves the topics and asks `session` what is to be read ->
+//! `Fetch::read` -> a wait while there is too little -> `session` leaves out
+//! what the reader knows -> `convert` for readers of older message formats.
 
+mod convert;
+mod reader;
+mod session;
+mod wanted;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::EpochEndOffset;
+use kafka_protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint};
 
+use self::convert::Conversion;
+use self::reader::Fetcher;
+pub(crate) use self::session::Sessions;
+use self::session::{Opened, OpenedAs, Question};
+use self::wanted::Wanted;
 use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
-use crate::cluster::Snapshot;
-use crate::model::{BrokerEpoch, BrokerId, TopicId, TopicName, TopicPartition};
+use super::wire::text;
+use crate::model::TopicPartition;
 use crate::protocol::fetch_response::{Partition, Response, Topic};
-use crate::replica::{Isolation, ReadRequest, Reader, Registration, Waiter};
+use crate::record::Compression;
+use crate::replica::{self, Isolation, ReadRequest, Registration, Waiter};
 
-/// From here on, topics are named by their ids.
-const TOPIC_IDS_FROM: i16 = 13;
-/// From here on, consumers name their rack.
-const RACK_FROM: i16 = 11;
-/// From here on, a follower tells its broker's epoch.
-const REPLICA_STATE_FROM: i16 = 15;
-/// The epoch of a fetch that opens a session with its full list (KIP-227).
-const FULL_SESSION_EPOCH: i32 = 0;
+/// Before, a reader does not know zstd (KIP-110).
+const ZSTD_FROM: i16 = 10;
+/// From here on, a reader is told where the leader is instead (KIP-951).
+const LEADER_FROM: i16 = 16;
+/// Up to here, a reader does not know `KAFKA_STORAGE_ERROR`.
+const WITHOUT_STORAGE_ERROR: i16 = 5;
+
+/// What fetches are served from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) known: Partitions,
+    /// `fetch.max.bytes`.
+    pub(crate) bytes_max: usize,
+    pub(crate) sessions: Arc<Sessions>,
+}
 
 /// What came of the ordered part.
 pub(crate) enum Fetched {
     Now(Response),
-    /// There is too little yet.
+    /// There is too little yet, or records are to be converted.
     Later(BoxFuture<'static, Response>),
 }
 
 /// Reads once; waits when the request allows it and there is too little.
-pub(crate) fn handle(
-    known: &Partitions,
-    fetch_bytes_max: usize,
-    ctx: &RequestContext,
-    request: FetchRequest,
-) -> Fetched {
-    if let Some(refusal) = refusal(&request) {
-        return Fetched::Now(Response {
-            error_code: refusal.code(),
-            ..Response::default()
-        });
-    }
+pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchRequest) -> Fetched {
     let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let fetch = Fetch::new(known.clone(), fetch_bytes_max, ctx, request);
+    let fetch = match Fetch::open(source, ctx, request) {
+        Ok(fetch) => fetch,
+        Err(refusal) => return Fetched::Now(refused(refusal)),
+    };
     let first = fetch.read();
-    if wait_max.is_zero() || fetch.is_enough(&first) {
-        return Fetched::Now(first);
-    }
-    Fetched::Later(Box::pin(fetch.wait(wait_max)))
-}
-
-/// Requests that are not a full fetch.
-fn refusal(request: &FetchRequest) -> Option<ResponseError> {
-    // No sessions are opened, so none can be continued: session 0 tells the
-    // client to send its full list each time. Epochs 0 and -1 are full lists.
-    let continues_session = request.session_epoch > FULL_SESSION_EPOCH;
-    continues_session.then_some(ResponseError::FetchSessionIdNotFound)
-}
-
-/// Who fetches. A consumer that may name its rack may read any replica
-/// (KIP-392).
-#[derive(Debug, Clone, Copy)]
-enum Who {
-    Consumer(Reader),
-    Follower { id: BrokerId, epoch: BrokerEpoch },
-}
-
-impl Who {
-    fn of(version: i16, request: &FetchRequest) -> Self {
-        let (id, epoch) = match version {
-            ..REPLICA_STATE_FROM => (request.replica_id.0, -1),
-            _ => {
-                let state = &request.replica_state;
-                (state.replica_id.0, state.replica_epoch)
-            }
-        };
-        match (id, version) {
-            (0.., _) => Self::Follower { id, epoch },
-            (_, RACK_FROM..) => Self::Consumer(Reader::ClientOfAnyReplica),
-            _ => Self::Consumer(Reader::Client),
-        }
-    }
-
-    fn reader(self, wanted: &FetchPartition) -> Reader {
-        match self {
-            Self::Consumer(reader) => reader,
-            Self::Follower { id, epoch } => Reader::Follower {
-                id,
-                broker_epoch: epoch,
-                log_start: wanted.log_start_offset,
-            },
-        }
+    let is_enough = wait_max.is_zero() || fetch.is_enough(&first);
+    match (is_enough, fetch.conversion) {
+        (true, None) => Fetched::Now(fetch.answer(first)),
+        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, first).boxed()),
+        (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max).boxed()),
     }
 }
 
+fn refused(error: ResponseError) -> Response {
+    Response {
+        error_code: error.code(),
+        ..Response::default()
+    }
+}
+
+/// One request with what it asks for.
 struct Fetch {
-    known: Partitions,
-    who: Who,
+    source: Source,
+    version: i16,
+    listener: Arc<str>,
+    opened: OpenedAs,
+    fetcher: Fetcher,
     isolation: Isolation,
     bytes_min: usize,
     bytes_max: usize,
-    topics: Vec<WantedTopic>,
-}
-
-struct WantedTopic {
-    name: Option<TopicName>,
-    id: TopicId,
-    /// Why the topic cannot be read at all.
-    refusal: Option<ResponseError>,
-    partitions: Vec<FetchPartition>,
+    conversion: Option<Conversion>,
+    wanted: Vec<Wanted>,
 }
 
 impl Fetch {
-    fn new(
-        known: Partitions,
-        fetch_bytes_max: usize,
+    fn open(
+        source: &Source,
         ctx: &RequestContext,
         request: FetchRequest,
-    ) -> Self {
-        let who = Who::of(ctx.api_version, &request);
-        let snapshot = known.snapshot();
+    ) -> Result<Self, ResponseError> {
+        let version = ctx.api_version;
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
-        let bytes_max = size(request.max_bytes).min(fetch_bytes_max);
-        let topics = request.topics.into_iter().map(|topic| {
-            let (name, refusal) = match ctx.api_version {
-                TOPIC_IDS_FROM.. => by_id(&snapshot, topic.topic_id),
-                _ => by_name(&topic.topic),
-            };
-            WantedTopic {
-                name,
-                id: topic.topic_id,
-                refusal,
-                partitions: topic.partitions,
-            }
-        });
-        let isolation = match who {
-            Who::Consumer(_) => Isolation::of_consumer(request.isolation_level),
-            Who::Follower { .. } => Isolation::LogEnd,
+        let bytes_max = size(request.max_bytes).min(source.bytes_max);
+        let bytes_min = size(request.min_bytes).min(bytes_max);
+        let fetcher = Fetcher::of(version, &request);
+        let isolation = fetcher.isolation(request.isolation_level);
+        let snapshot = source.known.snapshot();
+        let question = Question {
+            session_id: request.session_id,
+            epoch: request.session_epoch,
+            names_by_id: wanted::names_by_id(version),
+            wanted: wanted::flatten(version, &snapshot, request.topics),
+            forgotten: wanted::forgotten(version, request.forgotten_topics_data),
         };
-        Self {
-            known,
-            who,
+        let Opened { wanted, opened } = source.sessions.open(question, &snapshot)?;
+        Ok(Self {
+            source: source.clone(),
+            version,
+            listener: ctx.listener.clone(),
+            opened,
+            fetcher,
             isolation,
-            // More than fits is not waited for.
-            bytes_min: size(request.min_bytes).min(bytes_max),
+            bytes_min,
             bytes_max,
-            topics: topics.collect(),
-        }
+            conversion: Conversion::of(version),
+            wanted,
+        })
     }
 
     /// Reads every partition while there is room; the first records are whole
     /// even when they are larger than the room, so that a reader gets on.
-    fn read(&self) -> Response {
+    fn read(&self) -> Vec<Partition> {
         let mut room = Room {
             left: self.bytes_max,
             is_empty: true,
         };
-        let topics = self.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter();
-            Topic {
-                name: topic.name.clone(),
-                id: topic.id,
-                partitions: partitions
-                    .map(|wanted| self.partition(topic, wanted, &mut room))
-                    .collect(),
-            }
-        });
-        Response {
-            topics: topics.collect(),
-            ..Response::default()
-        }
+        let wanted = self.wanted.iter();
+        wanted
+            .map(|wanted| self.partition(wanted, &mut room))
+            .collect()
     }
 
-    fn partition(
-        &self,
-        topic: &WantedTopic,
-        wanted: &FetchPartition,
-        room: &mut Room,
-    ) -> Partition {
-        let index = wanted.partition;
-        let name = match (topic.refusal, &topic.name) {
-            (None, Some(name)) => name.clone(),
-            (refusal, _) => {
-                let error = refusal.unwrap_or(ResponseError::UnknownTopicOrPartition);
-                return Partition::error(index, error.code());
-            }
+    fn partition(&self, wanted: &Wanted, room: &mut Room) -> Partition {
+        let index = wanted.index;
+        let failed = |error: ResponseError| Partition::error(index, error.code());
+        let Some(name) = &wanted.name else {
+            return failed(wanted.unknown());
         };
+        let is_cut = self.conversion.is_some_and(Conversion::may_cut);
         let request = ReadRequest {
-            reader: self.who.reader(wanted),
-            offset: wanted.fetch_offset,
-            bytes_max: usize::try_from(wanted.partition_max_bytes)
+            reader: self.fetcher.reader(wanted),
+            offset: wanted.offset,
+            bytes_max: usize::try_from(wanted.bytes_max)
                 .unwrap_or(0)
                 .min(room.left),
-            whole_batch: room.is_empty,
+            // What is cut afterwards must be whole before.
+            whole_batch: room.is_empty || is_cut,
             isolation: self.isolation,
-            current_epoch: Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0),
-            last_epoch: Some(wanted.last_fetched_epoch).filter(|epoch| *epoch >= 0),
+            current_epoch: Some(wanted.current_epoch).filter(|epoch| *epoch >= 0),
+            last_epoch: Some(wanted.last_epoch).filter(|epoch| *epoch >= 0),
         };
-        let read = self
+        let replica = self
+            .source
             .known
-            .replica(&TopicPartition::new(name, index))
-            .and_then(|partition| partition.read(&request));
-        let result = match read {
+            .replica(&TopicPartition::new(name.clone(), index));
+        if let Ok(partition) = &replica
+            && let Some(refusal) = self.format_refusal(partition)
+        {
+            return failed(refusal);
+        }
+        let result = match replica.and_then(|partition| partition.read(&request)) {
             Ok(result) => result,
-            Err(failed) => return Partition::error(index, error::replica(&failed).code()),
+            Err(error) => return failed(self.code(&error)),
         };
         let partition = Partition {
             high_watermark: result.high_watermark,
@@ -226,57 +189,158 @@ impl Fetch {
         partition
     }
 
-    /// Enough is: the bytes asked for, something wrong, or nothing to wait for.
-    fn is_enough(&self, response: &Response) -> bool {
-        let mut partitions = response
-            .topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .peekable();
-        if partitions.peek().is_none() {
-            return true;
+    /// Why the topic's records cannot be given to a reader of this version.
+    fn format_refusal(&self, partition: &replica::Partition) -> Option<ResponseError> {
+        if self.version >= ZSTD_FROM {
+            return None;
         }
-        let mut bytes = 0;
-        for partition in partitions {
-            if partition.error_code != 0 || partition.diverging_epoch.is_some() {
-                return true;
-            }
-            bytes += partition.records_length();
+        let config = partition.config();
+        if config.compression_type == Some(Compression::Zstd) {
+            return Some(ResponseError::UnsupportedCompressionType);
         }
-        bytes >= self.bytes_min
+        let is_refused = self.conversion.is_some() && !config.message_downconversion_enable;
+        is_refused.then_some(ResponseError::UnsupportedVersion)
     }
 
-    async fn wait(self, wait_max: Duration) -> Response {
+    fn code(&self, failed: &replica::Error) -> ResponseError {
+        match error::replica(failed) {
+            ResponseError::KafkaStorageError if self.version <= WITHOUT_STORAGE_ERROR => {
+                ResponseError::NotLeaderOrFollower
+            }
+            code => code,
+        }
+    }
+
+    /// Enough is: the bytes asked for, something wrong with a partition, or
+    /// nothing to wait for.
+    fn is_enough(&self, results: &[Partition]) -> bool {
+        let mut bytes = 0;
+        let mut may_come = false;
+        for result in results {
+            if is_unknown(result.error_code) {
+                continue;
+            }
+            if result.error_code != 0 || result.diverging_epoch.is_some() {
+                return true;
+            }
+            may_come = true;
+            bytes += result.records_length();
+        }
+        !may_come || bytes >= self.bytes_min
+    }
+
+    async fn wait_and_answer(self, wait_max: Duration) -> Response {
+        let results = self.wait(wait_max).await;
+        match self.conversion {
+            None => self.answer(results),
+            Some(conversion) => conversion.run(self, results).await,
+        }
+    }
+
+    async fn wait(&self, wait_max: Duration) -> Vec<Partition> {
         let waiter = Waiter::default();
         let _registrations = self.register(&waiter);
         let enough = async {
             loop {
-                let response = self.read();
-                if self.is_enough(&response) {
-                    return response;
+                let results = self.read();
+                if self.is_enough(&results) {
+                    return results;
                 }
                 waiter.progress().await;
             }
         };
         match tokio::time::timeout(wait_max, enough).await {
-            Ok(response) => response,
+            Ok(results) => results,
             Err(_) => self.read(),
         }
     }
 
     fn register(&self, waiter: &Waiter) -> Vec<Registration> {
         let mut registrations = Vec::new();
-        for topic in &self.topics {
-            let Some(name) = &topic.name else { continue };
-            for wanted in &topic.partitions {
-                let id = TopicPartition::new(name.clone(), wanted.partition);
-                if let Ok(partition) = self.known.replica(&id) {
-                    registrations.push(partition.register(waiter));
-                }
+        for wanted in &self.wanted {
+            let Some(name) = &wanted.name else { continue };
+            let id = TopicPartition::new(name.clone(), wanted.index);
+            if let Ok(partition) = self.source.known.replica(&id) {
+                registrations.push(partition.register(waiter));
             }
         }
         registrations
     }
+
+    /// The response: what the session does not leave out, by topic.
+    fn answer(self, results: Vec<Partition>) -> Response {
+        let sessions = &self.source.sessions;
+        let answered = sessions.answer(&self.opened, &self.wanted, results);
+        let mut response = Response {
+            error_code: answered.error_code,
+            session_id: answered.session_id,
+            ..Response::default()
+        };
+        for (wanted, mut result) in answered.results {
+            if self.version >= LEADER_FROM {
+                self.tell_leader(wanted, &mut result, &mut response.node_endpoints);
+            }
+            match response.topics.last_mut() {
+                Some(topic) if (&topic.name, topic.id) == (&wanted.name, wanted.id) => {
+                    topic.partitions.push(result);
+                }
+                _ => response.topics.push(Topic {
+                    name: wanted.name.clone(),
+                    id: wanted.id,
+                    partitions: vec![result],
+                }),
+            }
+        }
+        response
+    }
+
+    /// Who leads instead of this broker, and where that is.
+    fn tell_leader(
+        &self,
+        wanted: &Wanted,
+        result: &mut Partition,
+        endpoints: &mut Vec<NodeEndpoint>,
+    ) {
+        let has_moved = [
+            ResponseError::NotLeaderOrFollower.code(),
+            ResponseError::FencedLeaderEpoch.code(),
+        ]
+        .contains(&result.error_code);
+        let (true, Some(name)) = (has_moved, &wanted.name) else {
+            return;
+        };
+        let snapshot = self.source.known.snapshot();
+        let Some(partition) = snapshot.partition(name.as_str(), wanted.index) else {
+            return;
+        };
+        let (leader, epoch) = (partition.state.leader, partition.state.leader_epoch);
+        result.current_leader = Some(
+            LeaderIdAndEpoch::default()
+                .with_leader_id(leader.into())
+                .with_leader_epoch(epoch),
+        );
+        let is_told = endpoints.iter().any(|told| told.node_id.0 == leader);
+        if !is_told && let Some(endpoint) = snapshot.endpoint(leader, &self.listener) {
+            let rack = &snapshot.brokers[&leader].rack;
+            endpoints.push(
+                NodeEndpoint::default()
+                    .with_node_id(leader.into())
+                    .with_host(text(endpoint.host.as_str()))
+                    .with_port(i32::from(endpoint.port))
+                    .with_rack(rack.as_deref().map(text)),
+            );
+        }
+    }
+}
+
+/// Partitions that do not exist are no reason to answer early: the others are
+/// waited for, as in Kafka.
+fn is_unknown(error_code: i16) -> bool {
+    [
+        ResponseError::UnknownTopicOrPartition.code(),
+        ResponseError::UnknownTopicId.code(),
+    ]
+    .contains(&error_code)
 }
 
 /// What is left of the bytes that one response may have.
@@ -289,23 +353,5 @@ impl Room {
     fn take(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes);
         self.is_empty &= bytes == 0;
-    }
-}
-
-type Named = (Option<TopicName>, Option<ResponseError>);
-
-fn by_id(snapshot: &Snapshot, id: TopicId) -> Named {
-    match snapshot.topic_name(id) {
-        Some(name) => (Some(name.clone()), None),
-        None => (None, Some(ResponseError::UnknownTopicId)),
-    }
-}
-
-fn by_name(name: &str) -> Named {
-    match TopicName::new(name) {
-        Ok(name) => (Some(name), None),
-        // The name goes back as it came only where it is legal; an illegal
-        // one names no topic of ours.
-        Err(_) => (None, Some(ResponseError::UnknownTopicOrPartition)),
     }
 }

@@ -11,9 +11,10 @@ use kafka_protocol::messages::ApiKey;
 
 use super::context::RequestContext;
 use super::group_wire::GroupRequestContext;
+use super::offset_znodes::{OffsetZnodes, ZNODES_VERSION};
 use super::{
-    delete_groups, describe_groups, heartbeat, join_group, later, leave_group, list_groups,
-    offset_commit, offset_delete, offset_fetch, sync_group,
+    delete_groups, describe_groups, heartbeat, join_group, later, later_any, leave_group,
+    list_groups, offset_commit, offset_delete, offset_fetch, sync_group,
 };
 use crate::cluster::Cluster;
 use crate::group;
@@ -21,14 +22,26 @@ use crate::model::TopicPartition;
 use crate::protocol::{Error, RequestFrame};
 use crate::server::Reply;
 
+/// Where groups and their offsets are.
+pub(super) struct Groups {
+    pub(super) handle: group::Handle,
+    pub(super) cluster: Arc<Cluster>,
+    /// Offsets of version 0 lie in the coordinator's znodes.
+    pub(super) znodes: OffsetZnodes,
+}
+
 /// Hands a group request to its handler.
 pub(super) fn dispatch(
-    groups: &group::Handle,
-    cluster: &Arc<Cluster>,
+    groups: &Groups,
     ctx: &RequestContext,
     frame: &RequestFrame,
 ) -> Result<Reply, Error> {
-    let groups = groups.clone();
+    if frame.version == ZNODES_VERSION
+        && let ApiKey::OffsetCommit | ApiKey::OffsetFetch = frame.api.key
+    {
+        return in_znodes(groups, frame);
+    }
+    let (groups, cluster) = (groups.handle.clone(), &groups.cluster);
     let ctx = GroupRequestContext {
         api_version: ctx.api_version,
         client_id: ctx.client_id.clone(),
@@ -42,16 +55,11 @@ pub(super) fn dispatch(
                 async move { $handler::handle(&groups, &ctx, request).await }.boxed(),
             )
         }};
-        ($handler:ident, $cluster:expr) => {{
-            let request = frame.decode()?;
-            let snapshot = $cluster.snapshot();
-            let exists = move |id: &TopicPartition| {
-                snapshot
-                    .partition(id.topic.as_str(), id.partition)
-                    .is_some()
-            };
+        ($handler:ident, $exists:expr, $decode:ident, $later:ident) => {{
+            let request = frame.$decode()?;
+            let exists = $exists;
             let answer = async move { $handler::handle(&groups, &ctx, &exists, request).await };
-            later(frame, answer.boxed())
+            $later(frame, answer.boxed())
         }};
     }
     Ok(match frame.api.key {
@@ -59,12 +67,40 @@ pub(super) fn dispatch(
         ApiKey::SyncGroup => answer!(sync_group),
         ApiKey::Heartbeat => answer!(heartbeat),
         ApiKey::LeaveGroup => answer!(leave_group),
-        ApiKey::OffsetCommit => answer!(offset_commit, cluster),
+        ApiKey::OffsetCommit => answer!(offset_commit, existing_in(cluster), decode_any, later_any),
         ApiKey::OffsetFetch => answer!(offset_fetch),
         ApiKey::DescribeGroups => answer!(describe_groups),
         ApiKey::ListGroups => answer!(list_groups),
         ApiKey::DeleteGroups => answer!(delete_groups),
-        ApiKey::OffsetDelete => answer!(offset_delete, cluster),
+        ApiKey::OffsetDelete => answer!(offset_delete, existing_in(cluster), decode, later),
         _ => return Err(Error::UnknownApi(frame.api.key as i16)),
+    })
+}
+
+/// Says of a partition whether the cluster has it now.
+fn existing_in(cluster: &Cluster) -> impl Fn(&TopicPartition) -> bool + Send + Sync + 'static {
+    let snapshot = cluster.snapshot();
+    move |id| {
+        snapshot
+            .partition(id.topic.as_str(), id.partition)
+            .is_some()
+    }
+}
+
+/// Version 0 of OffsetCommit and OffsetFetch.
+fn in_znodes(groups: &Groups, frame: &RequestFrame) -> Result<Reply, Error> {
+    let znodes = groups.znodes.clone();
+    let exists = existing_in(&groups.cluster);
+    Ok(match frame.api.key {
+        ApiKey::OffsetCommit => {
+            let request = frame.decode_any()?;
+            let answer = async move { znodes.commit(&exists, request).await };
+            later_any(frame, answer.boxed())
+        }
+        _ => {
+            let request = frame.decode_any()?;
+            let answer = async move { znodes.fetch(&exists, request).await };
+            later_any(frame, answer.boxed())
+        }
     })
 }

@@ -11,10 +11,13 @@ use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
 use crate::model::{TopicName, TopicPartition};
+use crate::protocol::legacy::{AnswerV0, ListOffsetsRequestV0, ListOffsetsResponseV0, PartitionV0};
 use crate::replica::{Error, Isolation, OffsetQuery};
 
 /// Older clients do not know the code.
 const OFFSET_NOT_AVAILABLE_FROM: i16 = 5;
+/// The replica id of those who are no replicas.
+const CONSUMER: i32 = -1;
 
 /// Answers for every partition of the request.
 pub(crate) fn handle(
@@ -71,6 +74,42 @@ fn partition(
         }
     }
     response
+}
+
+/// Answers version 0, which asks for places of segments.
+pub(crate) fn handle_v0(
+    known: &Partitions,
+    request: ListOffsetsRequestV0,
+) -> ListOffsetsResponseV0 {
+    let isolation = match request.replica_id {
+        CONSUMER => Isolation::ReadUncommitted,
+        _ => Isolation::LogEnd,
+    };
+    let topics = request.topics.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.iter();
+        let answers = partitions.map(|wanted| partition_v0(known, isolation, &name, wanted));
+        (name.clone(), answers.collect())
+    });
+    ListOffsetsResponseV0 {
+        topics: topics.collect(),
+    }
+}
+
+fn partition_v0(
+    known: &Partitions,
+    isolation: Isolation,
+    topic: &str,
+    wanted: &PartitionV0,
+) -> AnswerV0 {
+    let count_max = usize::try_from(wanted.offsets_max).unwrap_or(0);
+    let found = TopicName::new(topic)
+        .map_err(|_| Error::UnknownPartition)
+        .and_then(|name| known.leader(&TopicPartition::new(name, wanted.index)))
+        .and_then(|partition| partition.offsets_before(wanted.timestamp, count_max, isolation));
+    match found {
+        Ok(offsets) => (wanted.index, 0, offsets),
+        Err(failed) => (wanted.index, error::replica(&failed).code(), Vec::new()),
+    }
 }
 
 /// What a timestamp means, unless this version does not know it.

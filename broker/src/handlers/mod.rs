@@ -37,6 +37,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod offset_znodes;
 mod partitions;
 mod produce;
 mod sync_group;
@@ -47,6 +48,7 @@ mod wire;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::clock::SharedClock;
 use common::config::Values;
 use common::wire::Frame;
 use futures::FutureExt;
@@ -61,8 +63,10 @@ use self::control::Control;
 use self::create_topics::CreateTopics;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
+use self::groups::Groups;
 use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
+use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
@@ -70,6 +74,7 @@ use crate::cluster::Cluster;
 use crate::controller;
 use crate::group;
 use crate::model::BrokerId;
+use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
 use crate::registry::Registry;
 use crate::replica::Manager;
@@ -97,6 +102,9 @@ pub struct Parts {
     pub deletion_enabled: bool,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_session_slots: usize,
+    pub clock: SharedClock,
     /// The broker's own configuration, for DescribeConfigs.
     pub values: Values,
     /// What the controller asks of this broker.
@@ -111,13 +119,13 @@ pub struct Handlers {
     cluster_id: String,
     cluster: Arc<Cluster>,
     partitions: Partitions,
-    groups: group::Handle,
+    groups: Groups,
     topic_configs: TopicConfigs,
     admin: Arc<TopicAdmin>,
     auto_create: AutoCreate,
     topic_defaults: TopicDefaults,
     producer_ids: ProducerIds,
-    fetch_bytes_max: usize,
+    fetches: fetch::Source,
     values: Values,
     interbroker: Interbroker,
 }
@@ -130,21 +138,30 @@ impl Handlers {
             cluster: parts.cluster.clone(),
             deletion_enabled: parts.deletion_enabled,
         });
+        let partitions = Partitions {
+            replicas: parts.replicas,
+            cluster: parts.cluster.clone(),
+        };
         Self {
             broker_id: parts.broker_id,
             cluster_id: parts.cluster_id,
-            partitions: Partitions {
-                replicas: parts.replicas,
+            cluster: parts.cluster.clone(),
+            groups: Groups {
+                handle: parts.groups,
                 cluster: parts.cluster.clone(),
+                znodes: OffsetZnodes::new(parts.registry.clone(), &parts.values),
             },
-            cluster: parts.cluster,
-            groups: parts.groups,
             topic_configs: parts.topic_configs,
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
             producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
-            fetch_bytes_max: parts.fetch_bytes_max,
+            fetches: fetch::Source {
+                known: partitions.clone(),
+                bytes_max: parts.fetch_bytes_max,
+                sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
+            },
+            partitions,
             values: parts.values,
             interbroker: Interbroker {
                 control: parts.control,
@@ -172,13 +189,10 @@ impl Handlers {
         match frame.api.key {
             ApiKey::Produce => self.produce(&ctx, &frame),
             ApiKey::Fetch => self.fetch(&ctx, &frame),
-            ApiKey::ListOffsets => now(
-                &frame,
-                &list_offsets::handle(&self.partitions, &ctx, frame.decode()?),
-            ),
+            ApiKey::ListOffsets => self.list_offsets(&ctx, &frame),
             ApiKey::OffsetForLeaderEpoch => {
-                let request = frame.decode()?;
-                now(
+                let request = frame.decode_any()?;
+                now_any(
                     &frame,
                     &offset_for_leader_epoch::handle(&self.partitions, request),
                 )
@@ -198,15 +212,25 @@ impl Handlers {
             ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
                 self.administrate(&ctx, &frame).await
             }
-            _ => groups::dispatch(&self.groups, &self.cluster, &ctx, &frame),
+            _ => groups::dispatch(&self.groups, &ctx, &frame),
         }
     }
 
-    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    fn list_offsets(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+        if frame.version == 0 {
+            let request = ListOffsetsRequestV0::decode(frame)?;
+            let response = list_offsets::handle_v0(&self.partitions, request);
+            return Ok(Reply::Now(response.encode(frame)?.into()));
+        }
         let request = frame.decode()?;
+        now(frame, &list_offsets::handle(&self.partitions, ctx, request))
+    }
+
+    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+        let request = frame.decode_any()?;
         match produce::handle(&self.partitions, ctx, request) {
-            produce::Produced::Now(response) => now(frame, &response),
-            produce::Produced::Later(response) => Ok(later(frame, response)),
+            produce::Produced::Now(response) => now_any(frame, &response),
+            produce::Produced::Later(response) => Ok(later_any(frame, response)),
             produce::Produced::Nothing => Ok(Reply::Nothing),
             produce::Produced::Close => {
                 tracing::debug!(client = ?ctx.client_id, "an unacknowledged produce failed");
@@ -216,9 +240,9 @@ impl Handlers {
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
-        let request = frame.decode()?;
+        let request = frame.decode_any()?;
         let (version, correlation_id) = (frame.version, frame.correlation_id);
-        match fetch::handle(&self.partitions, self.fetch_bytes_max, ctx, request) {
+        match fetch::handle(&self.fetches, ctx, request) {
             fetch::Fetched::Now(response) => Ok(Reply::Now(fetch_response::encode(
                 version,
                 correlation_id,
@@ -247,7 +271,7 @@ impl Handlers {
                 let request = frame.decode()?;
                 let response = find_coordinator::handle(
                     cluster,
-                    &self.groups,
+                    &self.groups.handle,
                     &self.auto_create,
                     ctx,
                     request,
@@ -270,7 +294,7 @@ impl Handlers {
                     broker_id: self.broker_id,
                     ctx,
                 };
-                now(frame, &handler.handle(frame.decode()?).await)
+                now_any(frame, &handler.handle(frame.decode_any()?).await)
             }
         }
     }
@@ -290,11 +314,11 @@ impl Handlers {
                     role,
                     ctx,
                 };
-                now(frame, &handler.handle(frame.decode()?).await)
+                now_any(frame, &handler.handle(frame.decode_any()?).await)
             }
             ApiKey::DeleteTopics => {
-                let request = frame.decode()?;
-                now(
+                let request = frame.decode_any()?;
+                now_any(
                     frame,
                     &delete_topics::handle(&self.admin, role, ctx, request).await,
                 )
@@ -323,6 +347,23 @@ fn later<R: Encodable + HeaderVersion + 'static>(
     let (version, correlation_id) = (frame.version, frame.correlation_id);
     let encode = move |response: R| {
         outcome(codec::encode(version, correlation_id, &response).map(Frame::from))
+    };
+    Reply::Later(response.map(encode).boxed())
+}
+
+/// Encodes an answer of an API that has versions older than the codec.
+fn now_any<R: OldResponse>(frame: &RequestFrame, response: &R) -> Result<Reply, Error> {
+    Ok(Reply::Now(frame.encode_any(response)?.into()))
+}
+
+/// The same once the answer is there.
+fn later_any<R: OldResponse + 'static>(
+    frame: &RequestFrame,
+    response: BoxFuture<'static, R>,
+) -> Reply {
+    let (key, version, correlation_id) = (frame.api.key, frame.version, frame.correlation_id);
+    let encode = move |response: R| {
+        outcome(codec::encode_any(key, version, correlation_id, &response).map(Frame::from))
     };
     Reply::Later(response.map(encode).boxed())
 }

@@ -14,12 +14,17 @@ use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
 use super::wire::text;
+use crate::log;
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
-use crate::record::Header;
+use crate::record::{self, Compression, Header};
 use crate::replica::{self, Acks, AppendError, Appended, Pending, Waiter};
 
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
+/// From here on, records come as one batch; before, as message sets.
+const BATCHES_FROM: i16 = 3;
+/// From here on, batches may be compressed with zstd (KIP-110).
+const ZSTD_FROM: i16 = 7;
 /// From here on, errors carry texts.
 const MESSAGES_FROM: i16 = 8;
 
@@ -48,11 +53,12 @@ pub(crate) fn handle(
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let appender = Appender {
         known,
+        version,
         acks,
         has_transactional_id: request.transactional_id.is_some(),
     };
     for topic in request.topic_data {
-        topics.push(appender.topic(version, topic));
+        topics.push(appender.topic(topic));
     }
     let outcomes = || {
         topics
@@ -97,14 +103,15 @@ impl PartitionOutcome {
 /// What the partitions of one request are appended with.
 struct Appender<'a> {
     known: &'a Partitions,
+    version: i16,
     acks: Option<Acks>,
     has_transactional_id: bool,
 }
 
 impl Appender<'_> {
-    fn topic(&self, version: i16, topic: TopicProduceData) -> TopicOutcome {
+    fn topic(&self, topic: TopicProduceData) -> TopicOutcome {
         let mut wire = TopicProduceResponse::default();
-        let name = if version >= TOPIC_IDS_FROM {
+        let name = if self.version >= TOPIC_IDS_FROM {
             wire.topic_id = topic.topic_id;
             let found = self.known.snapshot().topic_name(topic.topic_id).cloned();
             found.ok_or(AppendError::UnknownTopicId)
@@ -150,21 +157,43 @@ impl Appender<'_> {
             return Err(AppendError::InternalTopic);
         }
         let records = data.records.unwrap_or_default();
-        self.check_transaction(&records)?;
+        if self.version < BATCHES_FROM && !is_batch(&records) {
+            return leader?.append_message_set(records, acks);
+        }
+        let header = Header::decode(&records).ok();
+        self.check_transaction(header.as_ref())?;
+        self.check_compression(header.as_ref())?;
         leader?.append(records, acks)
+    }
+
+    fn check_compression(&self, header: Option<&Header>) -> Result<(), AppendError> {
+        let is_too_new = (BATCHES_FROM..ZSTD_FROM).contains(&self.version)
+            && header.is_some_and(|header| header.compression() == Compression::Zstd);
+        match is_too_new {
+            true => {
+                let refusal = log::AppendError::UnsupportedCompression(Compression::Zstd.id());
+                Err(refusal.into())
+            }
+            false => Ok(()),
+        }
     }
 
     /// A batch of a transaction that nobody can end would hold back every
     /// reader of committed records for ever.
-    fn check_transaction(&self, records: &[u8]) -> Result<(), AppendError> {
-        let is_transactional =
-            Header::decode(records).is_ok_and(|header| header.is_transactional());
+    fn check_transaction(&self, header: Option<&Header>) -> Result<(), AppendError> {
+        let is_transactional = header.is_some_and(Header::is_transactional);
         match (is_transactional, self.has_transactional_id) {
             (false, _) => Ok(()),
             (true, false) => Err(AppendError::WithoutTransactionalId),
             (true, true) => Err(AppendError::NotInTransaction),
         }
     }
+}
+
+/// Old producers may send batches too; their format says so.
+fn is_batch(records: &[u8]) -> bool {
+    const MAGIC_AT: usize = 16;
+    records.get(MAGIC_AT).copied() == Some(record::MAGIC.cast_unsigned())
 }
 
 /// Waits until every partition is committed or cannot be, or for `timeout`.
@@ -286,7 +315,6 @@ fn summary(errors: &[(i32, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log;
 
     fn answer(version: i16, failed: &AppendError) -> PartitionProduceResponse {
         let topic = TopicName::new("t").unwrap();

@@ -14,11 +14,6 @@ use crate::record::{
     NO_TIMESTAMP, Record, TimestampType,
 };
 
-/// Records of one batch may take this many times `max.message.bytes` when
-/// they are decompressed for a check.
-const EXPANSION_MAX: usize = 64;
-const EXPANSION_FLOOR: usize = 16 << 20;
-
 /// Who appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOrigin {
@@ -162,8 +157,10 @@ impl Log {
         if header.is_control()
             && let Some(marker) = marker_of(&batch)
         {
-            self.producers.apply_marker(&header, marker);
+            let aborted = self.producers.apply_marker(&header, marker, first_offset);
+            self.note_aborted(aborted);
         }
+        self.forget_replicated_transactions();
         self.maybe_flush(now_ms)?;
         Ok(info)
     }
@@ -223,8 +220,10 @@ impl Log {
         };
         self.write(&[&records[..size]], first_offset, appended, now_ms)?;
         for batch in &batches {
-            self.producers.replay(batch);
+            let aborted = self.producers.replay(batch);
+            self.note_aborted(aborted);
         }
+        self.forget_replicated_transactions();
         self.maybe_flush(now_ms)?;
         Ok(Some(AppendInfo {
             first_offset,
@@ -395,9 +394,7 @@ impl Log {
         &self,
         batch: &Batch,
     ) -> Result<impl Iterator<Item = Result<Record, record::Error>>, record::Error> {
-        let size_max = usize::try_from(self.config.max_message_bytes).unwrap_or(0);
-        let limit = size_max.saturating_mul(EXPANSION_MAX).min(1 << 30);
-        batch.records(limit.max(EXPANSION_FLOOR))
+        batch.records(self.config.decompressed_bytes_max())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::{BrokerId, Offset, TopicId, TopicName, TopicPartition};
 pub(super) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 pub(super) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 pub(super) const LOG_START: &str = "log-start-offset-checkpoint";
+pub(super) const CLEANER: &str = "cleaner-offset-checkpoint";
 pub(super) const LEADER_EPOCH: &str = "leader-epoch-checkpoint";
 const META_PROPERTIES: &str = "meta.properties";
 const PARTITION_METADATA: &str = "partition.metadata";

@@ -125,7 +125,22 @@ impl Default for LogConfig {
     }
 }
 
+/// Records of one batch may take this many times `max.message.bytes` when
+/// they are decompressed: a bomb is refused, not held.
+const EXPANSION_MAX: usize = 64;
+const EXPANSION_FLOOR: usize = 16 << 20;
+const EXPANSION_CEILING: usize = 1 << 30;
+
 impl LogConfig {
+    /// Bound on the records of one batch without their compression.
+    #[must_use]
+    pub fn decompressed_bytes_max(&self) -> usize {
+        let size_max = usize::try_from(self.max_message_bytes).unwrap_or(0);
+        size_max
+            .saturating_mul(EXPANSION_MAX)
+            .clamp(EXPANSION_FLOOR, EXPANSION_CEILING)
+    }
+
     /// The broker's `defaults` with a topic's own keys on top.
     pub fn from_overrides(
         defaults: &Self,
@@ -147,6 +162,16 @@ impl LogConfig {
             });
         }
         Ok(config)
+    }
+
+    /// The longest time that a segment may grow: what must be compacted soon
+    /// must be rolled soon.
+    #[must_use]
+    pub fn segment_ms_max(&self) -> i64 {
+        match self.compact && self.max_compaction_lag_ms > 0 {
+            true => self.segment_ms.min(self.max_compaction_lag_ms),
+            false => self.segment_ms,
+        }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::segment::{INDEX_SUFFIX, TIME_INDEX_SUFFIX};
+use super::segment::{INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX};
 use super::snapshots::sync_file;
 use super::storage::{SegmentFile, Storage};
 use super::{Error, Log};
@@ -27,7 +27,7 @@ struct PlannedSegment {
     base_offset: Offset,
     size: u64,
     file: Arc<dyn SegmentFile>,
-    indexes: [PathBuf; 2],
+    indexes: [PathBuf; 3],
 }
 
 impl FlushPlan {
@@ -88,12 +88,14 @@ impl Log {
             .values()
             .filter(|segment| !segment.is_synced())
         {
+            self.io(segment.write_pending())?;
             let slice = self.io(segment.slice(0, 0))?;
             segments.push(PlannedSegment {
                 base_offset: segment.base_offset(),
                 size: segment.size(),
                 file: slice.file,
-                indexes: [segment.path(INDEX_SUFFIX), segment.path(TIME_INDEX_SUFFIX)],
+                indexes: [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX]
+                    .map(|suffix| segment.path(suffix)),
             });
         }
         let snapshots = self.snapshots.unsynced().to_vec();

@@ -21,6 +21,7 @@ use common::fs::{DirLock, LockError};
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{self, HIGH_WATERMARK, Identity, LOG_START, Offsets, RECOVERY_POINT};
+use super::cleaner::CleanerCheckpoint;
 use super::config::LogConfig;
 use super::{CheckpointError, Error, Log, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
@@ -72,6 +73,8 @@ pub struct Manager {
     storage: Arc<dyn Storage>,
     logs: RwLock<HashMap<TopicPartition, LogHandle>>,
     doomed: Mutex<Vec<DoomedDir>>,
+    /// By directory.
+    cleaner_checkpoints: HashMap<PathBuf, Arc<CleanerCheckpoint>>,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
     dirs: LockedDirs,
@@ -128,7 +131,12 @@ impl Manager {
         for dir in &dirs.paths {
             checkpoint::check_identity(storage.as_ref(), dir, &config.identity)?;
         }
+        let checkpoint_of = |dir: &PathBuf| {
+            let checkpoint = CleanerCheckpoint::open(dir, Arc::clone(&storage));
+            (dir.clone(), Arc::new(checkpoint))
+        };
         let manager = Self {
+            cleaner_checkpoints: dirs.paths.iter().map(checkpoint_of).collect(),
             config,
             storage,
             logs: RwLock::default(),
@@ -181,14 +189,16 @@ impl Manager {
         if let Some(log) = self.get(partition) {
             return Ok(log);
         }
+        let parent = self.emptiest_dir();
         let params = OpenParams {
             partition: partition.clone(),
-            dir: self.emptiest_dir().join(partition.to_string()),
+            dir: parent.join(partition.to_string()),
             config,
             log_start_offset: 0,
             recovery_point: 0,
             clean_shutdown: false,
             producer_expiration_ms: self.config.producer_expiration_ms,
+            cleaner_checkpoint: self.cleaner_checkpoints.get(parent).cloned(),
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
         if let Some(id) = topic_id {
@@ -258,7 +268,6 @@ impl Manager {
             let mut done = log.delete_due_files(now_ms);
             if let (Ok(()), Some(high_watermark)) = (&done, high_watermark) {
                 done = log.delete_old_segments(now_ms, high_watermark).map(drop);
-                log.remove_expired_producers(now_ms);
             }
             if let Err(error) = done {
                 failed.push((partition, error));
@@ -266,6 +275,15 @@ impl Manager {
         }
         self.delete_due_dirs(now_ms);
         failed
+    }
+
+    /// Forgets idempotent producers that were silent for too long.
+    pub fn remove_expired_producers(&self, now_ms: i64) {
+        for (_, log) in self.all() {
+            if log.read().has_producers() {
+                log.write().remove_expired_producers(now_ms);
+            }
+        }
     }
 
     /// Writes each directory's `recovery-point-offset-checkpoint`.

@@ -17,11 +17,13 @@
 
 mod append;
 mod checkpoint;
+mod cleaner;
 mod config;
 mod epochs;
 mod flush;
 mod index;
 mod manager;
+mod offsets_before;
 mod open;
 mod producer_snapshot;
 mod producer_state;
@@ -34,18 +36,22 @@ mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod truncate;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 pub use append::{AppendError, AppendInfo, AppendOrigin};
 pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
+pub use cleaner::{Cleaner, Config as CleanerConfig, DEDUPE_BUFFER_MIN};
 pub use config::{Error as ConfigError, LogConfig};
 pub use epochs::EpochEndOffset;
 pub use flush::FlushPlan;
+pub use index::AbortedTransaction;
 pub use manager::{Config as ManagerConfig, LockedDirs, LogHandle, Manager, OpenError};
 pub use open::OpenParams;
 pub use read::{
@@ -53,8 +59,11 @@ pub use read::{
 };
 pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
+#[cfg(test)]
+pub(crate) use tests::open as open_for_tests;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use cleaner::CleanerCheckpoint;
 use epochs::LeaderEpochs;
 use producer_state::ProducerState;
 use segment::Segment;
@@ -89,7 +98,12 @@ pub struct Log {
     log_start_offset: Offset,
     log_end_offset: Offset,
     recovery_point: Offset,
+    /// The largest high watermark that readers came with.
+    high_watermark_seen: AtomicI64,
     last_flush_ms: i64,
+    /// Counts what makes a cleaning pass under way worthless.
+    cuts: Arc<AtomicU64>,
+    cleaner_checkpoint: Option<Arc<CleanerCheckpoint>>,
     directory_synced: bool,
     failed: bool,
     pending_deletes: Vec<PendingDelete>,
@@ -173,13 +187,6 @@ impl Log {
         &self.recovery
     }
 
-    /// First offset of the oldest transaction that has no marker yet.
-    #[must_use]
-    pub fn first_unstable_offset(&self) -> Option<Offset> {
-        let first = self.producers.first_undecided_offset()?;
-        Some(first.max(self.log_start_offset))
-    }
-
     #[must_use]
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.latest()
@@ -200,6 +207,12 @@ impl Log {
         Ok(self.epochs.assign(epoch, start_offset)?)
     }
 
+    /// Says whether any idempotent producer is remembered.
+    #[must_use]
+    pub fn has_producers(&self) -> bool {
+        self.producers.entries().next().is_some()
+    }
+
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
         self.producers
@@ -209,6 +222,7 @@ impl Log {
     /// Ends the work with this log: everything durable, indexes trimmed, so
     /// that the next start can trust the files.
     pub fn close(&mut self, now_ms: i64) -> Result<(), Error> {
+        self.interrupt_cleaning();
         self.flush(now_ms)?;
         let result = self.close_files();
         self.io(result)

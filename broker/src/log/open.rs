@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
+use super::cleaner::CleanerCheckpoint;
 use super::config::LogConfig;
 use super::epochs::LeaderEpochs;
 use super::producer_state::ProducerState;
@@ -34,6 +36,7 @@ pub struct OpenParams {
     /// The directory holds the marker of a clean shutdown.
     pub clean_shutdown: bool,
     pub producer_expiration_ms: i64,
+    pub(in crate::log) cleaner_checkpoint: Option<Arc<CleanerCheckpoint>>,
 }
 
 impl Log {
@@ -75,7 +78,10 @@ impl Log {
             log_start_offset: params.log_start_offset.max(0),
             log_end_offset: 0,
             recovery_point: params.recovery_point.max(0),
+            high_watermark_seen: AtomicI64::new(0),
             last_flush_ms: now_ms,
+            cuts: Arc::default(),
+            cleaner_checkpoint: params.cleaner_checkpoint,
             directory_synced: false,
             failed: false,
             pending_deletes: Vec::new(),
@@ -159,14 +165,26 @@ impl Log {
         self.snapshots
             .restore_latest(&self.dir, &mut self.producers)?;
         self.remove_expired_producers(now_ms);
-        self.replay_producers()?;
+        let mut producers = std::mem::take(&mut self.producers);
+        let replayed = self.replay_into(&mut producers, end);
+        self.producers = producers;
+        replayed?;
         self.producers.set_end_offset(end);
         self.snapshots.take(&self.dir, &self.producers)
     }
 
-    fn replay_producers(&mut self) -> io::Result<()> {
-        let from = self.producers.end_offset();
-        if from >= self.log_end_offset {
+    /// The producers as they were when the log ended at `end`.
+    pub(super) fn producers_before(&self, end: Offset) -> io::Result<ProducerState> {
+        let mut state = ProducerState::default();
+        state.clear(self.log_start_offset.min(end));
+        self.snapshots.restore_up_to(&self.dir, end, &mut state)?;
+        self.replay_into(&mut state, end)?;
+        Ok(state)
+    }
+
+    fn replay_into(&self, state: &mut ProducerState, end: Offset) -> io::Result<()> {
+        let from = state.end_offset();
+        if from >= end {
             return Ok(());
         }
         let floor = self.floor_segment(from);
@@ -176,13 +194,16 @@ impl Log {
             };
             let mut scan = segment.scan(start)?;
             while let Some((position, header)) = scan.next_header()? {
+                if header.base_offset >= end {
+                    return Ok(());
+                }
                 if !header.is_control() {
-                    self.producers.apply(&header, header.base_offset);
+                    state.apply(&header, header.base_offset);
                     continue;
                 }
                 let bytes = segment.slice(position, header.size())?.read()?;
                 if let Ok(batch) = crate::record::Batch::only(bytes) {
-                    self.producers.replay(&batch);
+                    state.replay(&batch);
                 }
             }
         }
@@ -230,9 +251,7 @@ fn tidy(dir: &Path, storage: &dyn Storage) -> io::Result<Files> {
             _ => {}
         }
     }
-    if !swapped.is_empty() {
-        finish_swap(dir, storage, &swapped)?;
-    }
+    finish_swap(dir, storage, &swapped)?;
     let mut files = Files::default();
     for (_, name) in list(dir)? {
         match parse(&name, "") {
@@ -267,20 +286,28 @@ fn finish_swap(dir: &Path, storage: &dyn Storage, swapped: &BTreeSet<Offset>) ->
         }
     }
     let covered_from = swapped.first().copied().unwrap_or(0);
+    let mut renamed = false;
     for (path, name) in list(dir)? {
-        if let Some((offset, _)) = parse(&name, "")
+        if let Some((offset, suffix)) = parse(&name, "")
             && !name.ends_with(".swap")
             && (covered_from..covered_to).contains(&offset)
+            // The snapshot at a copy's own start belongs to the copy.
+            && !(suffix == SNAPSHOT_SUFFIX && swapped.contains(&offset))
         {
             std::fs::remove_file(&path)?;
         }
     }
+    // Also the rest of a swap that had come as far as the segment's own file.
     for (path, name) in list(dir)? {
         if name.ends_with(".swap") {
-            common::fs::rename_durably(&path, &path.with_extension(""))?;
+            common::fs::rename(&path, &path.with_extension(""))?;
+            renamed = true;
         }
     }
-    Ok(())
+    match renamed {
+        true => storage.sync_dir(dir),
+        false => Ok(()),
+    }
 }
 
 fn list(dir: &Path) -> io::Result<Vec<(PathBuf, String)>> {

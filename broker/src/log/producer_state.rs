@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::append::{AppendError, AppendOrigin};
+use super::index::AbortedTransaction;
 use crate::model::Offset;
 use crate::record::{Batch, EndTxnMarker, Header, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
 
@@ -91,6 +92,9 @@ pub(super) enum Verdict {
 pub(super) struct ProducerState {
     producers: HashMap<i64, ProducerEntry>,
     open_transactions: BTreeMap<Offset, i64>,
+    /// First offset -> marker of transactions whose marker is not known to be
+    /// replicated: until then readers must not see past their start.
+    ended_transactions: BTreeMap<Offset, Offset>,
     /// Up to where the log is reflected here.
     end_offset: Offset,
 }
@@ -107,14 +111,30 @@ impl ProducerState {
     pub(super) fn clear(&mut self, end_offset: Offset) {
         self.producers.clear();
         self.open_transactions.clear();
+        self.ended_transactions.clear();
         self.end_offset = end_offset;
     }
 
     /// First offset of the oldest transaction without a marker.
     pub(super) fn first_undecided_offset(&self) -> Option<Offset> {
-        self.open_transactions
-            .first_key_value()
-            .map(|(&offset, _)| offset)
+        let first = self.open_transactions.first_key_value();
+        first.map(|(&offset, _)| offset)
+    }
+
+    /// First offset of the oldest transaction whose marker is missing or lies
+    /// at or beyond `high_watermark`.
+    pub(super) fn first_unstable_offset(&self, high_watermark: Offset) -> Option<Offset> {
+        let mut ended = self.ended_transactions.iter();
+        let unreplicated = ended.find(|&(_, &marker)| marker >= high_watermark);
+        let unreplicated = unreplicated.map(|(&first, _)| first);
+        let undecided = self.first_undecided_offset();
+        undecided.into_iter().chain(unreplicated).min()
+    }
+
+    /// Forgets the transactions whose markers are replicated.
+    pub(super) fn forget_replicated(&mut self, high_watermark: Offset) {
+        self.ended_transactions
+            .retain(|_, marker| *marker >= high_watermark);
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (i64, &ProducerEntry)> {
@@ -201,29 +221,42 @@ impl ProducerState {
         }
     }
 
-    /// Notes a transaction's marker that is now in the log.
-    pub(super) fn apply_marker(&mut self, batch: &Header, marker: EndTxnMarker) {
+    /// Notes a transaction's marker that is now in the log at `offset`. What is
+    /// returned belongs into the index of aborted transactions.
+    pub(super) fn apply_marker(
+        &mut self,
+        batch: &Header,
+        marker: EndTxnMarker,
+        offset: Offset,
+    ) -> Option<AbortedTransaction> {
         if !batch.has_producer_id() {
-            return;
+            return None;
         }
         let entry = self.producers.entry(batch.producer_id).or_default();
         entry.set_epoch(batch.producer_epoch);
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.last_timestamp = marker.timestamp;
-        if let Some(first) = entry.txn_first_offset.take() {
-            self.open_transactions.remove(&first);
-        }
+        // A marker of a transaction without records changes nothing for readers.
+        let first_offset = entry.txn_first_offset.take()?;
+        self.open_transactions.remove(&first_offset);
+        self.ended_transactions.insert(first_offset, offset);
+        (!marker.commit).then(|| AbortedTransaction {
+            producer_id: batch.producer_id,
+            first_offset,
+            last_offset: offset,
+            last_stable_offset: self.first_undecided_offset().unwrap_or(offset + 1),
+        })
     }
 
-    /// Notes a batch that lies in the log with its final offsets.
-    pub(super) fn replay(&mut self, batch: &Batch) {
+    /// Notes a batch that lies in the log with its final offsets, as `apply`
+    /// and `apply_marker` do.
+    pub(super) fn replay(&mut self, batch: &Batch) -> Option<AbortedTransaction> {
         let header = batch.header();
         self.apply(header, header.base_offset);
-        if header.is_control()
-            && let Some(marker) = marker_of(batch)
-        {
-            self.apply_marker(header, marker);
+        if !header.is_control() {
+            return None;
         }
+        self.apply_marker(header, marker_of(batch)?, header.base_offset)
     }
 }
 

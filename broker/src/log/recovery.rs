@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Log;
+use super::producer_state::ProducerState;
 use super::segment::Segment;
 use crate::model::Offset;
 use crate::record;
@@ -34,15 +35,16 @@ impl Log {
         let unflushed_from = self.floor_segment(self.recovery_point);
         let bases: Vec<_> = self.segments.keys().copied().collect();
         let last = bases.last().copied();
+        let mut producers = None;
         for base_offset in bases {
             let Some(mut segment) = self.segments.remove(&base_offset) else {
                 continue;
             };
-            let suspect = !segment.has_index_files()
+            let suspect = !segment.has_sane_indexes()?
                 || (!clean && base_offset >= unflushed_from)
                 || (Some(base_offset) == last && has_damaged_end(&segment)?);
             let damage = match suspect {
-                true => self.recover_segment(&mut segment)?,
+                true => self.recover_segment(&mut segment, &mut producers)?,
                 false => None,
             };
             self.segments.insert(base_offset, segment);
@@ -61,7 +63,13 @@ impl Log {
         Ok(())
     }
 
-    fn recover_segment(&mut self, segment: &mut Segment) -> io::Result<Option<Damage>> {
+    /// Reads a segment as a whole and builds its indexes anew. `producers` is
+    /// there once a transaction was seen, and then up to date.
+    fn recover_segment(
+        &mut self,
+        segment: &mut Segment,
+        producers: &mut Option<ProducerState>,
+    ) -> io::Result<Option<Damage>> {
         let interval = u64::try_from(self.config.index_interval_bytes).unwrap_or(0);
         self.recovery.segments_scanned += 1;
         segment.start_rebuild()?;
@@ -77,6 +85,16 @@ impl Log {
                 break;
             }
             segment.index_batch(position, header, interval)?;
+            if header.is_transactional() || header.is_control() {
+                let state = match producers.take() {
+                    Some(state) => state,
+                    None => self.producers_before(segment.base_offset())?,
+                };
+                let state = producers.insert(state);
+                if let Some(aborted) = state.replay(&batch) {
+                    segment.note_aborted(aborted);
+                }
+            }
             self.epochs
                 .insert(header.partition_leader_epoch, header.base_offset);
             next_offset = header.next_offset();
@@ -109,6 +127,7 @@ impl Log {
         self.recovery.bytes_cut += removed.values().map(Segment::size).sum::<u64>();
         damage.inside_the_log |= removed.values().any(|segment| segment.size() > 0);
         self.delete_segments(removed.into_values(), now_ms)?;
+        self.storage.sync_dir(&self.dir)?;
         let (partition, error) = (&self.partition, &damage.error);
         let (offset, bytes_cut) = (damage.offset, self.recovery.bytes_cut);
         if damage.inside_the_log {

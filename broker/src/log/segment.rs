@@ -1,9 +1,12 @@
-//! One segment: a file of batches with its two indexes.
+//! One segment: a file of batches with its indexes.
 //!
 //! **Invariant:** `size` counts whole, valid batches; bytes behind it (a
 //! failed write) are overwritten by the next append and never served.
 //! **Invariant:** only the active segment keeps its descriptor; a closed one
 //! shares the descriptor of whoever reads it just now.
+
+mod files;
+mod rebuild;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,23 +15,17 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::config::LogConfig;
-use super::index::{OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset};
+use super::index::{
+    AbortedTransaction, OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset, TransactionIndex,
+};
 use super::scan::Scan;
 use super::storage::{FileSlice, SegmentFile, Storage};
 use crate::model::Offset;
 use crate::record::{Header, NO_TIMESTAMP};
-
-pub(super) const LOG_SUFFIX: &str = "log";
-pub(super) const INDEX_SUFFIX: &str = "index";
-pub(super) const TIME_INDEX_SUFFIX: &str = "timeindex";
-pub(super) const TXN_INDEX_SUFFIX: &str = "txnindex";
-pub(super) const SNAPSHOT_SUFFIX: &str = "snapshot";
-pub(super) const DELETED_SUFFIX: &str = "deleted";
-
-/// The name of a file that belongs to the segment at `base_offset`.
-pub(super) fn file_name(base_offset: Offset, suffix: &str) -> String {
-    format!("{base_offset:020}.{suffix}")
-}
+pub(super) use files::{
+    ALL_SUFFIXES, INDEX_SUFFIX, LOG_SUFFIX, OWN_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_TAIL,
+    TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_name,
+};
 
 #[derive(Debug)]
 enum Descriptor {
@@ -41,15 +38,18 @@ pub(super) struct Segment {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
     base_offset: Offset,
+    /// What follows the usual names of the files: nothing, or one of the tails.
+    tail: &'static str,
     size: u64,
     descriptor: Mutex<Descriptor>,
     offsets: OffsetIndex,
     times: TimeIndex,
+    transactions: TransactionIndex,
     bytes_since_index: u64,
     /// The largest timestamp; unknown until somebody asks.
     max_timestamp: Mutex<Option<TimestampOffset>>,
     /// Maximum timestamp of the first batch, from which the roll is counted.
-    first_timestamp: Option<i64>,
+    first_timestamp: Mutex<Option<i64>>,
     created_ms: i64,
     synced: bool,
 }
@@ -71,14 +71,20 @@ impl Segment {
         now_ms: i64,
     ) -> io::Result<Self> {
         let mut segment = Self::open(dir, storage, base_offset, config, now_ms)?;
-        segment.file()?.set_length(0)?;
-        segment.size = 0;
-        segment.offsets.reset()?;
-        segment.times.reset()?;
-        segment.synced = false;
-        *segment.max_timestamp.lock() = Some(segment.times.last());
+        let file = segment.file()?;
+        segment.empty(&file)?;
+        if config.preallocate {
+            file.allocate(u64::try_from(config.segment_bytes).unwrap_or(0))?;
+        }
         segment.activate()?;
         Ok(segment)
+    }
+
+    fn empty(&mut self, file: &Arc<dyn SegmentFile>) -> io::Result<()> {
+        file.set_length(0)?;
+        self.size = 0;
+        self.synced = false;
+        self.start_rebuild()
     }
 
     /// Opens a segment as it lies on the disk, as a closed one.
@@ -89,21 +95,35 @@ impl Segment {
         config: &LogConfig,
         now_ms: i64,
     ) -> io::Result<Self> {
+        let mut segment = Self::open_with(dir, storage, base_offset, config, "")?;
+        segment.created_ms = now_ms;
+        Ok(segment)
+    }
+
+    fn open_with(
+        dir: &Path,
+        storage: &Arc<dyn Storage>,
+        base_offset: Offset,
+        config: &LogConfig,
+        tail: &'static str,
+    ) -> io::Result<Self> {
         let index_size = usize::try_from(config.segment_index_bytes).unwrap_or(0);
-        let path = |suffix| dir.join(file_name(base_offset, suffix));
+        let path = |suffix| dir.join(file_name(base_offset, suffix) + tail);
         let file = storage.create(&path(LOG_SUFFIX))?;
         Ok(Self {
             dir: dir.to_owned(),
             storage: Arc::clone(storage),
             base_offset,
+            tail,
             size: file.length()?,
             descriptor: Mutex::new(Descriptor::Closed(Arc::downgrade(&file))),
             offsets: OffsetIndex::open(path(INDEX_SUFFIX), base_offset, index_size)?,
             times: TimeIndex::open(path(TIME_INDEX_SUFFIX), base_offset, index_size)?,
+            transactions: TransactionIndex::new(path(TXN_INDEX_SUFFIX)),
             bytes_since_index: 0,
             max_timestamp: Mutex::new(None),
-            first_timestamp: None,
-            created_ms: now_ms,
+            first_timestamp: Mutex::new(None),
+            created_ms: 0,
             synced: true,
         })
     }
@@ -117,11 +137,21 @@ impl Segment {
     }
 
     pub(super) fn path(&self, suffix: &str) -> PathBuf {
-        self.dir.join(file_name(self.base_offset, suffix))
+        self.dir
+            .join(file_name(self.base_offset, suffix) + self.tail)
     }
 
-    pub(super) fn has_index_files(&self) -> bool {
-        self.offsets.file().exists() && self.times.file().exists()
+    /// Says whether the indexes by offset and time are there and that of
+    /// aborted transactions can be right.
+    pub(super) fn has_sane_indexes(&self) -> io::Result<bool> {
+        Ok(self.offsets.file().exists()
+            && self.times.file().exists()
+            && self.transactions.is_sane(self.base_offset)?)
+    }
+
+    /// Sizes of the entries by offset and by time, in bytes.
+    pub(super) fn index_sizes(&self) -> [usize; 2] {
+        [self.offsets.size(), self.times.size()]
     }
 
     /// Makes this the segment that grows: keeps its descriptor, preallocates
@@ -150,7 +180,7 @@ impl Segment {
 
     /// Says whether `bytes` more up to `last_offset` must go to a new segment.
     pub(super) fn should_roll(
-        &mut self,
+        &self,
         config: &LogConfig,
         bytes: u64,
         last: Appended,
@@ -164,8 +194,7 @@ impl Segment {
             || self.times.is_full()
             || !self.offsets.can_hold(last.last_offset)
         {
-            // Rolling an empty segment at its own offset would change nothing.
-            return Ok(self.size > 0);
+            return Ok(true);
         }
         if self.size == 0 {
             return Ok(false);
@@ -174,12 +203,12 @@ impl Segment {
             first if first >= 0 => last.max_timestamp.timestamp - first,
             _ => now_ms - self.created_ms,
         };
-        Ok(waited > config.segment_ms - self.jitter_ms(config))
+        Ok(waited > config.segment_ms_max() - self.jitter_ms(config))
     }
 
     /// Spreads the rolls of many partitions without a source of randomness.
     fn jitter_ms(&self, config: &LogConfig) -> i64 {
-        let limit = config.segment_jitter_ms.min(config.segment_ms);
+        let limit = config.segment_jitter_ms.min(config.segment_ms_max());
         if limit <= 0 {
             return 0;
         }
@@ -208,7 +237,7 @@ impl Segment {
         self.synced = false;
         self.size += bytes;
         if position == 0 {
-            self.first_timestamp = Some(appended.max_timestamp.timestamp);
+            *self.first_timestamp.lock() = Some(appended.max_timestamp.timestamp);
         }
         let largest = self.note_timestamp(appended.max_timestamp)?;
         if self.bytes_since_index > index_interval {
@@ -338,15 +367,15 @@ impl Segment {
     }
 
     /// Maximum timestamp of the first batch, -1 when there is none.
-    pub(super) fn first_timestamp(&mut self) -> io::Result<i64> {
-        if let Some(first) = self.first_timestamp {
+    pub(super) fn first_timestamp(&self) -> io::Result<i64> {
+        if let Some(first) = *self.first_timestamp.lock() {
             return Ok(first);
         }
         let first = self.scan(0)?.next_header()?;
         let Some((_, header)) = first else {
             return Ok(NO_TIMESTAMP);
         };
-        self.first_timestamp = Some(header.max_timestamp);
+        *self.first_timestamp.lock() = Some(header.max_timestamp);
         Ok(header.max_timestamp)
     }
 
@@ -357,7 +386,7 @@ impl Segment {
         if largest.timestamp >= 0 {
             return Ok(largest.timestamp);
         }
-        let modified = std::fs::metadata(self.path(LOG_SUFFIX))?.modified()?;
+        let modified = self.modified()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH);
         let since = since.unwrap_or_default().as_millis();
         Ok(i64::try_from(since).unwrap_or(i64::MAX))
@@ -371,6 +400,7 @@ impl Segment {
             .map_or(self.size, |(position, _)| position);
         self.offsets.truncate_to(offset)?;
         self.times.truncate_to(offset)?;
+        self.transactions.truncate_to(offset)?;
         let cut = self.size - cut_at;
         self.cut(cut_at)?;
         self.activate()?;
@@ -385,52 +415,9 @@ impl Segment {
         self.size = size;
         self.synced = false;
         self.bytes_since_index = 0;
-        self.first_timestamp = None;
+        *self.first_timestamp.lock() = None;
         *self.max_timestamp.lock() = None;
         Ok(())
-    }
-
-    /// Starts a rebuild: empties the indexes. `index_batch` and
-    /// `finish_rebuild` do the rest.
-    pub(super) fn start_rebuild(&mut self) -> io::Result<()> {
-        self.offsets.reset()?;
-        self.times.reset()?;
-        self.bytes_since_index = 0;
-        self.first_timestamp = None;
-        *self.max_timestamp.lock() = Some(self.times.last());
-        Ok(())
-    }
-
-    /// Enters a batch of a segment that is being rebuilt.
-    pub(super) fn index_batch(
-        &mut self,
-        position: u64,
-        header: &Header,
-        index_interval: u64,
-    ) -> io::Result<()> {
-        let largest = self.note_timestamp(TimestampOffset {
-            timestamp: header.max_timestamp,
-            offset: header.last_offset(),
-        })?;
-        if self.bytes_since_index > index_interval {
-            let offset = header.last_offset();
-            self.offsets.append(OffsetPosition { offset, position })?;
-            self.times.maybe_append(largest)?;
-            self.bytes_since_index = 0;
-        }
-        self.bytes_since_index += header.size() as u64;
-        Ok(())
-    }
-
-    /// Cuts the file behind the last valid batch and closes the indexes.
-    pub(super) fn finish_rebuild(&mut self, valid: u64) -> io::Result<()> {
-        let largest = self.largest_timestamp()?;
-        if valid != self.size {
-            self.cut(valid)?;
-        }
-        *self.max_timestamp.lock() = Some(largest);
-        self.synced = false;
-        self.close()
     }
 
     pub(super) fn is_synced(&self) -> bool {
@@ -445,35 +432,23 @@ impl Segment {
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file()?.sync()?;
         self.offsets.sync()?;
-        self.times.sync()
+        self.times.sync()?;
+        self.transactions.sync()
     }
 
-    /// Marks the files for deletion by renaming them; returns the new names.
-    pub(super) fn rename_to_deleted(&self) -> io::Result<Vec<PathBuf>> {
-        let mut renamed = Vec::new();
-        for suffix in [
-            LOG_SUFFIX,
-            INDEX_SUFFIX,
-            TIME_INDEX_SUFFIX,
-            TXN_INDEX_SUFFIX,
-            SNAPSHOT_SUFFIX,
-        ] {
-            let from = self.path(suffix);
-            let to = from.with_extension(format!("{suffix}.{DELETED_SUFFIX}"));
-            match common::fs::rename_durably(&from, &to) {
-                Ok(()) => renamed.push(to),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(renamed)
+    /// Enters an aborted transaction whose marker lies in this segment.
+    pub(super) fn note_aborted(&self, aborted: AbortedTransaction) {
+        self.transactions.append(aborted);
     }
 
-    /// Follows a rename of the partition's directory.
-    pub(super) fn set_dir(&mut self, dir: &Path) {
-        self.dir = dir.to_owned();
-        self.offsets.set_path(self.path(INDEX_SUFFIX));
-        self.times.set_path(self.path(TIME_INDEX_SUFFIX));
+    /// The transactions whose abort markers lie in this segment.
+    pub(super) fn aborted_transactions(&self) -> io::Result<Vec<AbortedTransaction>> {
+        self.transactions.entries()
+    }
+
+    /// Puts entries into the files that had no room before.
+    pub(super) fn write_pending(&self) -> io::Result<()> {
+        self.transactions.write_pending()
     }
 
     fn file(&self) -> io::Result<Arc<dyn SegmentFile>> {

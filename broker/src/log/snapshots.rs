@@ -87,6 +87,26 @@ impl Snapshots {
         }
     }
 
+    /// The newest readable snapshot at or before `end`, restored.
+    pub(super) fn restore_up_to(
+        &self,
+        dir: &Path,
+        end: Offset,
+        state: &mut ProducerState,
+    ) -> io::Result<()> {
+        for &offset in self.offsets.range(..=end).rev() {
+            let path = dir.join(file_name(offset, SNAPSHOT_SUFFIX));
+            if let Ok(entries) = producer_snapshot::decode(&std::fs::read(&path)?) {
+                for (id, entry) in entries {
+                    state.restore(id, entry);
+                }
+                state.set_end_offset(offset);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// The newest readable snapshot, restored; unreadable ones are deleted.
     pub(super) fn restore_latest(
         &mut self,

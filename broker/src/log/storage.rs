@@ -34,6 +34,9 @@ pub trait SegmentFile: Debug + Send + Sync + 'static {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
     fn length(&self) -> io::Result<u64>;
     fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Takes room on the disk for a file of `length` bytes, which reads as
+    /// zeros.
+    fn allocate(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
     /// The descriptor for `sendfile`, where there is one.
@@ -114,6 +117,15 @@ impl SegmentFile for DiskFile {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+            // Not every file system can: a sparse file is what Kafka makes.
+            Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(length),
+            other => Ok(other?),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

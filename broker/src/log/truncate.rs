@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::segment::Segment;
+use super::segment::{ALL_SUFFIXES, Segment};
 use super::{Error, Log, PendingDelete};
 use crate::model::Offset;
 
@@ -21,6 +21,8 @@ impl Log {
             self.truncate_fully_and_start_at(offset, now_ms)?;
             return Ok(true);
         }
+        self.interrupt_cleaning();
+        self.lower_cleaner_checkpoint(offset)?;
         let result = self.truncate_files(offset, now_ms);
         self.io(result)?;
         self.epochs.truncate_from_end(self.log_end_offset)?;
@@ -29,10 +31,21 @@ impl Log {
         Ok(true)
     }
 
+    fn lower_cleaner_checkpoint(&self, offset: Offset) -> Result<(), Error> {
+        match &self.cleaner_checkpoint {
+            Some(checkpoint) => Ok(checkpoint.lower(&self.partition, offset)?),
+            None => Ok(()),
+        }
+    }
+
     fn truncate_files(&mut self, offset: Offset, now_ms: i64) -> io::Result<()> {
         let floor = self.floor_segment(offset);
         let removed = self.segments.split_off(&(floor + 1));
-        self.delete_segments(removed.into_values(), now_ms)?;
+        if !removed.is_empty() {
+            self.delete_segments(removed.into_values(), now_ms)?;
+            // Came they back after a crash, they would lie over new records.
+            self.storage.sync_dir(&self.dir)?;
+        }
         let active = self.active();
         active.truncate_to(offset)?;
         let end = active.next_offset()?;
@@ -53,6 +66,8 @@ impl Log {
         now_ms: i64,
     ) -> Result<(), Error> {
         self.check_usable()?;
+        self.interrupt_cleaning();
+        self.lower_cleaner_checkpoint(offset)?;
         let result = self.start_empty(offset, now_ms);
         self.io(result)?;
         self.epochs.clear()?;
@@ -61,7 +76,10 @@ impl Log {
 
     pub(super) fn start_empty(&mut self, offset: Offset, now_ms: i64) -> io::Result<()> {
         let removed = std::mem::take(&mut self.segments);
-        self.delete_segments(removed.into_values(), now_ms)?;
+        if !removed.is_empty() {
+            self.delete_segments(removed.into_values(), now_ms)?;
+            self.storage.sync_dir(&self.dir)?;
+        }
         let dir = self.dir.clone();
         self.snapshots.retain(&dir, |_| false)?;
         let segment = Segment::create(&self.dir, &self.storage, offset, &self.config, now_ms)?;
@@ -83,7 +101,7 @@ impl Log {
     ) -> io::Result<()> {
         let mut files = Vec::new();
         for segment in segments {
-            files.extend(segment.rename_to_deleted()?);
+            files.extend(segment.rename_to_deleted(&ALL_SUFFIXES)?);
             self.snapshots.forget(segment.base_offset());
         }
         if !files.is_empty() {

@@ -6,6 +6,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::api::{self, Api};
 use super::interbroker::{self, InterbrokerKey};
+use super::legacy::{self, Fields, OldRequest, OldResponse};
 
 /// Key, version and correlation id: without them there is no answering.
 const FIXED_HEADER: usize = 8;
@@ -105,11 +106,29 @@ impl RequestFrame {
     /// Decodes the body as the request type of the API.
     pub fn decode<R: Decodable>(&self) -> Result<R, Error> {
         let mut body = self.body.clone();
-        R::decode(&mut body, self.version).map_err(|error| Error::Body {
+        R::decode(&mut body, self.version).map_err(|error| self.malformed(error))
+    }
+
+    /// Decodes the body of an API that has versions older than the codec.
+    pub fn decode_any<R: OldRequest>(&self) -> Result<R, Error> {
+        if !legacy::is_old(self.api.key, self.version) {
+            return self.decode();
+        }
+        let mut from = Fields::new(self.body.clone());
+        R::decode_old(&mut from, self.version).map_err(|malformed| self.malformed(malformed))
+    }
+
+    /// Encodes a response of an API that has versions older than the codec.
+    pub fn encode_any<R: OldResponse>(&self, response: &R) -> Result<Bytes, Error> {
+        encode_any(self.api.key, self.version, self.correlation_id, response)
+    }
+
+    pub(super) fn malformed(&self, reason: impl ToString) -> Error {
+        Error::Body {
             key: self.api.key,
             version: self.version,
-            reason: error.to_string(),
-        })
+            reason: reason.to_string(),
+        }
     }
 
     /// Encodes `response` with its header.
@@ -176,9 +195,29 @@ pub fn encode<R: Encodable + HeaderVersion>(
     Ok(out.freeze())
 }
 
+/// Encodes header and body of a response, in a version of any age.
+pub fn encode_any<R: OldResponse>(
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &R,
+) -> Result<Bytes, Error> {
+    if !legacy::is_old(key, version) {
+        return encode(version, correlation_id, response);
+    }
+    let mut out = BytesMut::new();
+    out.put_i32(correlation_id);
+    legacy::encode(response, version, &mut out).map_err(|malformed| Error::Encode {
+        version,
+        reason: malformed.to_string(),
+    })?;
+    Ok(out.freeze())
+}
+
 /// Bytes that are not what they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a field is cut off or out of its range")]
+pub struct Malformed;
 
 fn take_nullable_string(from: &mut Bytes) -> Result<Option<StrBytes>, Malformed> {
     if from.remaining() < 2 {

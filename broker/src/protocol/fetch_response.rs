@@ -17,6 +17,8 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use super::codec::{Error, put_unsigned_varint};
 use crate::model::{TopicId, TopicName};
 
+const THROTTLE_TIME_FROM: i16 = 1;
+const STABLE_OFFSET_FROM: i16 = 4;
 const FLEXIBLE_FROM: i16 = 12;
 const TOPIC_IDS_FROM: i16 = 13;
 
@@ -113,7 +115,9 @@ impl Writer {
 
     fn response(&mut self, response: Response) -> Result<(), Error> {
         const THROTTLE_TIME_MS: i32 = 0;
-        self.memory.put_i32(THROTTLE_TIME_MS);
+        if self.version >= THROTTLE_TIME_FROM {
+            self.memory.put_i32(THROTTLE_TIME_MS);
+        }
         if self.version >= 7 {
             self.memory.put_i16(response.error_code);
             self.memory.put_i32(response.session_id);
@@ -146,11 +150,13 @@ impl Writer {
         self.memory.put_i32(partition.index);
         self.memory.put_i16(partition.error_code);
         self.memory.put_i64(partition.high_watermark);
-        self.memory.put_i64(partition.last_stable_offset);
-        if self.version >= 5 {
-            self.memory.put_i64(partition.log_start_offset);
+        if self.version >= STABLE_OFFSET_FROM {
+            self.memory.put_i64(partition.last_stable_offset);
+            if self.version >= 5 {
+                self.memory.put_i64(partition.log_start_offset);
+            }
+            self.null_array();
         }
-        self.null_array();
         if self.version >= 11 {
             self.memory.put_i32(partition.preferred_read_replica);
         }

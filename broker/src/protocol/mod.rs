@@ -3,6 +3,9 @@
 //! Flow: frame -> `RequestFrame` (header) -> `codec::decode` -> handler ->
 //! `codec::encode` -> `Frame` for the connection.
 //!
+//! Versions that the codec's crate has forgotten are decoded and encoded by
+//! `legacy`, into the same structs.
+//!
 //! Requests between brokers, which the codec's crate does not know, take a
 //! way of their own: `InterbrokerFrame` -> `interbroker` -> handler.
 //!
@@ -13,5 +16,6 @@ pub mod api;
 pub mod codec;
 pub mod fetch_response;
 pub mod interbroker;
+pub mod legacy;
 
 pub use codec::{Error, InterbrokerFrame, RequestFrame};

@@ -28,6 +28,8 @@ pub struct BatchBuilder {
     last_offset_delta: i32,
     base_timestamp: i64,
     max_timestamp: i64,
+    last_offset: Option<i64>,
+    delete_horizon_ms: Option<i64>,
 }
 
 impl BatchBuilder {
@@ -50,6 +52,8 @@ impl BatchBuilder {
             last_offset_delta: 0,
             base_timestamp: NO_TIMESTAMP,
             max_timestamp: NO_TIMESTAMP,
+            last_offset: None,
+            delete_horizon_ms: None,
         }
     }
 
@@ -87,6 +91,22 @@ impl BatchBuilder {
     pub fn base_offset(mut self, base_offset: i64, leader_epoch: i32) -> Self {
         self.base_offset = base_offset;
         self.leader_epoch = leader_epoch;
+        self
+    }
+
+    /// The last offset that the batch stands for, also when its last record is
+    /// an earlier one: what is left of a batch after compaction.
+    #[must_use]
+    pub fn last_offset(mut self, last_offset: i64) -> Self {
+        self.last_offset = Some(last_offset);
+        self
+    }
+
+    /// When the batch's tombstones or markers may go (KIP-534); it takes the
+    /// place of the base timestamp.
+    #[must_use]
+    pub fn delete_horizon(mut self, horizon_ms: i64) -> Self {
+        self.delete_horizon_ms = Some(horizon_ms);
         self
     }
 
@@ -146,10 +166,10 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[RecordHeader],
     ) -> bool {
-        let base_timestamp = if self.record_count == 0 {
-            timestamp
-        } else {
-            self.base_timestamp
+        let base_timestamp = match self.delete_horizon_ms {
+            Some(horizon) => horizon,
+            None if self.record_count == 0 => timestamp,
+            None => self.base_timestamp,
         };
         let mut fields = vec![0]; // attributes
         write_varlong(&mut fields, timestamp.wrapping_sub(base_timestamp));
@@ -199,8 +219,11 @@ impl BatchBuilder {
                 self.timestamps,
                 self.transactional,
                 self.control,
-            ),
-            last_offset_delta: self.last_offset_delta,
+            ) | header::delete_horizon_attribute(self.delete_horizon_ms),
+            last_offset_delta: match self.last_offset {
+                Some(last) => i32::try_from(last - self.base_offset).map_err(|_| TOO_LARGE)?,
+                None => self.last_offset_delta,
+            },
             base_timestamp: self.base_timestamp,
             max_timestamp: match self.timestamps {
                 TimestampType::CreateTime => self.max_timestamp,
@@ -217,6 +240,26 @@ impl BatchBuilder {
         header::store_crc(&mut bytes);
         Ok(Bytes::from(bytes))
     }
+}
+
+/// What is left of a batch without records: its place and its producer.
+#[must_use]
+pub fn empty_batch(of: &Header) -> Bytes {
+    let header = Header {
+        length: i32::try_from(HEADER_SIZE - LOG_OVERHEAD).expect("the header is small"),
+        attributes: header::attributes(
+            Compression::None,
+            of.timestamp_type(),
+            of.is_transactional(),
+            of.is_control(),
+        ),
+        base_timestamp: NO_TIMESTAMP,
+        record_count: 0,
+        ..*of
+    };
+    let mut bytes = header.encode();
+    header::store_crc(&mut bytes);
+    Bytes::copy_from_slice(&bytes)
 }
 
 /// False when the field is longer than the format can say.

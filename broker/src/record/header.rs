@@ -209,6 +209,11 @@ pub(super) fn attributes(
     bits
 }
 
+/// The attribute that says that the base timestamp is a delete horizon.
+pub(super) fn delete_horizon_attribute(horizon_ms: Option<i64>) -> i16 {
+    horizon_ms.map_or(0, |_| DELETE_HORIZON)
+}
+
 /// CRC-32C of a batch, computed over everything from the attributes on.
 pub(super) fn computed_crc(batch: &[u8]) -> u32 {
     common::checksum::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default())

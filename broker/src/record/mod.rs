@@ -4,6 +4,7 @@
 //! Flow: network or file bytes -> `Batch` (header and CRC checked, still
 //! `Bytes`) -> the log patches base offset and leader epoch -> readers get the
 //! same bytes back. Records are decoded only on request (`Batch::records`).
+//! `legacy` converts from and to formats 0 and 1.
 //!
 //! **Invariant:** no input makes this module panic or allocate more than the
 //! input brought or the caller's limit allows.
@@ -13,11 +14,12 @@ mod batch;
 mod builder;
 mod compression;
 mod header;
+pub mod legacy;
 mod records;
 mod varint;
 
 pub use batch::{Batch, Batches, whole_batches_length};
-pub use builder::BatchBuilder;
+pub use builder::{BatchBuilder, empty_batch};
 pub use compression::{Compression, compress, decompress};
 pub use header::{HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
 pub use records::{EndTxnMarker, Record, RecordHeader, Records};
@@ -31,7 +33,7 @@ pub const NO_PRODUCER_EPOCH: i16 = -1;
 pub const NO_SEQUENCE: i32 = -1;
 /// Timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = -1;
-/// The only message format that this module reads and writes.
+/// The message format of the log.
 pub const MAGIC: i8 = 2;
 
 /// What is wrong with bytes that should be record batches.
@@ -51,6 +53,8 @@ pub enum Error {
     BadCompression(Compression),
     #[error("the records are larger than {limit} bytes when decompressed")]
     DecompressedTooLarge { limit: usize },
+    #[error("records compressed with {codec} cannot be converted to an older message format")]
+    NotInFormat { codec: Compression },
     #[error("malformed batch: {0}")]
     Malformed(&'static str),
 }

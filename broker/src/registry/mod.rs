@@ -4,7 +4,7 @@
 //! goes where); the rest are methods of [`Registry`], thin around a client:
 //! `boot`, `registration`, `election`, `fence` (writes of the controller),
 //! `listing` (pipelined reads), `topics` (what AdminZkClient does), `configs`,
-//! `producer_ids`, and `changes` (watch events -> what changed).
+//! `consumer_offsets`, `producer_ids`, and `changes` (watch events -> what changed).
 //!
 //! # The start of a broker, in this order
 //!
@@ -38,6 +38,7 @@ pub mod znode;
 
 mod boot;
 mod configs;
+mod consumer_offsets;
 mod election;
 mod fence;
 mod listing;

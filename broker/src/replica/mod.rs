@@ -19,6 +19,7 @@ mod isolation;
 mod isr;
 mod leader;
 mod manager;
+mod message_set;
 mod partition;
 mod wait;
 

@@ -165,6 +165,12 @@ impl Partition {
         self.log.read().topic_id()
     }
 
+    /// The topic's configuration as it is now.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        self.log.read().config().clone()
+    }
+
     pub(super) fn set_config(&self, config: LogConfig) {
         self.log.write().reconfigure(config);
     }

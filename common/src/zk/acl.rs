@@ -1,6 +1,9 @@
 //! Access control entries.
 
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
+
+use crate::jute::{Reader, Record, Result};
 
 /// The permission bits of an [`Acl`].
 pub mod perms {
@@ -12,11 +15,30 @@ pub mod perms {
     pub const ALL: i32 = 31;
 }
 
-crate::jute_record! {
-    /// Who: an authentication scheme and an identity within it.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-    pub struct Id { scheme: String, id: String }
+/// Who: an authentication scheme and an identity within it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Id {
+    pub scheme: String,
+    pub id: String,
+}
 
+impl Record for Id {
+    const MIN_LEN: usize = 8;
+
+    fn encode(&self, out: &mut BytesMut) {
+        self.scheme.encode(out);
+        self.id.encode(out);
+    }
+
+    /// A missing identity is an empty one: `auth` has none, and some clients send null.
+    fn decode(reader: &mut Reader) -> Result<Self> {
+        let scheme: String = reader.read()?;
+        let id: Option<String> = reader.read()?;
+        Ok(Self::new(scheme, id.unwrap_or_default()))
+    }
+}
+
+crate::jute_record! {
     /// What an [`Id`] may do.
     #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
     pub struct Acl { perms: i32, id: Id }

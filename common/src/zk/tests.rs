@@ -389,3 +389,11 @@ proptest! {
         prop_assert_eq!(path::join(parent, path::name(&path)), path);
     }
 }
+
+#[test]
+fn an_identity_may_be_missing() {
+    // kazoo writes the empty identity of `auth` as null.
+    let bytes = Bytes::from_static(b"\0\0\0\x1f\0\0\0\x04auth\xff\xff\xff\xff");
+    let acl = Acl::from_bytes_exact(bytes).unwrap();
+    assert_eq!(acl, Acl::new(perms::ALL, Id::new("auth", "")));
+}

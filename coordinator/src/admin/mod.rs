@@ -3,7 +3,10 @@
 //! `/commands/...` has the names and fields of ZooKeeper's AdminServer, `/metrics`
 //! its Prometheus names, `/health` and `/ready` are for whoever supervises us.
 //!
-//! **Invariant:** it only looks; nothing here changes anything.
+//! **Invariant:** it only looks; nothing here changes anything but `/backup`, which
+//! has a snapshot written.
+
+mod backup;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
+use crate::config::Admin;
 use crate::server::{Server, four_letter};
 
 type Shared = Arc<Server>;
@@ -32,14 +36,24 @@ const COMMANDS: [(&str, &[&str]); 9] = [
     ("watch_summary", &["wchs"]),
 ];
 
-pub(crate) fn router(server: Shared) -> Router {
+/// Everything, for the admin port.
+pub(crate) fn router(server: Shared, config: &Admin) -> Router {
+    let commands = &config.command_url;
     Router::new()
-        .route("/commands", get(list))
-        .route("/commands/", get(list))
-        .route("/commands/{name}", get(command))
+        .route(commands, get(list))
+        .route(&format!("{commands}/"), get(list))
+        .route(&format!("{commands}/{{name}}"), get(command))
         .route("/metrics", get(metrics))
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route("/backup", get(backup::backup))
+        .with_state(server)
+}
+
+/// Only the metrics, for a port of their own.
+pub(crate) fn metrics_router(server: Shared) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
         .with_state(server)
 }
 
@@ -59,13 +73,16 @@ async fn ready(State(server): State<Shared>) -> impl IntoResponse {
     alive(&server, "ready")
 }
 
-fn alive(server: &Server, word: &'static str) -> (StatusCode, &'static str) {
+fn alive(server: &Server, word: &'static str) -> (StatusCode, String) {
     if server.shutdown.is_requested() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned())
+    } else if let Some(trouble) = server.pipeline.trouble() {
+        let text = format!("reads only: {trouble}\n");
+        (StatusCode::SERVICE_UNAVAILABLE, text)
     } else if word == "ready" {
-        (StatusCode::OK, "ready\n")
+        (StatusCode::OK, "ready\n".to_owned())
     } else {
-        (StatusCode::OK, "ok\n")
+        (StatusCode::OK, "ok\n".to_owned())
     }
 }
 

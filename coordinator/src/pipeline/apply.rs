@@ -6,7 +6,8 @@ use common::zk::{Create2Response, ErrorCode, MultiResult, PathResponse, StatResp
 
 use super::request::{Client, Event, Reply};
 use super::{Shared, Watching};
-use crate::tree::{Inconsistent, acl};
+use crate::tree::Inconsistent;
+use crate::tree::acl::Access;
 use crate::txn::{Effect, Entry, Outcome};
 
 /// Applies one entry. The events are queued before anybody can read the new state.
@@ -20,20 +21,29 @@ pub(super) fn apply(
     if !applied.effects.is_empty() {
         let mut watching = shared.watching.lock();
         for effect in &applied.effects {
-            watching.tell(effect, entry.zxid, told);
+            watching.tell(&shared.rules.access, effect, entry.zxid, told);
         }
     }
     Ok(applied.outcome)
 }
 
 impl Watching {
-    fn tell(&mut self, effect: &Effect, zxid: i64, told: &mut Vec<Arc<dyn Client>>) {
+    fn tell(
+        &mut self,
+        access: &Access,
+        effect: &Effect,
+        zxid: i64,
+        told: &mut Vec<Arc<dyn Client>>,
+    ) {
         for watcher in self.registry.trigger(&effect.path, effect.change) {
             let Some(client) = self.clients.get(&watcher) else {
                 continue;
             };
             // Who may not read a node is not told of it either.
-            if acl::check(&effect.acl, perms::READ, &client.ids()).is_err() {
+            if access
+                .check(&effect.acl, perms::READ, &client.ids())
+                .is_err()
+            {
                 continue;
             }
             client.on_event(Event {

@@ -17,8 +17,10 @@
 
 mod apply;
 mod prepare;
+mod quota;
 mod read;
 mod request;
+mod rules;
 mod solo;
 mod view;
 mod writer;
@@ -27,15 +29,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use common::clock::SharedClock;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::session::{Session, Tracker};
+use crate::storage::Done;
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
-pub(crate) use request::{Answer, Client, Event, Read, Reply, Request, Write};
+pub use crate::tree::acl::Access;
+pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
 
@@ -68,11 +74,15 @@ pub(crate) struct Stopped;
 struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// Told of `Waiting::stopped`, by which a writer knows that waits for the disk.
+    stopped: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
     submissions: Vec<Submission>,
+    /// Who waits for a snapshot of what has been committed.
+    snapshots: Vec<Done>,
     stopped: bool,
     /// The end is to look like a crash.
     abandoned: bool,
@@ -93,6 +103,22 @@ struct Shared {
     sessions: Tracker,
     queue: Queue,
     clock: SharedClock,
+    rules: Rules,
+    quotas: quota::Quotas,
+    /// Why nothing can be committed at present.
+    trouble: ArcSwapOption<String>,
+}
+
+impl Shared {
+    fn set_trouble(&self, trouble: Option<String>) {
+        match (&*self.trouble.load(), &trouble) {
+            (None, None) => return,
+            (None, Some(text)) => tracing::error!("nothing is committed: {text}"),
+            (Some(_), None) => tracing::info!("commits go on"),
+            (Some(_), Some(_)) => {}
+        }
+        self.trouble.store(trouble.map(Arc::new));
+    }
 }
 
 /// The way into the pipeline.
@@ -101,7 +127,7 @@ pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
     /// A pipeline over a recovered state, whose sessions have their full timeout again.
-    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock) -> Self {
+    pub(crate) fn new(state: State, sessions: Tracker, clock: SharedClock, rules: Rules) -> Self {
         let now = clock.monotonic();
         for (id, timeout_ms) in &state.sessions {
             sessions.track(*id, *timeout_ms, now);
@@ -112,16 +138,24 @@ impl Handle {
             sessions,
             queue: Queue::default(),
             clock,
+            rules,
+            quotas: quota::Quotas::default(),
+            trouble: ArcSwapOption::empty(),
         }))
     }
 
     /// Queues a request; its reply goes to its client.
     pub(crate) fn submit(&self, submission: Submission) -> Result<(), Stopped> {
+        self.submit_all(&mut vec![submission])
+    }
+
+    /// Queues requests that came together; takes them out of `burst`.
+    pub(crate) fn submit_all(&self, burst: &mut Vec<Submission>) -> Result<(), Stopped> {
         let mut waiting = self.0.queue.waiting.lock();
         if waiting.stopped {
             return Err(Stopped);
         }
-        waiting.submissions.push(submission);
+        waiting.submissions.append(burst);
         drop(waiting);
         self.0.queue.arrived.notify_one();
         Ok(())
@@ -169,10 +203,37 @@ impl Handle {
         look(&self.0.watching.lock().registry)
     }
 
+    /// Why nothing can be committed at present, if so; reads are served all the same.
+    pub(crate) fn trouble(&self) -> Option<Arc<String>> {
+        self.0.trouble.load_full()
+    }
+
+    /// Has a snapshot written of what is committed when the writer comes to it, and
+    /// passes on its file and length, or why there is none.
+    pub(crate) fn snapshot(
+        &self,
+        done: impl FnOnce(Result<(std::fs::File, u64), String>) + Send + 'static,
+    ) -> Result<(), Stopped> {
+        let done: Done = Box::new(move |outcome| {
+            // Opened here, while nothing can have deleted it yet.
+            let opened = outcome.and_then(|path| crate::storage::open_snapshot(&path));
+            done(opened.map_err(|error| error.to_string()));
+        });
+        let mut waiting = self.0.queue.waiting.lock();
+        if waiting.stopped {
+            return Err(Stopped);
+        }
+        waiting.snapshots.push(done);
+        drop(waiting);
+        self.0.queue.arrived.notify_one();
+        Ok(())
+    }
+
     /// Makes the writer answer what it has and end.
     pub(crate) fn stop(&self) {
         self.0.queue.waiting.lock().stopped = true;
         self.0.queue.arrived.notify_one();
+        self.0.queue.stopped.notify_one();
     }
 
     /// Makes the writer end where it is, as if the process had been killed.
@@ -183,6 +244,7 @@ impl Handle {
         waiting.submissions.clear();
         drop(waiting);
         self.0.queue.arrived.notify_one();
+        self.0.queue.stopped.notify_one();
     }
 }
 

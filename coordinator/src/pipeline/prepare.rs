@@ -2,6 +2,8 @@
 //!
 //! The order of the checks is ZooKeeper's, since it decides which error a client sees.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::zk::path::{self, sequence_suffix};
 use common::zk::{
@@ -9,9 +11,11 @@ use common::zk::{
     SetAclRequest, SetDataRequest, perms,
 };
 
-use super::request::Write;
+use super::quota::{Growth, Quotas};
+use super::request::{Creation, Write};
+use super::rules::Rules;
 use super::view::{Facts, View};
-use crate::tree::{AclRef, SPECIAL_PATHS, acl};
+use crate::tree::{AclRef, Leftover, Owner, SPECIAL_PATHS, TTL_MS_MAX};
 use crate::txn::{Create, Txn};
 
 /// Any version will do.
@@ -24,6 +28,9 @@ pub(super) struct Context<'a> {
     /// The session is being closed, so nothing is done for it any more.
     pub(super) closing: bool,
     pub(super) ids: &'a [Id],
+    pub(super) rules: &'a Rules,
+    pub(super) quotas: &'a Quotas,
+    pub(super) now: Duration,
 }
 
 /// Why there is no transaction.
@@ -51,7 +58,8 @@ pub(super) fn prepare(
 ) -> Result<Txn, Refusal> {
     let mut prepare = Prepare { view, context };
     Ok(match write {
-        Write::Create { request, with_stat } => prepare.create(request, *with_stat)?,
+        Write::Create(request, creation) => prepare.create(request, *creation)?,
+        Write::DeleteLeftover(leftover) => prepare.delete_leftover(leftover)?,
         Write::Delete(request) => prepare.delete(request)?,
         Write::SetData(request) => prepare.set_data(request)?,
         Write::SetAcl(request) => prepare.set_acl(request)?,
@@ -60,6 +68,7 @@ pub(super) fn prepare(
             timeout_ms: *timeout_ms,
         },
         Write::CloseSession => prepare.close_session(),
+        Write::Reconfig => return Err(prepare.reconfig().into()),
         Write::Refused(code) => return Err((*code).into()),
     })
 }
@@ -70,16 +79,15 @@ struct Prepare<'a, 'tree> {
 }
 
 impl Prepare<'_, '_> {
-    fn create(&mut self, request: &CreateRequest, with_stat: bool) -> Result<Txn, ErrorCode> {
+    fn create(&mut self, request: &CreateRequest, creation: Creation) -> Result<Txn, ErrorCode> {
         let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BadArguments)?;
-        if mode.has_ttl() {
-            return Err(ErrorCode::Unimplemented);
-        }
+        let owner = self.owner(mode, creation)?;
         self.check_session()?;
         let parent_path = parent_of(&request.path)?;
-        let acl = acl::normalise(&request.acl, self.context.ids)?;
+        let (ids, access) = (self.context.ids, &self.context.rules.access);
+        let acl = access.normalise(&request.acl, ids)?;
         let mut parent = self.existing(parent_path)?;
-        acl::check(&parent.acl, perms::CREATE, self.context.ids)?;
+        access.check(&parent.acl, perms::CREATE, ids)?;
         let mut path = request.path.clone();
         if mode.is_sequential() {
             path.push_str(&sequence_suffix(parent.cversion));
@@ -88,27 +96,43 @@ impl Prepare<'_, '_> {
         if self.view.get(&path).is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if parent.owner != 0 {
+        if Owner::of(parent.owner).is_session() {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
-        let owner = if mode.is_ephemeral() {
-            self.context.session
-        } else {
-            0
-        };
+        let data = owned(&request.data);
+        let data_len = data.as_ref().map_or(0, Bytes::len);
+        self.check_quota(&path, Growth::of_new_node(data_len))?;
         parent.cversion = parent.cversion.wrapping_add(1);
         parent.child_count += 1;
         let parent_cversion = parent.cversion;
         self.view.put(parent_path, parent);
-        self.view.put(&path, new_facts(&acl, owner));
+        self.view
+            .put(&path, new_facts(&acl, owner.stored(), data_len));
         Ok(Txn::Create(Create {
             path,
-            data: owned(&request.data),
+            data,
             acl,
-            owner,
+            owner: owner.stored(),
             parent_cversion,
-            with_stat,
+            with_stat: creation != Creation::Plain,
         }))
+    }
+
+    /// The kind of the new node follows from the operation, whatever its flags say.
+    fn owner(&self, mode: CreateMode, creation: Creation) -> Result<Owner, ErrorCode> {
+        if mode.has_ttl() && !self.context.rules.extended_types {
+            return Err(ErrorCode::Unimplemented);
+        }
+        match creation {
+            Creation::Ttl { ms } if mode.has_ttl() && (1..=TTL_MS_MAX).contains(&ms) => {
+                Ok(Owner::Ttl { ms })
+            }
+            Creation::Ttl { .. } => Err(ErrorCode::BadArguments),
+            _ if mode.has_ttl() => Err(ErrorCode::BadArguments),
+            Creation::Container => Ok(Owner::Container),
+            _ if mode.is_ephemeral() => Ok(Owner::Session(self.context.session)),
+            Creation::Plain | Creation::WithStat => Ok(Owner::Nobody),
+        }
     }
 
     fn delete(&mut self, request: &DeleteRequest) -> Result<Txn, ErrorCode> {
@@ -119,7 +143,7 @@ impl Prepare<'_, '_> {
         }
         let parent_path = parent_of(path)?;
         let mut parent = self.existing(parent_path)?;
-        acl::check(&parent.acl, perms::DELETE, self.context.ids)?;
+        self.check_acl(&parent, perms::DELETE)?;
         let node = self.existing(path)?;
         next_version(node.version, request.version)?;
         if node.child_count > 0 {
@@ -133,12 +157,47 @@ impl Prepare<'_, '_> {
         })
     }
 
+    /// The server's own removal of a node that has become superfluous, unless it
+    /// has been used again meanwhile.
+    fn delete_leftover(&mut self, leftover: &Leftover) -> Result<Txn, ErrorCode> {
+        let path = leftover.path.as_str();
+        let node = self.existing(path)?;
+        if node.child_count > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        if node.version != leftover.version || !Owner::of(node.owner).is_removable() {
+            return Err(ErrorCode::BadVersion);
+        }
+        let parent_path = parent_of(path)?;
+        let mut parent = self.existing(parent_path)?;
+        parent.child_count -= 1;
+        self.view.put(parent_path, parent);
+        self.view.remove(path);
+        Ok(Txn::Delete {
+            path: path.to_owned(),
+        })
+    }
+
+    /// A single server has no members to change.
+    fn reconfig(&self) -> ErrorCode {
+        if !self.context.rules.reconfig {
+            return ErrorCode::ReconfigDisabled;
+        }
+        match self.check_session() {
+            Ok(()) => ErrorCode::Unimplemented,
+            Err(code) => code,
+        }
+    }
+
     fn set_data(&mut self, request: &SetDataRequest) -> Result<Txn, ErrorCode> {
         self.check_session()?;
         let path = request.path.as_str();
         let mut node = self.valid_and_existing(path)?;
-        acl::check(&node.acl, perms::WRITE, self.context.ids)?;
+        self.check_acl(&node, perms::WRITE)?;
+        let data_len = request.data.as_ref().map_or(0, Bytes::len);
+        self.check_quota(path, Growth::of_change(node.data_len, data_len))?;
         node.version = next_version(node.version, request.version)?;
+        node.data_len = data_len;
         let version = node.version;
         self.view.put(path, node);
         Ok(Txn::SetData {
@@ -152,9 +211,10 @@ impl Prepare<'_, '_> {
         self.check_session()?;
         let path = request.path.as_str();
         path::validate(path).map_err(|_| ErrorCode::BadArguments)?;
-        let acl = acl::normalise(&request.acl, self.context.ids)?;
+        let access = &self.context.rules.access;
+        let acl = access.normalise(&request.acl, self.context.ids)?;
         let mut node = self.existing(path)?;
-        acl::check(&node.acl, perms::ADMIN, self.context.ids)?;
+        self.check_acl(&node, perms::ADMIN)?;
         node.aversion = next_version(node.aversion, request.version)?;
         node.acl = AclRef::from(acl.as_slice());
         let aversion = node.aversion;
@@ -169,7 +229,7 @@ impl Prepare<'_, '_> {
     fn check(&mut self, request: &CheckVersionRequest) -> Result<Txn, ErrorCode> {
         self.check_session()?;
         let node = self.valid_and_existing(&request.path)?;
-        acl::check(&node.acl, perms::READ, self.context.ids)?;
+        self.check_acl(&node, perms::READ)?;
         next_version(node.version, request.version)?;
         Ok(Txn::Check {
             path: request.path.clone(),
@@ -196,12 +256,16 @@ impl Prepare<'_, '_> {
 
     fn multi_op(&mut self, op: &MultiOp) -> Result<Txn, ErrorCode> {
         match op {
-            MultiOp::Create(request) => self.create(request, false),
-            MultiOp::Create2(request) => self.create(request, true),
+            MultiOp::Create(request) => self.create(request, Creation::Plain),
+            MultiOp::Create2(request) => self.create(request, Creation::WithStat),
+            MultiOp::CreateContainer(request) => self.create(request, Creation::Container),
+            MultiOp::CreateTtl(request) => {
+                let (request, creation) = Creation::with_ttl(request.clone());
+                self.create(&request, creation)
+            }
             MultiOp::Delete(request) => self.delete(request),
             MultiOp::SetData(request) => self.set_data(request),
             MultiOp::Check(request) => self.check(request),
-            MultiOp::CreateContainer(_) | MultiOp::CreateTtl(_) => Err(ErrorCode::Unimplemented),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::BadArguments),
         }
     }
@@ -227,6 +291,19 @@ impl Prepare<'_, '_> {
         Ok(())
     }
 
+    fn check_quota(&self, path: &str, growth: Growth) -> Result<(), ErrorCode> {
+        let Context {
+            quotas, rules, now, ..
+        } = self.context;
+        let when = (rules.enforce_quota, now);
+        quotas.check(self.view.tree(), path, growth, when)
+    }
+
+    fn check_acl(&self, node: &Facts, wanted: i32) -> Result<(), ErrorCode> {
+        let access = &self.context.rules.access;
+        access.check(&node.acl, wanted, self.context.ids)
+    }
+
     fn existing(&self, path: &str) -> Result<Facts, ErrorCode> {
         self.view.get(path).ok_or(ErrorCode::NoNode)
     }
@@ -237,8 +314,9 @@ impl Prepare<'_, '_> {
     }
 }
 
-fn new_facts(acl: &[Acl], owner: i64) -> Facts {
+fn new_facts(acl: &[Acl], owner: i64, data_len: usize) -> Facts {
     Facts {
+        data_len,
         version: 0,
         cversion: 0,
         aversion: 0,

@@ -3,6 +3,7 @@
 //! **Invariant:** the reply is queued while the state is locked, so that the event
 //! of a watch left here can only come behind it.
 
+use bytes::Bytes;
 use common::zk::{
     AddWatchMode, ClientInfo, ErrorCode, EventType, GetChildrenResponse, GetDataResponse, Id,
     MultiOp, MultiResult, SetWatches2, perms,
@@ -10,7 +11,8 @@ use common::zk::{
 
 use super::request::{Answer, Client, Event, Read, Reply};
 use super::{Origin, Shared, Watching};
-use crate::tree::{Node, acl};
+use crate::tree::Node;
+use crate::tree::acl::{self, Access};
 use crate::txn::State;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
@@ -67,7 +69,7 @@ impl Looking<'_> {
             Read::GetData { path, watch } => {
                 let node = self.readable(path)?;
                 self.watch_data_if(*watch, path);
-                Reply::Data(node.data.clone(), node.stat())
+                Reply::Data(node.data().map(Bytes::copy_from_slice), node.stat())
             }
             Read::GetAcl { path } => return self.get_acl(path),
             Read::GetChildren {
@@ -123,13 +125,17 @@ impl Looking<'_> {
         })
     }
 
-    fn existing(&self, path: &str) -> Result<&Node> {
+    fn access(&self) -> &Access {
+        &self.shared.rules.access
+    }
+
+    fn existing(&self, path: &str) -> Result<Node<'_>> {
         self.state.tree.get(path).ok_or(ErrorCode::NoNode)
     }
 
-    fn readable(&self, path: &str) -> Result<&Node> {
+    fn readable(&self, path: &str) -> Result<Node<'_>> {
         let node = self.existing(path)?;
-        acl::check(&node.acl, perms::READ, self.ids)?;
+        self.access().check(node.acl(), perms::READ, self.ids)?;
         Ok(node)
     }
 
@@ -148,10 +154,11 @@ impl Looking<'_> {
 
     fn get_acl(&self, path: &str) -> Result<Reply> {
         let node = self.existing(path)?;
-        acl::check(&node.acl, perms::READ | perms::ADMIN, self.ids)?;
-        let acl = match acl::check(&node.acl, perms::ADMIN, self.ids) {
-            Ok(()) => node.acl.to_vec(),
-            Err(_) => acl::mask(&node.acl),
+        self.access()
+            .check(node.acl(), perms::READ | perms::ADMIN, self.ids)?;
+        let acl = match self.access().check(node.acl(), perms::ADMIN, self.ids) {
+            Ok(()) => node.acl().to_vec(),
+            Err(_) => acl::mask(node.acl()),
         };
         Ok(Reply::Acl(acl, node.stat()))
     }
@@ -223,7 +230,7 @@ impl Looking<'_> {
             for path in &request.child_watches {
                 match self.state.tree.get(path) {
                     None => self.missed(EventType::NodeDeleted, path),
-                    Some(n) if n.pzxid > since => {
+                    Some(n) if n.pzxid() > since => {
                         self.missed(EventType::NodeChildrenChanged, path);
                     }
                     Some(_) => registry.watch_children(path, id),
@@ -253,8 +260,8 @@ fn not_empty(path: &str) -> &str {
     if path.is_empty() { "/" } else { path }
 }
 
-fn names(node: &Node) -> Vec<String> {
-    node.children.iter().map(ToString::to_string).collect()
+fn names(node: Node<'_>) -> Vec<String> {
+    node.children().map(ToString::to_string).collect()
 }
 
 fn found(found: bool) -> Result<Reply> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::zk::{
-    Acl, AddWatchMode, CheckWatchesRequest, ClientInfo, CreateRequest, DeleteRequest, ErrorCode,
-    EventType, Id, MultiOp, MultiResult, SetAclRequest, SetDataRequest, SetWatches2, Stat,
-    WatcherType,
+    Acl, AddWatchMode, CheckWatchesRequest, ClientInfo, CreateRequest, CreateTtlRequest,
+    DeleteRequest, ErrorCode, EventType, Id, MultiOp, MultiResult, SetAclRequest, SetDataRequest,
+    SetWatches2, Stat, WatcherType,
 };
 
 use crate::session::Session;
+use crate::tree::Leftover;
 use crate::watch::WatcherId;
 
 #[derive(Debug)]
@@ -22,11 +23,9 @@ pub(crate) enum Request {
 /// Requests that change the state, if they succeed.
 #[derive(Debug)]
 pub(crate) enum Write {
-    Create {
-        request: CreateRequest,
-        /// Whether the reply carries the stat (create2).
-        with_stat: bool,
-    },
+    Create(CreateRequest, Creation),
+    /// The server's own: a container or TTL node that is no longer needed.
+    DeleteLeftover(Leftover),
     Delete(DeleteRequest),
     SetData(SetDataRequest),
     SetAcl(SetAclRequest),
@@ -35,8 +34,35 @@ pub(crate) enum Write {
         timeout_ms: i32,
     },
     CloseSession,
-    /// A write that is known but not offered.
+    Reconfig,
+    /// A write that cannot be carried out, but takes its turn and a zxid.
     Refused(ErrorCode),
+}
+
+/// Which of the operations creates the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// The only one whose reply has no stat.
+    Plain,
+    WithStat,
+    Container,
+    Ttl {
+        ms: i64,
+    },
+}
+
+impl Creation {
+    /// The request without its TTL, and the TTL.
+    pub(crate) fn with_ttl(request: CreateTtlRequest) -> (CreateRequest, Self) {
+        let ms = request.ttl_ms;
+        let request = CreateRequest {
+            path: request.path,
+            data: request.data,
+            acl: request.acl,
+            flags: request.flags,
+        };
+        (request, Self::Ttl { ms })
+    }
 }
 
 /// Requests that look at the state, and those about watches.
@@ -98,6 +124,9 @@ pub(crate) enum Reply {
     Watching,
     Multi(Vec<MultiResult>),
     WhoAmI(Vec<ClientInfo>),
+    /// The next token of a SASL login.
+    SaslToken(Option<Bytes>),
+    SaslFailed(ErrorCode),
     /// The session that was asked for; the client may send requests now.
     Session(Arc<Session>),
     /// The session is closed; the connection ends.
@@ -126,8 +155,12 @@ pub(crate) trait Client: Send + Sync {
     /// Queues an event behind what is queued already.
     fn on_event(&self, event: Event<'_>);
 
-    /// What was queued may be sent now.
+    /// What was queued may be sent now. It is sent here, as far as that is possible
+    /// at once.
     fn wake(&self);
+
+    /// As [`Client::wake`], but leaves the sending to another thread.
+    fn wake_elsewhere(&self);
 
     /// Ends the connection after what is queued was sent.
     fn close(&self);

@@ -1,19 +1,20 @@
 //! Committing without an ensemble: what is on our own disk is committed.
 
-use crate::storage::{Error, Storage};
-use crate::txn::{Entry, State};
+use crate::storage::{Done, Error, Storage};
+use crate::txn::Entry;
 
 /// Makes batches of transactions permanent, in order.
 pub(crate) trait Proposer: Send {
     /// Returns when the batch is committed. After an error nothing is proposed
-    /// any more: whether the batch is permanent is not known.
+    /// any more: whether the batch is permanent is not known. Only if the disk is
+    /// full the same batch may be proposed again.
     fn propose(&mut self, batch: &[Entry]) -> Result<(), Error>;
 
-    /// Says whether the proposer would take a copy of the state now.
+    /// Says whether it is time for a snapshot.
     fn wants_snapshot(&self) -> bool;
 
-    /// Takes the state after the last batch.
-    fn snapshot(&mut self, state: State) -> Result<(), Error>;
+    /// Begins a snapshot of everything proposed so far, and tells `done` of its end.
+    fn snapshot(&mut self, done: Option<Done>) -> Result<(), Error>;
 
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
@@ -39,8 +40,8 @@ impl Proposer for Solo {
         self.storage.wants_snapshot()
     }
 
-    fn snapshot(&mut self, state: State) -> Result<(), Error> {
-        self.storage.snapshot(state)
+    fn snapshot(&mut self, done: Option<Done>) -> Result<(), Error> {
+        self.storage.snapshot(done)
     }
 
     fn close(self: Box<Self>) -> Result<(), Error> {

@@ -12,18 +12,20 @@ pub(super) struct Facts {
     pub(super) aversion: i32,
     pub(super) owner: i64,
     pub(super) child_count: usize,
+    pub(super) data_len: usize,
     pub(super) acl: AclRef,
 }
 
 impl Facts {
-    fn of(node: &Node) -> Self {
+    fn of(node: Node<'_>) -> Self {
         Self {
             version: node.version,
-            cversion: node.cversion,
+            cversion: node.cversion(),
             aversion: node.aversion,
-            owner: node.owner,
-            child_count: node.children.len(),
-            acl: AclRef::clone(&node.acl),
+            owner: node.stored_owner(),
+            child_count: node.child_count(),
+            data_len: node.data_len(),
+            acl: AclRef::clone(node.acl()),
         }
     }
 }
@@ -43,6 +45,11 @@ impl<'a> View<'a> {
             changes: HashMap::new(),
             undo: Vec::new(),
         }
+    }
+
+    /// The tree as it is now.
+    pub(super) fn tree(&self) -> &'a Tree {
+        self.tree
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Facts> {

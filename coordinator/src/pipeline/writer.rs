@@ -4,6 +4,7 @@
 //! of requests that share one sync follows the load by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::zk::{ErrorCode, MultiResult};
 
@@ -18,6 +19,12 @@ use crate::txn::{Entry, Txn};
 
 /// The most requests in one batch; it bounds how long a reader waits for the writer.
 const BATCH_MAX: usize = 1000;
+
+/// To so many clients the writer itself sends what a batch has for them.
+const SENT_HERE_MAX: usize = 128;
+
+/// How often it is seen whether a full disk has space again.
+const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// Why the pipeline ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +80,12 @@ impl Writer {
     fn work(&mut self) -> Result<(), Failure> {
         while let Some(batch) = self.next_batch() {
             self.process(batch)?;
-            if self.proposer.wants_snapshot() {
-                let state = self.shared.state.read().clone();
-                self.proposer.snapshot(state)?;
+            let wanted = std::mem::take(&mut self.shared.queue.waiting.lock().snapshots);
+            if wanted.is_empty() && self.proposer.wants_snapshot() {
+                self.proposer.snapshot(None)?;
+            }
+            for done in wanted {
+                self.proposer.snapshot(Some(done))?;
             }
         }
         Ok(())
@@ -85,7 +95,7 @@ impl Writer {
     fn next_batch(&self) -> Option<Vec<Submission>> {
         let queue = &self.shared.queue;
         let mut waiting = queue.waiting.lock();
-        while waiting.submissions.is_empty() {
+        while waiting.submissions.is_empty() && waiting.snapshots.is_empty() {
             if waiting.stopped {
                 return None;
             }
@@ -102,7 +112,7 @@ impl Writer {
         let mut entries = Vec::with_capacity(batch.len());
         let prepared = self.prepare(batch, &mut entries);
         if !entries.is_empty() {
-            self.proposer.propose(&entries)?;
+            self.commit(&entries)?;
         }
         let mut told: Vec<Arc<dyn Client>> = Vec::new();
         for prepared in prepared {
@@ -111,14 +121,37 @@ impl Writer {
                 apply::note(&mut told, client);
             }
         }
-        told.iter().for_each(|client| client.wake());
+        wake(&told);
         Ok(())
+    }
+
+    /// Makes a batch permanent. As long as the disk is full nobody is answered who
+    /// wrote, but whoever only reads goes on.
+    fn commit(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+        loop {
+            let error = match self.proposer.propose(entries) {
+                Err(error) if error.is_disk_full() => error,
+                outcome => {
+                    self.shared.set_trouble(None);
+                    return Ok(outcome?);
+                }
+            };
+            self.shared.set_trouble(Some(error.to_string()));
+            let queue = &self.shared.queue;
+            let mut waiting = queue.waiting.lock();
+            if !waiting.stopped {
+                queue.stopped.wait_for(&mut waiting, DISK_FULL_RETRY);
+            }
+            if waiting.stopped {
+                return Err(error.into());
+            }
+        }
     }
 
     fn prepare(&self, batch: Vec<Submission>, entries: &mut Vec<Entry>) -> Vec<Prepared> {
         let state = self.shared.state.read();
         let mut view = View::new(&state.tree);
-        let time_ms = self.shared.clock.wall_ms();
+        let (time_ms, now) = (self.shared.clock.wall_ms(), self.shared.clock.monotonic());
         let mut zxid = state.zxid;
         let mut prepared = Vec::with_capacity(batch.len());
         for submission in batch {
@@ -134,6 +167,9 @@ impl Writer {
                 session: submission.origin.session.id,
                 closing: submission.origin.session.is_closing(),
                 ids: &submission.origin.ids,
+                rules: &self.shared.rules,
+                quotas: &self.shared.quotas,
+                now,
             };
             let (txn, failed_multi) = match prepare(&mut view, context, write) {
                 Ok(txn) => (txn, None),
@@ -214,6 +250,14 @@ impl Writer {
             _ => reply,
         }
     }
+}
+
+/// Sends what was queued. Many clients at once are shared with the other threads,
+/// so that the next batch does not wait for all of them.
+fn wake(told: &[Arc<dyn Client>]) {
+    let (here, elsewhere) = told.split_at(told.len().min(SENT_HERE_MAX));
+    elsewhere.iter().for_each(|client| client.wake_elsewhere());
+    here.iter().for_each(|client| client.wake());
 }
 
 /// What a multi is told whose operation `refusal.multi_index` failed: the ones

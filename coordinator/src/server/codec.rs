@@ -7,10 +7,10 @@ use common::zk::{
     ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse, GetChildren2Response,
     GetChildrenResponse, GetDataResponse, GetEphemeralsRequest, GetEphemeralsResponse, MultiOp,
     MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse, PathWatchRequest, ReplyHeader,
-    SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
+    SaslResponse, SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
 };
 
-use crate::pipeline::{Read, Reply, Request, Write};
+use crate::pipeline::{Creation, Read, Reply, Request, Write};
 
 /// Decodes the body of a request; `None` if the operation is not one for clients.
 pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> {
@@ -22,21 +22,12 @@ pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> 
 
 fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
     Ok(Some(match op {
-        OpCode::Create => Write::Create {
-            request: body.read()?,
-            with_stat: false,
-        },
-        OpCode::Create2 => Write::Create {
-            request: body.read()?,
-            with_stat: true,
-        },
-        OpCode::CreateContainer => {
-            body.read::<common::zk::CreateRequest>()?;
-            Write::Refused(ErrorCode::Unimplemented)
-        }
+        OpCode::Create => Write::Create(body.read()?, Creation::Plain),
+        OpCode::Create2 => Write::Create(body.read()?, Creation::WithStat),
+        OpCode::CreateContainer => Write::Create(body.read()?, Creation::Container),
         OpCode::CreateTtl => {
-            body.read::<CreateTtlRequest>()?;
-            Write::Refused(ErrorCode::Unimplemented)
+            let (request, creation) = Creation::with_ttl(body.read::<CreateTtlRequest>()?);
+            Write::Create(request, creation)
         }
         OpCode::Delete => Write::Delete(body.read()?),
         OpCode::SetData => Write::SetData(body.read()?),
@@ -48,7 +39,7 @@ fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
         },
         OpCode::Reconfig => {
             body.read::<common::zk::ReconfigRequest>()?;
-            Write::Refused(ErrorCode::ReconfigDisabled)
+            Write::Reconfig
         }
         OpCode::CloseSession => Write::CloseSession,
         _ => return Ok(None),
@@ -149,7 +140,10 @@ pub(super) fn encode_reply(
     zxid: i64,
     result: std::result::Result<Reply, ErrorCode>,
 ) {
-    let err = result.as_ref().err().map_or(0, |code| code.code());
+    let err = match &result {
+        Err(code) | Ok(Reply::SaslFailed(code)) => code.code(),
+        Ok(_) => 0,
+    };
     ReplyHeader { xid, zxid, err }.encode(out);
     if let Ok(reply) = result {
         encode_body(out, reply);
@@ -172,6 +166,9 @@ fn encode_body(out: &mut BytesMut, reply: Reply) {
         Reply::Paths(ephemerals) => GetEphemeralsResponse { ephemerals }.encode(out),
         Reply::Watching => ErrorResponse { err: 0 }.encode(out),
         Reply::Multi(results) => MultiResponse { results }.encode(out),
+        Reply::SaslToken(token) => SaslResponse { token }.encode(out),
+        // Alone among the errors it has a body, an empty token.
+        Reply::SaslFailed(_) => SaslResponse { token: None }.encode(out),
         Reply::WhoAmI(client_info) => WhoAmIResponse { client_info }.encode(out),
     }
 }

@@ -9,7 +9,7 @@
 //! only when it is 0 may a request be answered here.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,24 +17,26 @@ use bytes::Bytes;
 use common::frame::FrameReader;
 use common::jute::{Reader, Record};
 use common::zk::{
-    AuthPacket, ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
+    ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
 };
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
+use super::auth::DigestMd5;
 use super::error::{Error, code_of};
-use super::outbound::{HIGH_WATER, Next, Outbound};
+use super::outbound::{HIGH_WATER, Outbound, Sent};
 use super::{Server, codec};
 use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
 use crate::session::Session;
-use crate::tree::acl;
 use crate::watch::WatcherId;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the bytes are thrown away that a client sends after its last reply.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the connection's task and the pipeline share.
 pub(crate) struct Connection {
@@ -47,6 +49,8 @@ pub(crate) struct Connection {
     /// Where the answer to the request for a session goes.
     pub(super) opened: Mutex<Option<oneshot::Sender<Arc<Session>>>>,
     pending: AtomicUsize,
+    /// No more is read: the connection ends when what is under way is answered.
+    draining: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
     last_xid: AtomicI32,
@@ -68,17 +72,18 @@ pub(crate) struct ConnectionInfo {
 }
 
 impl Connection {
-    fn new(server: Arc<Server>, peer: SocketAddr) -> Self {
+    fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
             peer,
             server,
-            outbound: Outbound::default(),
+            outbound: Outbound::new(sink),
             ids: Mutex::new(address),
             session: OnceLock::new(),
             opened: Mutex::default(),
             pending: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             last_xid: AtomicI32::new(0),
@@ -99,6 +104,18 @@ impl Connection {
             last_xid: self.last_xid.load(Ordering::Relaxed),
             last_latency_ms: self.last_latency_us.load(Ordering::Relaxed) / 1000,
         }
+    }
+
+    /// The client has proved to be these, too.
+    pub(super) fn add_ids(&self, proven: Vec<Id>) {
+        let mut ids = self.ids.lock();
+        let mut all = ids.to_vec();
+        for id in proven {
+            if !all.contains(&id) {
+                all.push(id);
+            }
+        }
+        *ids = all.into();
     }
 
     pub(super) fn count_received(&self) {
@@ -166,6 +183,13 @@ impl Client for Connection {
     }
 
     fn wake(&self) {
+        self.outbound.send_or_wake();
+        if self.draining.load(Ordering::Acquire) {
+            self.outbound.wake();
+        }
+    }
+
+    fn wake_elsewhere(&self) {
         self.outbound.wake();
     }
 
@@ -176,16 +200,19 @@ impl Client for Connection {
 
 /// Serves one socket until it ends.
 pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
-    let connection = Arc::new(Connection::new(Arc::clone(&server), peer));
+    let (source, sink) = stream.into_split();
+    let sink = Arc::new(sink);
+    let connection = Connection::new(Arc::clone(&server), peer, Arc::clone(&sink));
+    let connection = Arc::new(connection);
     let id = connection.id;
     let weak = Arc::downgrade(&connection);
     server.connections.lock().insert(id, weak);
-    let (source, sink) = stream.into_split();
     let mut task = Task {
         server: &server,
         connection: Arc::clone(&connection),
         sink,
-        draining: false,
+        burst: Vec::new(),
+        login: DigestMd5::default(),
     };
     if let Err(error) = task.serve(source).await {
         if error.is_noteworthy() {
@@ -194,6 +221,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
             tracing::debug!(%peer, %error, "connection closed");
         }
     }
+    connection.outbound.end();
     server.connections.lock().remove(&id);
     if let Some(session) = connection.session.get() {
         server.pipeline.detach(session.id, id);
@@ -204,9 +232,11 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
 pub(super) struct Task<'a> {
     pub(super) server: &'a Arc<Server>,
     pub(super) connection: Arc<Connection>,
-    pub(super) sink: OwnedWriteHalf,
-    /// No more is read: the connection ends when what is under way is answered.
-    draining: bool,
+    sink: Arc<OwnedWriteHalf>,
+    /// Requests of frames that arrived together and go to the pipeline together.
+    burst: Vec<Submission>,
+    /// How far the client is with proving who it is.
+    pub(super) login: DigestMd5,
 }
 
 impl Task<'_> {
@@ -216,37 +246,61 @@ impl Task<'_> {
             opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.open(source)) => opened,
             () = shutdown.requested() => return Err(Error::Stopping),
         };
-        let Some(frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))?? else {
+        let Some(mut frames) = opened.map_err(|_| Error::HandshakeTimeout(HANDSHAKE_TIMEOUT))??
+        else {
             return Ok(());
         };
         tokio::select! {
-            done = self.converse(frames) => done,
-            () = shutdown.requested() => Err(Error::Stopping),
+            done = self.converse(&mut frames) => done?,
+            () = shutdown.requested() => return Err(Error::Stopping),
         }
+        if self.connection.draining.load(Ordering::Relaxed) {
+            self.linger(frames).await?;
+        }
+        Ok(())
     }
 
-    async fn converse(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+    /// Reads on for a moment after the last reply: where bytes are left unread the
+    /// kernel tells the peer so at once, and what was sent may not be seen.
+    async fn linger(&mut self, mut frames: FrameReader<OwnedReadHalf>) -> Result<(), Error> {
+        let socket: &TcpStream = (*self.sink).as_ref();
+        rustix::net::shutdown(socket, rustix::net::Shutdown::Write)
+            .map_err(std::io::Error::from)?;
+        let rest = async { while let Ok(Some(_)) = frames.next().await {} };
+        // Whoever goes on for longer does not want to hear it.
+        let _ = tokio::time::timeout(LINGER, rest).await;
+        Ok(())
+    }
+
+    async fn converse(&mut self, frames: &mut FrameReader<OwnedReadHalf>) -> Result<(), Error> {
         let connection = Arc::clone(&self.connection);
         let Some(session) = connection.session.get() else {
             return Ok(());
         };
         loop {
+            let draining = connection.draining.load(Ordering::Relaxed);
             tokio::select! {
                 biased;
                 () = connection.outbound.woken() => {}
-                frame = frames.next(), if !self.draining => {
+                frame = frames.next(), if !draining => {
                     let Some(frame) = frame? else {
                         return Ok(());
                     };
                     self.on_frame(session, frame).await?;
-                    // Replies to what has already arrived leave together.
-                    if frames.has_frame() && connection.outbound.len() < HIGH_WATER {
+                    // Requests that have arrived together are handed on together,
+                    // and so are their replies.
+                    if frames.has_frame()
+                        && connection.outbound.len() < HIGH_WATER
+                        && !connection.draining.load(Ordering::Relaxed)
+                    {
                         continue;
                     }
+                    self.submit_burst()?;
                 }
             }
             let is_idle = connection.pending.load(Ordering::Acquire) == 0;
-            if self.flush().await? || (self.draining && is_idle) {
+            let is_done = is_idle && connection.draining.load(Ordering::Relaxed);
+            if self.flush().await? || is_done {
                 return Ok(());
             }
         }
@@ -254,12 +308,17 @@ impl Task<'_> {
 
     /// Sends what is queued; says whether the connection is to end now.
     pub(super) async fn flush(&mut self) -> Result<bool, Error> {
+        let outbound = &self.connection.outbound;
         loop {
-            match self.connection.outbound.next() {
-                Next::Send(bytes) => self.sink.write_all(&bytes).await?,
-                Next::Nothing => return Ok(false),
-                Next::Close => return Ok(true),
-                Next::Overflow(waiting) => return Err(Error::SlowClient(waiting)),
+            match outbound.send()? {
+                Sent::All => return Ok(false),
+                Sent::Close => return Ok(true),
+                Sent::Overflow(waiting) => return Err(Error::SlowClient(waiting)),
+                Sent::Blocked => tokio::select! {
+                    writable = self.sink.writable() => writable?,
+                    // More was queued: perhaps too much for a client that does not read.
+                    () = outbound.woken() => {}
+                },
             }
         }
     }
@@ -274,14 +333,16 @@ impl Task<'_> {
             .last_xid
             .store(header.xid, Ordering::Relaxed);
         let op = OpCode::from_code(header.op);
+        match op {
+            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
+            _ if !self.is_admitted(header.xid, received) => return Ok(()),
+            _ => {}
+        }
         let decoded = match op {
             Some(OpCode::Ping) => {
                 let zxid = self.server.pipeline.with_state(|state| state.zxid);
                 self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
-            Some(OpCode::Auth) => {
-                self.authenticate(&mut body, received);
                 return Ok(());
             }
             Some(op) => codec::request(op, &mut body),
@@ -292,7 +353,7 @@ impl Task<'_> {
             // As ZooKeeper: who speaks another protocol is told, and let go.
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
-                self.draining = true;
+                self.drain();
                 Request::Read(Read::Refused(ErrorCode::Unimplemented))
             }
             Err(error) => {
@@ -300,7 +361,9 @@ impl Task<'_> {
                 Request::Read(Read::Refused(code_of(&error)))
             }
         };
-        self.draining |= matches!(request, Request::Write(Write::CloseSession));
+        if matches!(request, Request::Write(Write::CloseSession)) {
+            self.drain();
+        }
         self.dispatch(Arc::clone(session), header.xid, received, request)
             .await
     }
@@ -337,7 +400,12 @@ impl Task<'_> {
         }
     }
 
-    /// Queues a request; waits here, without reading on, while too many are outstanding.
+    pub(super) fn drain(&self) {
+        self.connection.draining.store(true, Ordering::Release);
+    }
+
+    /// Adds a request to the burst; waits here, without reading on, while too many
+    /// are outstanding.
     pub(super) async fn submit(
         &mut self,
         session: Arc<Session>,
@@ -346,19 +414,35 @@ impl Task<'_> {
         request: Request,
     ) -> Result<(), Error> {
         let permits = Arc::clone(&self.server.outstanding);
-        let permit = permits.acquire_owned().await.map_err(|_| Error::Stopping)?;
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                // What waits here holds permits, and they only come back from there.
+                self.submit_burst()?;
+                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+            }
+        };
         let submission = Submission {
             origin: self.origin(session, xid, received),
             request,
             _permit: Some(permit),
         };
         self.connection.pending.fetch_add(1, Ordering::AcqRel);
-        let submitted = self.server.pipeline.submit(submission);
+        self.burst.push(submission);
+        Ok(())
+    }
+
+    /// Hands the burst to the pipeline.
+    pub(super) fn submit_burst(&mut self) -> Result<(), Error> {
+        if self.burst.is_empty() {
+            return Ok(());
+        }
+        let submitted = self.server.pipeline.submit_all(&mut self.burst);
         submitted.map_err(|_| Error::Stopping)
     }
 
     /// Answers what has no place in the order of requests.
-    fn answer_now(
+    pub(super) fn answer_now(
         &self,
         xid: i32,
         zxid: i64,
@@ -367,43 +451,5 @@ impl Task<'_> {
     ) {
         self.connection.push_reply(xid, zxid, result);
         self.connection.count_answered(received);
-    }
-
-    fn authenticate(&mut self, body: &mut Reader, received: Duration) {
-        let ids = body
-            .read::<AuthPacket>()
-            .ok()
-            .and_then(|packet| self.proven_ids(&packet));
-        let Some(proven) = ids else {
-            tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
-            self.draining = true;
-            return;
-        };
-        {
-            let mut ids = self.connection.ids.lock();
-            let mut all = ids.to_vec();
-            for id in proven {
-                if !all.contains(&id) {
-                    all.push(id);
-                }
-            }
-            *ids = all.into();
-        }
-        self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
-    }
-
-    /// Who the packet proves the client to be; `None` if it proves nothing.
-    fn proven_ids(&self, packet: &AuthPacket) -> Option<Vec<Id>> {
-        match packet.scheme.as_str() {
-            "digest" => {
-                let credentials = std::str::from_utf8(packet.auth.as_deref()?).ok()?;
-                let super_digest = self.server.config.super_digest.as_deref();
-                Some(acl::digest_ids(credentials, super_digest))
-            }
-            // Everybody has shown their address by connecting.
-            "ip" => Some(Vec::new()),
-            _ => None,
-        }
     }
 }

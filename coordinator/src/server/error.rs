@@ -14,6 +14,8 @@ pub(super) enum Error {
     Handshake(jute::Error),
     #[error("a frame is too short for a request header: {0}")]
     Header(jute::Error),
+    #[error("credentials cannot be decoded: {0}")]
+    Credentials(jute::Error),
     #[error("no session within {0:?}")]
     HandshakeTimeout(std::time::Duration),
     #[error("the client has seen transaction {seen:#x}, this server is at {here:#x}")]
@@ -31,7 +33,10 @@ impl Error {
             Self::Frame(frame::Error::Truncated | frame::Error::Io(_)) => false,
             Self::Io(_) | Self::Stopping => false,
             Self::Frame(frame::Error::Negative(_) | frame::Error::TooLarge { .. }) => true,
-            Self::Handshake(_) | Self::Header(_) | Self::HandshakeTimeout(_) => true,
+            Self::Handshake(_)
+            | Self::Header(_)
+            | Self::Credentials(_)
+            | Self::HandshakeTimeout(_) => true,
             Self::ClientIsAhead { .. } | Self::SlowClient(_) => true,
         }
     }

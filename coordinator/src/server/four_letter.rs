@@ -74,6 +74,9 @@ fn srvr(server: &Server, clients: &str) -> String {
     let (zxid, nodes) = server
         .pipeline
         .with_state(|state| (state.zxid, state.tree.reported_len()));
+    // A line that ZooKeeper does not have, and that is only there when it matters.
+    let trouble = server.pipeline.trouble();
+    let trouble = trouble.map_or_else(String::new, |text| format!("Reads only: {text}\n"));
     format!(
         "Zookeeper version: {}\n{clients}\
          Latency min/avg/max: {}/{:?}/{}\n\
@@ -83,7 +86,7 @@ fn srvr(server: &Server, clients: &str) -> String {
          Outstanding: {}\n\
          Zxid: {zxid:#x}\n\
          Mode: standalone\n\
-         Node count: {nodes}\n",
+         Node count: {nodes}\n{trouble}",
         version(),
         latency.min,
         latency.avg,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use common::frame::FrameReader;
 use common::jute::Record;
 use common::zk::{ConnectRequest, ConnectResponse, PASSWORD_LEN};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
 
@@ -35,8 +35,8 @@ impl Task<'_> {
         if let Some(word) = four_letter::Word::parse(&first[..four_letter::LEN]) {
             self.connection.count_received();
             let text = four_letter::answer(self.server, word);
-            self.sink.write_all(text.as_bytes()).await?;
-            self.sink.shutdown().await?;
+            self.connection.outbound.push_text(&text);
+            self.flush().await?;
             return Ok(None);
         }
         let length_max = self.server.config.frame_max;
@@ -83,7 +83,8 @@ impl Task<'_> {
         }
         let id = request.session_id;
         let password = request.password.as_deref().unwrap_or_default();
-        if !self.server.secret.verify(id, password) {
+        let pipeline = &self.server.pipeline;
+        if !pipeline.with_state(|state| state.verify_password(id, password)) {
             tracing::warn!(peer = %self.connection.peer, session = format_args!("{id:#x}"), "wrong session password");
             return Ok(None);
         }
@@ -105,6 +106,7 @@ impl Task<'_> {
         let request = Request::Write(Write::CreateSession { timeout_ms });
         let session = Session::requested(self.server.session_ids.next(), timeout_ms);
         self.submit(session, 0, received, request).await?;
+        self.submit_burst()?;
         opened.await.map_err(|_| Error::Stopping)
     }
 
@@ -114,7 +116,10 @@ impl Task<'_> {
         session: Option<&Session>,
     ) -> Result<(), Error> {
         let password = match session {
-            Some(session) => self.server.secret.password(session.id),
+            Some(session) => {
+                let pipeline = &self.server.pipeline;
+                pipeline.with_state(|state| state.password(session.id))
+            }
             None => [0; PASSWORD_LEN],
         };
         let response = ConnectResponse {

@@ -1,5 +1,6 @@
 //! Accepts connections, as many as the limits allow.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,14 +42,13 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
 
 /// Starts a connection unless its address has too many.
 fn accept(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr, connections: &TaskTracker) {
-    let Some(place) = Place::take(server, peer.ip()) else {
-        server.stats.rejected.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            %peer,
-            limit = server.config.connections_per_ip_max,
-            "too many connections from this address (maxClientCnxns)"
-        );
-        return;
+    let place = match Place::take(server, peer.ip()) {
+        Ok(place) => place,
+        Err(full) => {
+            server.stats.rejected.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%peer, "{full}");
+            return;
+        }
     };
     // Replies are small and somebody waits for each.
     if let Err(error) = stream.set_nodelay(true) {
@@ -63,22 +63,61 @@ fn accept(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr, connections
     task::spawn("connection", serving);
 }
 
-/// One of the connections that an address may have.
+/// Why a connection gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Full {
+    #[error("too many connections from this address (maxClientCnxns={0})")]
+    OfAddress(usize),
+    #[error("too many connections (maxCnxns={0})")]
+    InAll(usize),
+}
+
+/// How many connections there are, in all and from each address.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    total: usize,
+    per_ip: HashMap<IpAddr, usize>,
+}
+
+impl Places {
+    /// A limit of 0 is none.
+    fn take(&mut self, ip: IpAddr, limits: (usize, usize)) -> Result<(), Full> {
+        let (per_ip_max, total_max) = limits;
+        if total_max != 0 && self.total >= total_max {
+            return Err(Full::InAll(total_max));
+        }
+        let count = self.per_ip.entry(ip).or_default();
+        if per_ip_max != 0 && *count >= per_ip_max {
+            return Err(Full::OfAddress(per_ip_max));
+        }
+        *count += 1;
+        self.total += 1;
+        Ok(())
+    }
+
+    fn free(&mut self, ip: IpAddr) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(count) = self.per_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_ip.remove(&ip);
+            }
+        }
+    }
+}
+
+/// One of the places, free again when it is dropped.
 struct Place {
     server: Arc<Server>,
     ip: IpAddr,
 }
 
 impl Place {
-    fn take(server: &Arc<Server>, ip: IpAddr) -> Option<Self> {
-        let limit = server.config.connections_per_ip_max;
-        let mut per_ip = server.per_ip.lock();
-        let count = per_ip.entry(ip).or_default();
-        if limit != 0 && *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Self {
+    fn take(server: &Arc<Server>, ip: IpAddr) -> Result<Self, Full> {
+        let config = &server.config;
+        let limits = (config.connections_per_ip_max, config.connections_max);
+        server.places.lock().take(ip, limits)?;
+        Ok(Self {
             server: Arc::clone(server),
             ip,
         })
@@ -87,12 +126,26 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut per_ip = self.server.per_ip.lock();
-        if let Some(count) = per_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                per_ip.remove(&self.ip);
-            }
-        }
+        self.server.places.lock().free(self.ip);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_limited_for_each_address_and_in_all() {
+        let mut places = Places::default();
+        let [a, b] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+        let limits = (2, 3);
+        assert_eq!(places.take(a, limits), Ok(()));
+        assert_eq!(places.take(a, limits), Ok(()));
+        assert_eq!(places.take(a, limits), Err(Full::OfAddress(2)));
+        assert_eq!(places.take(b, limits), Ok(()));
+        assert_eq!(places.take(b, limits), Err(Full::InAll(3)));
+        places.free(a);
+        assert_eq!(places.take(b, limits), Ok(()));
+        assert_eq!(places.take(a, (0, 0)), Ok(()));
     }
 }

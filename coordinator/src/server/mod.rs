@@ -8,18 +8,19 @@
 //! the client sent and the limits allow.
 //! **Invariant:** no state of the tree is kept here.
 
+mod auth;
 mod codec;
 mod connection;
 mod error;
 mod expiry;
 pub(crate) mod four_letter;
 mod handshake;
+mod leftovers;
 mod listener;
 mod outbound;
 mod stats;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -30,12 +31,13 @@ use tokio::sync::Semaphore;
 
 pub(crate) use connection::{Connection, ConnectionInfo};
 pub(crate) use expiry::expire_sessions;
+pub(crate) use leftovers::remove_leftovers;
 pub(crate) use listener::serve;
 pub(crate) use stats::Stats;
 
 use crate::config::Config;
 use crate::pipeline::Handle;
-use crate::session::{IdGenerator, Secret};
+use crate::session::IdGenerator;
 use crate::watch::WatcherId;
 
 /// This server's number in session ids; a single server is 1.
@@ -48,12 +50,11 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) clock: SharedClock,
     pub(crate) shutdown: Shutdown,
-    secret: Secret,
     session_ids: IdGenerator,
     /// The bound on requests in the pipeline; who gets none stops reading.
     outstanding: Arc<Semaphore>,
     connections: Mutex<HashMap<WatcherId, Weak<Connection>>>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    places: Mutex<listener::Places>,
     next_id: AtomicU64,
 }
 
@@ -64,7 +65,6 @@ impl Server {
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
-        let secret = pipeline.with_state(|state| state.secret.clone());
         Self {
             stats: Stats::new(clock.monotonic()),
             session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
@@ -73,9 +73,8 @@ impl Server {
             pipeline,
             clock,
             shutdown,
-            secret,
             connections: Mutex::default(),
-            per_ip: Mutex::default(),
+            places: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
     }

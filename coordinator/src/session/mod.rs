@@ -15,4 +15,4 @@ mod password;
 
 pub(crate) use expiry::{Session, Tracker};
 pub(crate) use id::IdGenerator;
-pub(crate) use password::Secret;
+pub(crate) use password::{Password, Secret, zookeeper_password};

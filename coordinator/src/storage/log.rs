@@ -9,11 +9,14 @@
 //! ```
 //!
 //! The CRC of a batch covers everything behind it; the payload is the entries in
-//! the encoding of `common::persist`. A batch of no entries says
-//! that the daemon stopped in order. Behind the last batch the file is zeros.
+//! the encoding of `common::persist`. Behind the last batch stands a mark, a batch
+//! of no entries; it is written when the sync is done, and the next batch takes its
+//! place. Behind it the file is zeros.
 //!
 //! **Invariant:** because each batch is synced before the next, only the last one
-//! can be torn; a bad batch with a good one behind it is damage.
+//! can be torn; a bad batch with a good one or a mark behind it is damage.
+//! **Invariant:** a write that failed for want of space has done nothing and may be
+//! tried again; after any other failure this file is not written any more.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
@@ -51,6 +54,8 @@ pub(super) trait Medium: std::fmt::Debug + Send {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
     fn grow(&mut self, from: u64, to: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// Drops what lies behind `len`.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
 impl Medium for File {
@@ -69,6 +74,10 @@ impl Medium for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
     }
 }
 
@@ -95,7 +104,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins a log whose first transaction will be `first_zxid`.
     pub(super) fn create(dir: &Path, first_zxid: i64, settings: Settings) -> Result<Self, Error> {
-        let path = dir.join(format!("log.{first_zxid:016x}"));
+        let path = file_path(dir, first_zxid);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(&path).at(&path)?;
@@ -104,6 +113,20 @@ impl Writer {
         sync_dir(dir).at(dir)?;
         let end = FILE_HEADER_LEN as u64;
         Ok(Self::over(Box::new(file), path, end, first_zxid, settings))
+    }
+
+    /// As [`Writer::create`]; what it could not finish is removed.
+    pub(super) fn create_or_nothing(
+        dir: &Path,
+        first_zxid: i64,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        Self::create(dir, first_zxid, settings).inspect_err(|_| {
+            let path = file_path(dir, first_zxid);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::debug!(path = %path.display(), %error, "nothing was begun");
+            }
+        })
     }
 
     /// Goes on behind the last good batch; what lies behind it is cut off.
@@ -142,49 +165,122 @@ impl Writer {
         self.end
     }
 
+    pub(super) fn next_zxid(&self) -> i64 {
+        self.next_zxid
+    }
+
+    /// Says whether nothing was appended since the file began.
+    pub(super) fn is_empty(&self) -> bool {
+        self.end == FILE_HEADER_LEN as u64
+    }
+
     /// Writes and syncs one batch.
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        if let Some(first) = entries.first() {
-            assert_eq!(first.zxid, self.next_zxid, "zxids have no gaps");
-        }
-        self.write(entries)
-    }
-
-    /// Marks an orderly end.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.write(&[])
-    }
-
-    fn write(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let Some(first) = entries.first() else {
+            return Ok(());
+        };
+        assert_eq!(first.zxid, self.next_zxid, "zxids have no gaps");
         if self.failed {
             return Err(Error::Failed);
         }
         let batch = encode_batch(self.next_zxid, entries)?;
         let end = self.end + batch.len() as u64;
-        // Set until the batch is known to be on the disk.
-        self.failed = true;
-        self.write_through(&batch, end).at(&self.path)?;
-        self.failed = false;
+        self.make_room(end + BATCH_HEADER_LEN as u64)?;
+        self.write_at(&batch, self.end)?;
+        self.sync()?;
         self.end = end;
         self.next_zxid += i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        match self.mark() {
+            // The batch is there; its mark is only a help.
+            Err(error) if error.is_disk_full() => Ok(()),
+            marked => marked,
+        }
+    }
+
+    /// Makes sure that also the mark is on the disk.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::Failed);
+        }
+        self.make_room(self.end + BATCH_HEADER_LEN as u64)?;
+        self.mark()?;
+        self.sync()
+    }
+
+    /// Says that the last batch is on the disk, so that from here on damage to it
+    /// cannot be taken for a crash. The mark itself need not be there after one.
+    fn mark(&mut self) -> Result<(), Error> {
+        let mark = encode_batch(self.next_zxid, &[])?;
+        self.write_at(&mark, self.end)
+    }
+
+    fn make_room(&mut self, end: u64) -> Result<(), Error> {
+        if end <= self.allocated {
+            return Ok(());
+        }
+        let step = self
+            .allocated
+            .clamp(GROWTH_MIN, self.settings.preallocate.max(GROWTH_MIN));
+        let target = end.max(self.allocated + step);
+        // When the disk is nearly full the step may not fit, but the batch may.
+        let mut grown = self.medium.grow(self.allocated, target);
+        let mut allocated = target;
+        if grown.as_ref().is_err_and(is_full) {
+            grown = self.medium.grow(self.allocated, end);
+            allocated = end;
+        }
+        self.done(grown)?;
+        self.allocated = allocated;
         Ok(())
     }
 
-    fn write_through(&mut self, batch: &[u8], end: u64) -> io::Result<()> {
-        if end > self.allocated {
-            let step = self
-                .allocated
-                .clamp(GROWTH_MIN, self.settings.preallocate.max(GROWTH_MIN));
-            let target = end.max(self.allocated + step);
-            self.medium.grow(self.allocated, target)?;
-            self.allocated = target;
-        }
-        self.medium.write_at(batch, self.end)?;
-        if self.settings.sync {
-            self.medium.sync()?;
-        }
-        Ok(())
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        let written = self.medium.write_at(bytes, offset);
+        self.done(written)
     }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        if !self.settings.sync {
+            return Ok(());
+        }
+        let Err(error) = self.medium.sync() else {
+            return Ok(());
+        };
+        self.failed = true;
+        // The kernel may show a start what it never brought to the disk, so the
+        // batch that nobody was told of goes away. If that fails too, the batch is
+        // either there or not, as after a crash.
+        if let Err(error) = self.medium.cut(self.end) {
+            tracing::warn!(path = %self.path.display(), %error, "the failed batch stays");
+        }
+        Err(error).at(&self.path)
+    }
+
+    /// Nothing is known to have happened after a failure, but want of space is one
+    /// that does no harm: the same place is written again.
+    fn done(&mut self, outcome: io::Result<()>) -> Result<(), Error> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(source) if is_full(&source) => Err(Error::DiskFull {
+                path: self.path.clone(),
+                source,
+            }),
+            Err(source) => {
+                self.failed = true;
+                Err(source).at(&self.path)
+            }
+        }
+    }
+}
+
+/// Says whether there was no room for what was to be written.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+fn file_path(dir: &Path, first_zxid: i64) -> PathBuf {
+    dir.join(format!("log.{first_zxid:016x}"))
 }
 
 fn file_header(first_zxid: i64) -> [u8; FILE_HEADER_LEN] {
@@ -265,11 +361,7 @@ impl LogReader {
         if &header[..8] != MAGIC || crc32c(&header[..20]) != u32_at(&header, 20) {
             // The header is synced before the first batch is written.
             if has_batch(path, 0, 0)? {
-                return Err(Error::Damaged {
-                    path: path.to_owned(),
-                    offset: 0,
-                    reason: "its header is wrong",
-                });
+                return Err(header_damaged(path));
             }
             return Ok(None);
         }
@@ -334,12 +426,34 @@ impl LogReader {
         has_batch(&self.path, self.offset + 1, self.next_zxid)
     }
 
+    /// The error after [`Next::Bad`] where a crash does not explain it.
+    pub(super) fn damaged(&self) -> Error {
+        Error::LogDamaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            zxid: self.next_zxid - 1,
+        }
+    }
+
     pub(super) fn tail(&self) -> Tail {
         Tail {
             path: self.path.clone(),
             end: self.offset,
             next_zxid: self.next_zxid,
         }
+    }
+}
+
+/// The error about a file of a log that has batches but no header.
+pub(super) fn header_damaged(path: &Path) -> Error {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let first = name
+        .and_then(|name| name.strip_prefix("log."))
+        .and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    Error::LogDamaged {
+        path: path.to_owned(),
+        offset: 0,
+        zxid: first.map_or(0, |first| first.saturating_sub(1)),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Flow: [`Storage::open`] locks the directories and recovers the state;
 //! [`Storage::append`] makes a batch durable; when enough was appended,
-//! [`Storage::snapshot`] writes the state in a thread of its own, after which
-//! what is older than the retained snapshots is deleted.
+//! [`Storage::snapshot`] begins a new log, and a thread merges the last snapshot and
+//! the logs behind it into a new one (see `merge`), after which what is older than
+//! the retained snapshots is deleted.
 //!
 //! Files, in a folder of our own below `dataDir` and `dataLogDir`:
 //! `snapshot.<zxid>` holds the state after that transaction; `log.<zxid>` holds the
@@ -11,25 +12,33 @@
 //!
 //! **Invariant:** `append` returns only after the batch is on the disk.
 //! **Invariant:** after a failed write or sync nothing more is written: what the
-//! kernel kept of it is unknown, only a new start can tell.
+//! kernel kept of it is unknown, only a new start can tell. A full disk is no such
+//! failure: nothing was written, and it is tried again.
 //! **Invariant:** a tail that a crash left unfinished was never acknowledged and is
 //! cut; damage anywhere else stops the start.
 //! **Invariant:** synchronous code; it never runs on a reactor thread.
 
+pub(crate) mod fsck;
 mod log;
+mod merge;
+mod nodes;
 mod recovery;
+pub(crate) mod restore;
 mod snapshot;
+mod snapshotter;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use common::fs::{DirLock, LockError, sync_dir};
 
 use crate::txn::{Entry, State};
 
 pub(crate) use recovery::Recovered;
+pub(crate) use snapshotter::Done;
+
+use snapshotter::Snapshotter;
 
 /// The folder below the configured directories.
 const FOLDER: &str = "coordinator";
@@ -38,6 +47,8 @@ const LOCK_FILE: &str = "lock";
 const ZOOKEEPER_FOLDER: &str = "version-2";
 /// A log grown beyond this is followed by a snapshot, whatever its transactions.
 const LOG_LEN_MAX: u64 = 256 << 20;
+/// How much longer than the log a snapshot may be that is written for its sake.
+const SNAPSHOT_PER_LOG_MAX: u64 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,8 +68,36 @@ pub enum Error {
         version: u32,
         known: u32,
     },
-    #[error("{dir} holds files of the coordinator, but no snapshot that can be read")]
+    #[error(
+        "{path} is damaged at offset {offset}, behind transaction {zxid:#x}, and what follows \
+         was acknowledged. Nothing was changed. The remedy: restore a backup \
+         (coordinator restore); or, to go on with what lies before the damage and give up \
+         the rest, coordinator fsck --cut; coordinator fsck says how much that is"
+    )]
+    LogDamaged {
+        path: PathBuf,
+        offset: u64,
+        /// The last transaction before the damage.
+        zxid: i64,
+    },
+    #[error(
+        "{dir} holds files of the coordinator, but no snapshot that can be read \
+         (coordinator fsck says why). The remedy: restore a backup (coordinator restore)"
+    )]
     NoSnapshot { dir: PathBuf },
+    #[error(
+        "the newest snapshot, of transaction {newest:#x}, cannot be read, and the older ones \
+         and the logs in {dir} reach only to {found:#x}. Nothing was changed. The remedy: \
+         restore a backup (coordinator restore), or delete the damaged snapshot to go on \
+         with what is left"
+    )]
+    Lost {
+        dir: PathBuf,
+        found: i64,
+        newest: i64,
+    },
+    #[error("{path}: {source}; writes wait until there is space")]
+    DiskFull { path: PathBuf, source: io::Error },
     #[error("transactions are missing: {path} begins with {found:#x}, but {wanted:#x} is next")]
     Gap {
         path: PathBuf,
@@ -72,16 +111,29 @@ pub enum Error {
         reason: String,
     },
     #[error(
-        "{dir} holds the data of a ZooKeeper server, which this version cannot import; \
-         choose another dataDir"
+        "{dir} holds the data of a ZooKeeper server; coordinator import takes it over \
+         (into this directory, too)"
     )]
     ZooKeeperData { dir: PathBuf },
     #[error("cannot be encoded: {0}")]
     Encode(#[from] common::persist::Error),
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
+    #[error("{dir} is no data directory of the coordinator (it has no folder '{FOLDER}')")]
+    NoData { dir: PathBuf },
+    #[error("{dir} holds a state already; choose another directory, or move it away")]
+    Occupied { dir: PathBuf },
+    #[error("given up, because the daemon stops")]
+    Cancelled,
     #[error("storage failed before; only a restart can tell what is on the disk")]
     Failed,
+}
+
+impl Error {
+    /// Says whether nothing happened, and may be tried again when there is space.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::DiskFull { .. })
+    }
 }
 
 trait IoContext<T> {
@@ -117,12 +169,11 @@ pub struct Options {
 #[derive(Debug)]
 pub(crate) struct Storage {
     options: Options,
-    snapshot_dir: PathBuf,
     log_dir: PathBuf,
     log: log::Writer,
     snapshot_after: u32,
     since_snapshot: u32,
-    snapshotter: Option<JoinHandle<()>>,
+    snapshotter: Snapshotter,
     _locks: Vec<DirLock>,
 }
 
@@ -147,21 +198,26 @@ impl Storage {
             Some(tail) => log::Writer::resume(tail, settings)?,
             None => log::Writer::create(&log_dir, state.zxid + 1, settings)?,
         };
+        let place = snapshotter::Place {
+            snapshot_dir: snapshot_dir.clone(),
+            log_dir: log_dir.clone(),
+            retain: options.retain,
+        };
         let mut storage = Self {
             snapshot_after: 0,
             since_snapshot: recovered.replayed,
             options,
-            snapshot_dir,
             log_dir,
             log,
-            snapshotter: None,
+            snapshotter: Snapshotter::start(place).at(&snapshot_dir)?,
             _locks: locks,
         };
         storage.choose_snapshot_point();
         Ok((storage, state, recovered))
     }
 
-    /// Makes a batch durable. After an error nothing can be appended any more.
+    /// Makes a batch durable. After an error nothing can be appended any more,
+    /// unless the error is that the disk is full.
     pub(crate) fn append(&mut self, batch: &[Entry]) -> Result<(), Error> {
         self.log.append(batch)?;
         let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -169,42 +225,42 @@ impl Storage {
         Ok(())
     }
 
-    /// Says whether it is time for a snapshot and none is being written.
+    /// Says whether it is time for a snapshot and none is being written. A large
+    /// tree is not copied for a few changes.
     pub(crate) fn wants_snapshot(&self) -> bool {
-        let busy = self.snapshotter.as_ref().is_some_and(|t| !t.is_finished());
-        !busy && (self.since_snapshot >= self.snapshot_after || self.log.len() >= LOG_LEN_MAX)
+        let enough = self.since_snapshot >= self.snapshot_after
+            && self.log.len() >= self.snapshotter.newest_len() / SNAPSHOT_PER_LOG_MAX;
+        (enough || self.log.len() >= LOG_LEN_MAX) && !self.snapshotter.is_busy()
     }
 
-    /// Begins a new log and writes `state` in the background. A snapshot that
-    /// fails is only logged: the older ones and all logs are still there.
-    pub(crate) fn snapshot(&mut self, state: State) -> Result<(), Error> {
-        if let Some(finished) = self.snapshotter.take() {
-            drop(finished.join());
-        }
-        self.log.finish()?;
-        self.log = log::Writer::create(&self.log_dir, state.zxid + 1, self.log.settings())?;
+    /// Begins a new log and has a snapshot written of all that came before it.
+    pub(crate) fn snapshot(&mut self, done: Option<Done>) -> Result<(), Error> {
+        let next_zxid = self.log.next_zxid();
         self.since_snapshot = 0;
         self.choose_snapshot_point();
-        let (snapshot_dir, log_dir) = (self.snapshot_dir.clone(), self.log_dir.clone());
-        let retain = self.options.retain;
-        let write = move || {
-            if let Err(error) = snapshot::write(&snapshot_dir, &state) {
-                tracing::error!(%error, "no snapshot was written; the logs are kept");
-            } else if let Err(error) = recovery::purge(&snapshot_dir, &log_dir, retain) {
-                tracing::warn!(%error, "old files could not be deleted");
-            }
-        };
-        let thread = std::thread::Builder::new().name("snapshot".into());
-        self.snapshotter = Some(thread.spawn(write).at(&self.snapshot_dir)?);
+        if !self.log.is_empty() {
+            let settings = self.log.settings();
+            let new = log::Writer::create_or_nothing(&self.log_dir, next_zxid, settings);
+            let new = match new {
+                Ok(new) => new,
+                Err(error) => {
+                    // The old one goes on.
+                    tracing::error!(%error, "no new log, and so no snapshot");
+                    if let Some(done) = done {
+                        done(Err(error));
+                    }
+                    return Ok(());
+                }
+            };
+            finish(&mut std::mem::replace(&mut self.log, new))?;
+        }
+        self.snapshotter.write(next_zxid - 1, done);
         Ok(())
     }
 
-    /// Marks the end, so that the next start can tell damage from a crash.
+    /// Marks the end. A snapshot under way is given up.
     pub(crate) fn close(mut self) -> Result<(), Error> {
-        if let Some(running) = self.snapshotter.take() {
-            drop(running.join());
-        }
-        self.log.finish()
+        finish(&mut self.log)
     }
 
     /// A random point in the second half, so that the members of an ensemble do
@@ -216,9 +272,27 @@ impl Storage {
     }
 }
 
+/// Opens a snapshot to be copied as it is, and says how long it is. The open file
+/// stays whole also when the snapshot is deleted.
+pub(crate) fn open_snapshot(path: &Path) -> Result<(fs::File, u64), Error> {
+    let file = fs::File::open(path).at(path)?;
+    let len = file.metadata().at(path)?.len();
+    Ok((file, len))
+}
+
+/// Ends a log. All its batches are on the disk, also if there is no room for the mark.
+fn finish(log: &mut log::Writer) -> Result<(), Error> {
+    match log.finish() {
+        Err(error) if error.is_disk_full() => {
+            tracing::warn!(%error, "a log ends without a mark");
+            Ok(())
+        }
+        finished => finished,
+    }
+}
+
 /// Our folder below `dir`, readable by its owner alone.
 fn prepare_dir(dir: &Path) -> Result<PathBuf, Error> {
-    use std::os::unix::fs::DirBuilderExt;
     let own = dir.join(FOLDER);
     if own.is_dir() {
         return Ok(own);
@@ -228,11 +302,20 @@ fn prepare_dir(dir: &Path) -> Result<PathBuf, Error> {
             dir: dir.to_owned(),
         });
     }
+    make_folder(&own)?;
+    Ok(own)
+}
+
+/// Creates a folder that only its owner may read, unless it is there.
+fn make_folder(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(&own).at(&own)?;
-    sync_dir(dir).at(dir)?;
-    Ok(own)
+    builder.create(path).at(path)?;
+    match path.parent() {
+        Some(parent) => sync_dir(parent).at(parent),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::log::{LogReader, Next, Tail};
+use super::log::{LogReader, Next, Tail, header_damaged};
 use super::{Error, IoContext, snapshot};
 use crate::session::Secret;
 use crate::txn::{Entry, State};
@@ -19,6 +19,8 @@ pub(crate) struct Recovered {
     pub(crate) replayed: u32,
     /// How many bytes of an unfinished batch were cut.
     pub(crate) cut: u64,
+    /// A file of a log that has no header yet.
+    pub(super) never_begun: Option<PathBuf>,
     /// The log to go on with.
     pub(super) log: Option<Tail>,
 }
@@ -40,50 +42,76 @@ fn list(dir: &Path, prefix: &str) -> Result<Vec<(i64, PathBuf)>, Error> {
     Ok(files)
 }
 
-fn snapshots(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
+pub(super) fn snapshots(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
     list(dir, "snapshot.")
 }
 
-fn logs(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
+pub(super) fn logs(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
     list(dir, "log.")
+}
+
+/// The log that holds the transaction after `zxid`, and all behind it.
+pub(super) fn logs_behind(dir: &Path, zxid: i64) -> Result<Vec<(i64, PathBuf)>, Error> {
+    let mut logs = logs(dir)?;
+    let first = logs.iter().rposition(|(first, _)| *first <= zxid + 1);
+    Ok(logs.split_off(first.unwrap_or(0)))
 }
 
 /// The newest readable snapshot with the logs behind it; a new state if the
 /// directories are empty.
 pub(super) fn recover(snapshot_dir: &Path, log_dir: &Path) -> Result<(State, Recovered), Error> {
     remove_unfinished(snapshot_dir)?;
-    let snapshots = snapshots(snapshot_dir)?;
-    let logs = logs(log_dir)?;
-    if snapshots.is_empty() && logs.is_empty() {
+    if snapshots(snapshot_dir)?.is_empty() && logs(log_dir)?.is_empty() {
         return begin(snapshot_dir);
     }
+    let (state, recovered) = load(snapshot_dir, log_dir)?;
+    if let Some(path) = &recovered.never_begun {
+        // A crash while the file was begun; nothing was ever in it.
+        tracing::warn!(path = %path.display(), "removing a log without a header");
+        fs::remove_file(path).at(path)?;
+    }
+    if let Some(tail) = recovered.log.as_ref().filter(|_| recovered.cut > 0) {
+        tracing::warn!(
+            path = %tail.path.display(),
+            offset = tail.end,
+            "cutting a batch that was never finished nor acknowledged"
+        );
+    }
+    Ok((state, recovered))
+}
+
+/// The state that the files hold; changes nothing.
+pub(super) fn load(snapshot_dir: &Path, log_dir: &Path) -> Result<(State, Recovered), Error> {
+    let snapshots = snapshots(snapshot_dir)?;
+    let newest = snapshots.last().map_or(0, |(zxid, _)| *zxid);
     let mut state = newest_readable(snapshot_dir, snapshots)?;
     let mut recovered = Recovered {
         zxid: state.zxid,
         snapshot_zxid: state.zxid,
         replayed: 0,
         cut: 0,
+        never_begun: None,
         log: None,
     };
-    // The log that holds the next transaction, and all behind it.
-    let first = logs.iter().rposition(|(zxid, _)| *zxid <= state.zxid + 1);
-    let logs = &logs[first.unwrap_or(0)..];
+    let logs = logs_behind(log_dir, state.zxid)?;
     for (index, (_, path)) in logs.iter().enumerate() {
         let is_last = index + 1 == logs.len();
         let Some(reader) = LogReader::open(path)? else {
             if is_last {
-                // A crash while the file was begun; nothing was ever in it.
-                tracing::warn!(path = %path.display(), "removing a log without a header");
-                fs::remove_file(path).at(path)?;
+                recovered.never_begun = Some(path.clone());
                 continue;
             }
-            return Err(Error::Damaged {
-                path: path.clone(),
-                offset: 0,
-                reason: "its header is wrong",
-            });
+            return Err(header_damaged(path));
         };
         replay(reader, is_last, &mut state, &mut recovered)?;
+    }
+    if state.zxid < newest {
+        // The newest snapshot could not be read, and the logs do not make up for it.
+        return Err(Error::Lost {
+            dir: log_dir.to_owned(),
+            found: state.zxid,
+            newest,
+        });
     }
     recovered.zxid = state.zxid;
     // A new snapshot may be all there is of the newest transactions.
@@ -110,6 +138,7 @@ fn begin(snapshot_dir: &Path) -> Result<(State, Recovered), Error> {
         snapshot_zxid: 0,
         replayed: 0,
         cut: 0,
+        never_begun: None,
         log: None,
     };
     Ok((state, recovered))
@@ -145,26 +174,17 @@ fn replay(
         match reader.next()? {
             Next::Batch(entries) => {
                 for entry in entries {
-                    apply(&reader, entry, state, recovered)?;
+                    recovered.replayed += u32::from(apply(&reader.path, &entry, state)?);
                 }
             }
             Next::End => break,
             Next::Bad if !is_last || reader.has_batch_behind()? => {
-                return Err(Error::Damaged {
-                    path: reader.path,
-                    offset: reader.offset,
-                    reason: "a batch is damaged and others follow it",
-                });
+                return Err(reader.damaged());
             }
             Next::Bad => {
                 let tail = reader.tail();
                 let len = fs::metadata(&tail.path).at(&tail.path)?.len();
                 recovered.cut = len - tail.end;
-                tracing::warn!(
-                    path = %tail.path.display(),
-                    offset = tail.end,
-                    "cutting a batch that was never finished nor acknowledged"
-                );
                 break;
             }
         }
@@ -173,29 +193,24 @@ fn replay(
     Ok(())
 }
 
-fn apply(
-    reader: &LogReader,
-    entry: Entry,
-    state: &mut State,
-    recovered: &mut Recovered,
-) -> Result<(), Error> {
+/// Applies an entry, unless the state has it already.
+pub(super) fn apply(path: &Path, entry: &Entry, state: &mut State) -> Result<bool, Error> {
     if entry.zxid <= state.zxid {
-        return Ok(());
+        return Ok(false);
     }
     if entry.zxid != state.zxid + 1 {
         return Err(Error::Gap {
-            path: reader.path.clone(),
+            path: path.to_owned(),
             wanted: state.zxid + 1,
             found: entry.zxid,
         });
     }
-    state.apply(&entry).map_err(|error| Error::Inconsistent {
-        path: reader.path.clone(),
+    state.apply(entry).map_err(|error| Error::Inconsistent {
+        path: path.to_owned(),
         zxid: entry.zxid,
         reason: error.to_string(),
     })?;
-    recovered.replayed = recovered.replayed.saturating_add(1);
-    Ok(())
+    Ok(true)
 }
 
 /// Deletes all but the newest `retain` snapshots, and the logs that none of them needs.

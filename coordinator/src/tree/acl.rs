@@ -1,86 +1,133 @@
-//! Who may do what: the schemes `world`, `ip`, `digest` and `auth`.
+//! Who may do what: the schemes `world`, `ip`, `digest`, `sasl` and `auth`.
 //!
 //! **Invariant:** an ACL that is accepted is enforced; a scheme that is not
 //! known here is refused when the ACL is set.
 
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use common::zk::{Acl, ErrorCode, Id};
-use sha1::{Digest, Sha1};
 
 /// The identity that passes every check.
-const SUPER: &str = "super";
+pub(crate) const SUPER: &str = "super";
 
-/// Checks that one of `ids` has one of the permissions `wanted`.
-pub(crate) fn check(acl: &[Acl], wanted: i32, ids: &[Id]) -> Result<(), ErrorCode> {
-    let allowed = acl.is_empty()
-        || ids.iter().any(|id| id.scheme == SUPER)
-        || acl
-            .iter()
-            .any(|entry| entry.perms & wanted != 0 && is_one_of(&entry.id, ids));
-    if allowed {
-        Ok(())
-    } else {
-        Err(ErrorCode::NoAuth)
-    }
+/// What the operator decides about access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Nothing is checked (`skipACL`).
+    pub skip: bool,
+    /// Whether passwords prove an identity.
+    pub digest: bool,
+    /// Whether names that were proven by SASL may stand in ACLs.
+    pub sasl: bool,
+    /// The SASL name in an ACL that means everybody with any SASL name.
+    pub any_sasl_user: Option<String>,
 }
 
-fn is_one_of(wanted: &Id, ids: &[Id]) -> bool {
-    if wanted.is_world() {
-        return true;
-    }
-    ids.iter()
-        .filter(|id| id.scheme == wanted.scheme)
-        .any(|id| match wanted.scheme.as_str() {
-            "ip" => ip_matches(&id.id, &wanted.id),
-            _ => id.id == wanted.id,
-        })
-}
-
-/// Makes the ACL of a request the one that is stored: without duplicates, with
-/// `auth` replaced by who asks.
-pub(crate) fn normalise(acl: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
-    let mut stored: Vec<Acl> = Vec::with_capacity(acl.len());
-    for (index, entry) in acl.iter().enumerate() {
-        if acl[..index].contains(entry) {
-            continue;
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            skip: false,
+            digest: true,
+            sasl: false,
+            any_sasl_user: None,
         }
-        match entry.id.scheme.as_str() {
-            "auth" => {
-                let before = stored.len();
-                let authenticated = ids.iter().filter(|id| is_authenticated(id));
-                stored.extend(authenticated.map(|id| Acl::new(entry.perms, id.clone())));
-                if stored.len() == before {
-                    return Err(ErrorCode::InvalidAcl);
-                }
+    }
+}
+
+impl Access {
+    /// Checks that one of `ids` has one of the permissions `wanted`.
+    pub(crate) fn check(&self, acl: &[Acl], wanted: i32, ids: &[Id]) -> Result<(), ErrorCode> {
+        let allowed = self.skip
+            || acl.is_empty()
+            || ids.iter().any(|id| id.scheme == SUPER)
+            || acl
+                .iter()
+                .any(|entry| entry.perms & wanted != 0 && self.is_one_of(&entry.id, ids));
+        if allowed {
+            Ok(())
+        } else {
+            Err(ErrorCode::NoAuth)
+        }
+    }
+
+    fn is_one_of(&self, wanted: &Id, ids: &[Id]) -> bool {
+        if wanted.is_world() {
+            return true;
+        }
+        ids.iter()
+            .filter(|id| id.scheme == wanted.scheme)
+            .any(|id| match wanted.scheme.as_str() {
+                "ip" => ip_matches(&id.id, &wanted.id),
+                "digest" => self.digest && id.id == wanted.id,
+                "sasl" => self.sasl && self.sasl_matches(&id.id, &wanted.id),
+                _ => false,
+            })
+    }
+
+    fn sasl_matches(&self, user: &str, wanted: &str) -> bool {
+        user == wanted || user == SUPER || self.any_sasl_user.as_deref() == Some(wanted)
+    }
+
+    /// Makes the ACL of a request the one that is stored: without duplicates, with
+    /// `auth` replaced by who asks.
+    pub(crate) fn normalise(&self, acl: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
+        let mut stored: Vec<Acl> = Vec::with_capacity(acl.len());
+        for (index, entry) in acl.iter().enumerate() {
+            if acl[..index].contains(entry) {
+                continue;
             }
-            _ if is_valid(&entry.id) => stored.push(entry.clone()),
-            _ => return Err(ErrorCode::InvalidAcl),
+            match entry.id.scheme.as_str() {
+                "auth" => {
+                    let before = stored.len();
+                    let authenticated = ids.iter().filter(|id| self.is_authenticated(id));
+                    stored.extend(authenticated.map(|id| Acl::new(entry.perms, id.clone())));
+                    if stored.len() == before {
+                        return Err(ErrorCode::InvalidAcl);
+                    }
+                }
+                _ if self.is_valid(&entry.id) => stored.push(entry.clone()),
+                _ => return Err(ErrorCode::InvalidAcl),
+            }
+        }
+        if stored.is_empty() {
+            return Err(ErrorCode::InvalidAcl);
+        }
+        Ok(stored)
+    }
+
+    /// An address is where somebody is, not who.
+    fn is_authenticated(&self, id: &Id) -> bool {
+        match id.scheme.as_str() {
+            "digest" => self.digest,
+            "sasl" => self.sasl,
+            _ => false,
         }
     }
-    if stored.is_empty() {
-        return Err(ErrorCode::InvalidAcl);
-    }
-    Ok(stored)
-}
 
-/// An address is where somebody is, not who.
-fn is_authenticated(id: &Id) -> bool {
-    id.scheme == "digest"
-}
-
-fn is_valid(id: &Id) -> bool {
-    match id.scheme.as_str() {
-        "world" => id.is_world(),
-        "ip" => parse_network(&id.id).is_some(),
-        "digest" => {
-            let mut parts = id.id.split(':');
-            let (user, hash) = (parts.next(), parts.next());
-            user.is_some() && hash.is_some_and(|hash| !hash.is_empty()) && parts.next().is_none()
+    fn is_valid(&self, id: &Id) -> bool {
+        match id.scheme.as_str() {
+            "world" => id.is_world(),
+            "ip" => parse_network(&id.id).is_some(),
+            "digest" => self.digest && is_user_and_hash(&id.id),
+            "sasl" => self.sasl && is_principal(&id.id),
+            _ => false,
         }
-        _ => false,
+    }
+}
+
+/// Two parts with a colon between them; ones that are empty and at the end do
+/// not count, as where Java splits a string.
+fn is_user_and_hash(id: &str) -> bool {
+    let trimmed = id.trim_end_matches(':');
+    trimmed.split(':').count() == 2
+}
+
+/// A name as Kerberos has them, `user@REALM` or `user/host@REALM`, or anything
+/// without an `@`.
+fn is_principal(name: &str) -> bool {
+    match name.split_once('@') {
+        None => true,
+        Some((user, realm)) => user.matches('/').count() <= 1 && !realm.contains(['/', '@']),
     }
 }
 
@@ -113,19 +160,6 @@ fn ip_matches(address: &str, network: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// The identities that `user:password` proves; `super_digest` is the operator's.
-pub(crate) fn digest_ids(credentials: &str, super_digest: Option<&str>) -> Vec<Id> {
-    let user = credentials.split(':').next().unwrap_or_default();
-    let hash = BASE64.encode(Sha1::digest(credentials.as_bytes()));
-    let digest = format!("{user}:{hash}");
-    let mut ids = Vec::new();
-    if super_digest == Some(digest.as_str()) {
-        ids.push(Id::new(SUPER, ""));
-    }
-    ids.push(Id::new("digest", digest));
-    ids
 }
 
 /// What somebody who may read but not administer a node is shown of its ACL.
@@ -169,11 +203,17 @@ mod tests {
             (perms::READ | perms::ADMIN, &[], true),
             (perms::ADMIN, std::slice::from_ref(&boss), true),
         ];
+        let access = Access::default();
         for (wanted, ids, allowed) in table {
-            let verdict = check(&acl, wanted, ids).is_ok();
+            let verdict = access.check(&acl, wanted, ids).is_ok();
             assert_eq!(verdict, allowed, "{wanted} {ids:?}");
         }
-        assert_eq!(check(&[], perms::ALL, &[]), Ok(()));
+        assert_eq!(access.check(&[], perms::ALL, &[]), Ok(()));
+        let open = Access {
+            skip: true,
+            ..Access::default()
+        };
+        assert_eq!(open.check(&acl, perms::DELETE, &[]), Ok(()));
     }
 
     #[test]
@@ -199,6 +239,8 @@ mod tests {
     #[test]
     fn acls_are_normalised_or_refused() {
         let ids = [Id::new("ip", "127.0.0.1"), Id::new("digest", "a:h")];
+        let access = Access::default();
+        let normalise = |acl: &[Acl], ids: &[Id]| access.normalise(acl, ids);
         let open = entry(31, "world", "anyone");
         assert_eq!(
             normalise(&[open.clone(), open.clone()], &ids),
@@ -225,12 +267,30 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_those_of_zookeeper() {
-        // The pair of ZooKeeper's own documentation.
-        let ids = digest_ids("super:admin", Some("super:xQJmxLMiHGwaqBvst5y6rkB6HQs="));
-        assert_eq!(ids[0], Id::new("super", ""));
-        assert_eq!(ids[1].id, "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=");
-        assert_eq!(digest_ids("u:p", None).len(), 1);
+    fn names_proven_by_sasl_count_where_sasl_is_on() {
+        let access = Access {
+            sasl: true,
+            any_sasl_user: Some("anyone".into()),
+            ..Access::default()
+        };
+        let kafka = [Id::new("sasl", "kafka")];
+        let acl = |id: &str| [entry(perms::READ, "sasl", id)];
+        for (user, allowed) in [("kafka", true), ("zoe", false), ("anyone", true)] {
+            let verdict = access.check(&acl(user), perms::READ, &kafka);
+            assert_eq!(verdict.is_ok(), allowed, "{user}");
+        }
+        let boss = [Id::new("sasl", "super")];
+        assert!(access.check(&acl("zoe"), perms::READ, &boss).is_ok());
+        let auth = [entry(31, "auth", "")];
+        assert_eq!(
+            access.normalise(&auth, &kafka),
+            Ok(vec![entry(31, "sasl", "kafka")])
+        );
+        let names = [
+            "k", "k@R", "k/h@R", "a/b/c", "@R", "k@R@S", "a/b/c@R", "k@R/S",
+        ];
+        let valid = names.map(|name| access.normalise(&acl(name), &[]).is_ok());
+        assert_eq!(valid, [true, true, true, true, true, false, false, false]);
     }
 
     #[test]

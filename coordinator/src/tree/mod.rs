@@ -1,7 +1,8 @@
 //! The data tree: nodes by path, their stats, and who owns the ephemeral ones.
 //!
 //! Flow: `txn::apply` is the only caller of the methods that change the tree;
-//! `pipeline` reads it, `storage` copies it into snapshots.
+//! `pipeline` reads it, `storage` copies it into snapshots. `slab` holds the nodes,
+//! `index` finds them by path, `class` keeps each ACL once.
 //!
 //! **Invariant:** no I/O and no clock; a change depends on its arguments only, so
 //! a log replayed anywhere gives the same tree.
@@ -10,12 +11,29 @@
 //! **Invariant:** every node but the root has a parent that lists it.
 
 pub(crate) mod acl;
+mod class;
+mod index;
+mod owner;
+pub(crate) mod quota;
+mod record;
+mod slab;
+mod upkeep;
+
+pub(crate) use owner::{Owner, TTL_MS_MAX};
+pub(crate) use upkeep::Leftover;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use common::zk::{Acl, Id, Stat, path, perms};
+
+use class::Classes;
+use index::Index;
+use quota::Role;
+use record::{Numbers, Record};
+use slab::{NONE, Slab};
 
 /// An ACL shared by all the nodes that have the same.
 pub(crate) type AclRef = Arc<[Acl]>;
@@ -25,56 +43,99 @@ pub(crate) const SPECIAL_PATHS: [&str; 4] = ["/", "/zookeeper", QUOTA_PATH, CONF
 const QUOTA_PATH: &str = "/zookeeper/quota";
 const CONFIG_PATH: &str = "/zookeeper/config";
 
-/// So few different ACLs are never worth looking for unused ones.
-const ACLS_MAX_MIN: usize = 1024;
-
 /// A transaction does not fit the tree: log and tree belong to different histories.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the transaction does not fit the tree: {0}")]
 pub(crate) struct Inconsistent(String);
 
-/// One node.
-#[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) data: Option<Bytes>,
-    pub(crate) acl: AclRef,
-    pub(crate) czxid: i64,
-    pub(crate) mzxid: i64,
-    pub(crate) pzxid: i64,
-    pub(crate) ctime: i64,
-    pub(crate) mtime: i64,
-    pub(crate) version: i32,
-    /// How many children were ever created; also the next sequence number.
-    pub(crate) cversion: i32,
-    pub(crate) aversion: i32,
-    /// The session of an ephemeral node, else 0.
-    pub(crate) owner: i64,
-    pub(crate) children: HashSet<Arc<str>>,
+/// One node of a tree; its numbers are those of its [`Record`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'a> {
+    tree: &'a Tree,
+    id: slab::Id,
+    record: &'a Record,
 }
 
-impl Node {
+impl Deref for Node<'_> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        self.record
+    }
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn path(&self) -> String {
+        self.tree.slab.path(self.id)
+    }
+
+    pub(crate) fn data(&self) -> Option<&'a [u8]> {
+        self.record.data()
+    }
+
+    pub(crate) fn acl(&self) -> &'a AclRef {
+        &self.tree.classes.get(self.record.class).acl
+    }
+
+    pub(crate) fn data_len(&self) -> usize {
+        self.record.data_len()
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.stored_owner())
+    }
+
+    /// The owner in the form that is kept on disk.
+    pub(crate) fn stored_owner(&self) -> i64 {
+        self.tree.classes.get(self.record.class).owner
+    }
+
+    pub(crate) fn child_count(&self) -> usize {
+        let family = self.tree.slab.family(self.id);
+        family.map_or(0, |family| family.count as usize)
+    }
+
+    /// How many children were ever created; also the next sequence number.
+    pub(crate) fn cversion(&self) -> i32 {
+        let family = self.tree.slab.family(self.id);
+        family.map_or(0, |family| family.cversion)
+    }
+
+    /// The last transaction that created or deleted a child.
+    pub(crate) fn pzxid(&self) -> i64 {
+        let family = self.tree.slab.family(self.id);
+        family.map_or(self.czxid, |family| family.pzxid)
+    }
+
+    /// The names of the children, in the order of their creation.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> {
+        let slab = &self.tree.slab;
+        let children = slab.children(self.id);
+        children.map(|id| slab.get(id).name())
+    }
+
     /// What clients are told. The reported cversion counts deletions too: each
     /// child that is gone was one creation and is one deletion.
     pub(crate) fn stat(&self) -> Stat {
-        let num_children = saturate(self.children.len());
+        let num_children = saturate(self.child_count());
         Stat {
             czxid: self.czxid,
             mzxid: self.mzxid,
             ctime: self.ctime,
             mtime: self.mtime,
             version: self.version,
-            cversion: self.cversion.wrapping_mul(2).wrapping_sub(num_children),
+            cversion: self.cversion().wrapping_mul(2).wrapping_sub(num_children),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
-            data_length: saturate(self.data.as_ref().map_or(0, Bytes::len)),
+            ephemeral_owner: self.owner().reported(),
+            data_length: saturate(self.data_len()),
             num_children,
-            pzxid: self.pzxid,
+            pzxid: self.pzxid(),
         }
     }
+}
 
-    fn data_len(&self) -> usize {
-        self.data.as_ref().map_or(0, Bytes::len)
-    }
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 fn saturate(count: usize) -> i32 {
@@ -91,6 +152,22 @@ pub(crate) struct NewNode {
     pub(crate) parent_cversion: i32,
 }
 
+/// Everything about a node but its path, as a snapshot has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored<'a> {
+    pub(crate) data: Option<&'a [u8]>,
+    pub(crate) acl: &'a [Acl],
+    pub(crate) czxid: i64,
+    pub(crate) mzxid: i64,
+    pub(crate) pzxid: i64,
+    pub(crate) ctime: i64,
+    pub(crate) mtime: i64,
+    pub(crate) version: i32,
+    pub(crate) cversion: i32,
+    pub(crate) aversion: i32,
+    pub(crate) owner: i64,
+}
+
 /// When a change happened: its transaction and the time it was given.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
@@ -98,15 +175,21 @@ pub(crate) struct Moment {
     pub(crate) time_ms: i64,
 }
 
-/// All nodes. A clone shares the nodes with the original until either changes.
-#[derive(Debug, Clone)]
+/// The ephemeral nodes of the sessions that have any.
+pub(crate) type Ephemerals = HashMap<i64, BTreeSet<Arc<str>>>;
+
+/// All nodes.
+#[derive(Debug)]
 pub(crate) struct Tree {
-    nodes: HashMap<Arc<str>, Arc<Node>>,
-    ephemerals: HashMap<i64, BTreeSet<Arc<str>>>,
+    slab: Slab,
+    index: Index,
+    classes: Classes,
+    ephemerals: Ephemerals,
     ephemeral_count: usize,
-    acls: HashSet<AclRef>,
-    /// At this many ACLs those that no node has any more are dropped.
-    acls_max: usize,
+    /// The containers and the nodes with a TTL.
+    removable: HashSet<slab::Id>,
+    /// The paths that have limits below `/zookeeper/quota`.
+    quotas: HashSet<Arc<str>>,
     /// Bytes of all paths and data.
     data_size: usize,
 }
@@ -123,9 +206,9 @@ impl Tree {
             (QUOTA_PATH, &open, 0),
             (CONFIG_PATH, &readable, -1),
         ] {
-            let node = Node {
-                data: Some(Bytes::new()),
-                acl: tree.intern(acl),
+            let node = Stored {
+                data: Some(&[]),
+                acl,
                 czxid: 0,
                 mzxid: 0,
                 pzxid: 0,
@@ -135,9 +218,8 @@ impl Tree {
                 cversion: 0,
                 aversion,
                 owner: 0,
-                children: HashSet::new(),
             };
-            tree.restore(path.into(), node)
+            tree.restore(path, &node)
                 .expect("parents come before their children");
         }
         tree
@@ -146,56 +228,68 @@ impl Tree {
     /// A tree without any node, to be filled by [`Tree::restore`].
     pub(crate) fn empty() -> Self {
         Self {
-            nodes: HashMap::new(),
+            slab: Slab::default(),
+            index: Index::default(),
+            classes: Classes::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
-            acls: HashSet::new(),
-            acls_max: ACLS_MAX_MIN,
+            removable: HashSet::new(),
+            quotas: HashSet::new(),
             data_size: 0,
         }
     }
 
     /// Puts back a node of a snapshot; parents come before their children.
-    pub(crate) fn restore(&mut self, path: Arc<str>, node: Node) -> Result<(), Inconsistent> {
-        if let Some(parent) = path::parent(&path) {
-            let name = path::name(&path).into();
-            self.node_mut(parent)?.children.insert(name);
+    pub(crate) fn restore(&mut self, path: &str, node: &Stored<'_>) -> Result<(), Inconsistent> {
+        let parent = match path::parent(path) {
+            Some(parent) => self.find(parent)?,
+            None => NONE,
+        };
+        if self.get(path).is_some() {
+            return Err(Inconsistent(format!("{path} is there twice")));
         }
-        self.insert(path, node)
-    }
-
-    /// The one copy of an ACL.
-    pub(crate) fn intern(&mut self, acl: &[Acl]) -> AclRef {
-        if let Some(known) = self.acls.get(acl) {
-            return Arc::clone(known);
+        let numbers = Numbers {
+            class: self.classes.take(node.acl, node.owner),
+            czxid: node.czxid,
+            mzxid: node.mzxid,
+            ctime: node.ctime,
+            mtime: node.mtime,
+            version: node.version,
+            aversion: node.aversion,
+        };
+        let record = Record::new(path::name(path), node.data, &numbers);
+        let id = self.insert(path, record, parent);
+        if node.cversion != 0 || node.pzxid != node.czxid {
+            let family = self.slab.family_mut(id);
+            (family.cversion, family.pzxid) = (node.cversion, node.pzxid);
         }
-        if self.acls.len() >= self.acls_max {
-            self.acls.retain(|acl| Arc::strong_count(acl) > 1);
-            self.acls_max = ACLS_MAX_MIN.max(self.acls.len() * 2);
-        }
-        let acl: AclRef = acl.into();
-        self.acls.insert(Arc::clone(&acl));
-        acl
+        Ok(())
     }
 
     /// The node at `path`; the empty path is another name of the root.
-    pub(crate) fn get(&self, path: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, path: &str) -> Option<Node<'_>> {
         let path = if path.is_empty() { "/" } else { path };
-        self.nodes.get(path).map(Arc::as_ref)
+        self.index.find(&self.slab, path).map(|id| self.node(id))
     }
 
-    /// Every node with its path, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
-        self.nodes.iter().map(|(path, node)| (path, node.as_ref()))
+    fn node(&self, id: slab::Id) -> Node<'_> {
+        Node {
+            tree: self,
+            id,
+            record: self.slab.get(id),
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+    /// Every node, parents before their children.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Node<'_>> {
+        let root = self.index.find(&self.slab, "/");
+        let nodes = root.map(|root| self.slab.subtree(root));
+        nodes.into_iter().flatten().map(|id| self.node(id))
     }
 
     /// The count that ZooKeeper reports: it counts the root under both its names.
     pub(crate) fn reported_len(&self) -> usize {
-        self.nodes.len() + 1
+        self.slab.len() + 1
     }
 
     pub(crate) fn data_size(&self) -> usize {
@@ -207,102 +301,118 @@ impl Tree {
     }
 
     /// The sessions that own ephemeral nodes, with them.
-    pub(crate) fn ephemerals(&self) -> &HashMap<i64, BTreeSet<Arc<str>>> {
+    pub(crate) fn ephemerals(&self) -> &Ephemerals {
         &self.ephemerals
     }
 
     /// The ephemeral nodes of one session, in order.
     pub(crate) fn ephemerals_of(&self, session: i64) -> impl Iterator<Item = &Arc<str>> {
-        self.ephemerals.get(&session).into_iter().flatten()
+        let owned = self.ephemerals.get(&session);
+        owned.into_iter().flatten()
     }
 
     /// How many nodes lie below `path`.
     pub(crate) fn descendant_count(&self, path: &str) -> usize {
-        if path.is_empty() || path == "/" {
-            return self.nodes.len() - 1;
-        }
-        let prefix = format!("{path}/");
-        self.nodes.keys().filter(|p| p.starts_with(&prefix)).count()
+        let top = self.get(path);
+        top.map_or(0, |top| self.slab.subtree(top.id).count() - 1)
     }
 
     pub(crate) fn create(
         &mut self,
         path: &str,
-        new: NewNode,
+        new: &NewNode,
         at: Moment,
     ) -> Result<(), Inconsistent> {
-        if self.nodes.contains_key(path) {
+        if self.get(path).is_some() {
             return Err(Inconsistent(format!("{path} to be created exists")));
         }
         let parent_path = path::parent(path)
             .ok_or_else(|| Inconsistent(format!("{path} to be created has no parent")))?;
-        let parent = self.node_mut(parent_path)?;
-        parent.children.insert(path::name(path).into());
+        let parent_id = self.find(parent_path)?;
+        let family = self.slab.family_mut(parent_id);
         // Sequence numbers must never repeat, also if a count arrives late.
-        parent.cversion = parent.cversion.max(new.parent_cversion);
-        parent.pzxid = parent.pzxid.max(at.zxid);
-        let acl = self.intern(&new.acl);
-        let node = Node {
-            data: new.data,
-            acl,
+        family.cversion = family.cversion.max(new.parent_cversion);
+        family.pzxid = family.pzxid.max(at.zxid);
+        let numbers = Numbers {
+            class: self.classes.take(&new.acl, new.owner),
             czxid: at.zxid,
             mzxid: at.zxid,
-            pzxid: at.zxid,
             ctime: at.time_ms,
             mtime: at.time_ms,
             version: 0,
-            cversion: 0,
             aversion: 0,
-            owner: new.owner,
-            children: HashSet::new(),
         };
-        self.insert(path.into(), node)
+        let record = Record::new(path::name(path), new.data.as_deref(), &numbers);
+        let bytes = signed(record.data_len());
+        self.insert(path, record, parent_id);
+        if let Some(Role::Stats(about)) = quota::role(path) {
+            self.recount(about);
+        }
+        self.count_in_quota(path, 1, bytes);
+        Ok(())
     }
 
-    /// Removes a node and returns what it was.
-    pub(crate) fn delete(&mut self, path: &str, zxid: i64) -> Result<Arc<Node>, Inconsistent> {
-        match self.get(path) {
-            None => return Err(missing(path)),
-            Some(node) if !node.children.is_empty() => {
-                return Err(Inconsistent(format!("{path} to be deleted has children")));
-            }
-            Some(_) => {}
+    /// Removes a node; its ACL says who may hear of that.
+    pub(crate) fn delete(&mut self, path: &str, zxid: i64) -> Result<AclRef, Inconsistent> {
+        let id = self.find(path)?;
+        if self.node(id).child_count() != 0 {
+            return Err(Inconsistent(format!("{path} to be deleted has children")));
         }
-        let parent_path =
-            path::parent(path).ok_or_else(|| Inconsistent(format!("{path} cannot be deleted")))?;
-        let parent = self.node_mut(parent_path)?;
-        parent.children.remove(path::name(path));
-        parent.pzxid = parent.pzxid.max(zxid);
-        let node = self.nodes.remove(path).ok_or_else(|| missing(path))?;
-        self.data_size -= path.len() + node.data_len();
-        if node.owner != 0
-            && let Some(owned) = self.ephemerals.get_mut(&node.owner)
-        {
-            owned.remove(path);
-            self.ephemeral_count -= 1;
-            if owned.is_empty() {
-                self.ephemerals.remove(&node.owner);
-            }
+        let parent = self.slab.parent(id);
+        if parent == NONE {
+            return Err(Inconsistent(format!("{path} cannot be deleted")));
         }
-        Ok(node)
+        let family = self.slab.family_mut(parent);
+        family.pzxid = family.pzxid.max(zxid);
+        self.index.remove(path, id);
+        let record = self.slab.remove(id);
+        self.data_size -= path.len() + record.data_len();
+        let class = self.classes.get(record.class);
+        let acl = AclRef::clone(&class.acl);
+        match Owner::of(class.owner) {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.remove(&id);
+            }
+            Owner::Session(session) => self.disown(session, path),
+        }
+        if let Some(Role::Limits(about)) = quota::role(path) {
+            self.quotas.remove(about);
+        }
+        self.count_in_quota(path, -1, -signed(record.data_len()));
+        self.classes.release(record.class);
+        Ok(acl)
+    }
+
+    fn disown(&mut self, session: i64, path: &str) {
+        let Some(owned) = self.ephemerals.get_mut(&session) else {
+            return;
+        };
+        owned.remove(path);
+        self.ephemeral_count -= 1;
+        if owned.is_empty() {
+            self.ephemerals.remove(&session);
+        }
     }
 
     pub(crate) fn set_data(
         &mut self,
         path: &str,
-        data: Option<Bytes>,
+        data: Option<&[u8]>,
         version: i32,
         at: Moment,
-    ) -> Result<&Node, Inconsistent> {
-        let size_after = data.as_ref().map_or(0, Bytes::len);
-        let node = self.node_mut(path)?;
-        let size_before = node.data_len();
-        node.data = data;
-        node.version = version;
-        node.mzxid = at.zxid;
-        node.mtime = at.time_ms;
+    ) -> Result<Node<'_>, Inconsistent> {
+        let id = self.find(path)?;
+        let record = self.slab.get_mut(id);
+        let size_before = record.data_len();
+        record.set_data(data);
+        record.version = version;
+        record.mzxid = at.zxid;
+        record.mtime = at.time_ms;
+        let size_after = record.data_len();
         self.data_size = self.data_size - size_before + size_after;
-        self.get(path).ok_or_else(|| missing(path))
+        self.count_in_quota(path, 0, signed(size_after) - signed(size_before));
+        Ok(self.node(id))
     }
 
     pub(crate) fn set_acl(
@@ -310,36 +420,44 @@ impl Tree {
         path: &str,
         acl: &[Acl],
         aversion: i32,
-    ) -> Result<&Node, Inconsistent> {
-        let acl = self.intern(acl);
-        let node = self.node_mut(path)?;
-        node.acl = acl;
-        node.aversion = aversion;
-        Ok(node)
+    ) -> Result<Node<'_>, Inconsistent> {
+        let id = self.find(path)?;
+        let class = self.classes.take(acl, self.node(id).stored_owner());
+        let record = self.slab.get_mut(id);
+        record.aversion = aversion;
+        let before = std::mem::replace(&mut record.class, class);
+        self.classes.release(before);
+        Ok(self.node(id))
     }
 
-    fn insert(&mut self, path: Arc<str>, node: Node) -> Result<(), Inconsistent> {
-        if node.owner != 0 {
-            let owned = self.ephemerals.entry(node.owner).or_default();
-            owned.insert(Arc::clone(&path));
-            self.ephemeral_count += 1;
+    /// Takes in a node whose path is not taken.
+    fn insert(&mut self, path: &str, record: Record, parent: slab::Id) -> slab::Id {
+        self.data_size += path.len() + record.data_len();
+        let owner = self.classes.get(record.class).owner;
+        let id = self.slab.insert(record, parent);
+        self.index.insert(&self.slab, path, id);
+        match Owner::of(owner) {
+            Owner::Nobody => {}
+            Owner::Container | Owner::Ttl { .. } => {
+                self.removable.insert(id);
+            }
+            Owner::Session(session) => {
+                let owned = self.ephemerals.entry(session).or_default();
+                owned.insert(path.into());
+                self.ephemeral_count += 1;
+            }
         }
-        self.data_size += path.len() + node.data_len();
-        match self.nodes.insert(Arc::clone(&path), Arc::new(node)) {
-            None => Ok(()),
-            Some(_) => Err(Inconsistent(format!("{path} is there twice"))),
+        if let Some(Role::Limits(about)) = quota::role(path) {
+            self.quotas.insert(about.into());
         }
+        id
     }
 
-    fn node_mut(&mut self, path: &str) -> Result<&mut Node, Inconsistent> {
-        let path = if path.is_empty() { "/" } else { path };
-        let node = self.nodes.get_mut(path).ok_or_else(|| missing(path))?;
-        Ok(Arc::make_mut(node))
+    fn find(&self, path: &str) -> Result<slab::Id, Inconsistent> {
+        let node = self.get(path);
+        node.map(|node| node.id)
+            .ok_or_else(|| Inconsistent(format!("{path} does not exist")))
     }
-}
-
-fn missing(path: &str) -> Inconsistent {
-    Inconsistent(format!("{path} does not exist"))
 }
 
 #[cfg(test)]
@@ -378,9 +496,9 @@ mod tests {
     #[test]
     fn creation_and_deletion_move_the_parents_stat() {
         let mut tree = Tree::fresh();
-        tree.create("/a", node(0, 1), at(1)).unwrap();
-        tree.create("/a/b", node(0, 1), at(2)).unwrap();
-        tree.create("/a/c", node(0, 2), at(3)).unwrap();
+        tree.create("/a", &node(0, 1), at(1)).unwrap();
+        tree.create("/a/b", &node(0, 1), at(2)).unwrap();
+        tree.create("/a/c", &node(0, 2), at(3)).unwrap();
         let stat = tree.get("/a").unwrap().stat();
         assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (2, 2, 3));
         tree.delete("/a/b", 4).unwrap();
@@ -392,7 +510,7 @@ mod tests {
     #[test]
     fn data_moves_version_and_mzxid_only() {
         let mut tree = Tree::fresh();
-        tree.create("/a", node(0, 1), at(1)).unwrap();
+        tree.create("/a", &node(0, 1), at(1)).unwrap();
         let size = tree.data_size();
         tree.set_data("/a", None, 1, at(2)).unwrap();
         assert_eq!(tree.data_size(), size - 4);
@@ -407,8 +525,8 @@ mod tests {
     #[test]
     fn ephemerals_are_known_by_their_session() {
         let mut tree = Tree::fresh();
-        tree.create("/e1", node(7, 1), at(1)).unwrap();
-        tree.create("/e2", node(7, 2), at(2)).unwrap();
+        tree.create("/e1", &node(7, 1), at(1)).unwrap();
+        tree.create("/e2", &node(7, 2), at(2)).unwrap();
         let owned: Vec<_> = tree.ephemerals_of(7).map(ToString::to_string).collect();
         assert_eq!(owned, ["/e1", "/e2"]);
         assert_eq!(tree.ephemeral_count(), 2);
@@ -421,8 +539,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let mut tree = Tree::fresh();
-        assert!(tree.create("/a/b", node(0, 1), at(1)).is_err());
-        assert!(tree.create("/zookeeper", node(0, 1), at(1)).is_err());
+        assert!(tree.create("/a/b", &node(0, 1), at(1)).is_err());
+        assert!(tree.create("/zookeeper", &node(0, 1), at(1)).is_err());
         assert!(tree.delete("/zookeeper", 1).is_err());
         assert!(tree.delete("/nothing", 1).is_err());
         assert!(tree.set_data("/nothing", None, 1, at(1)).is_err());
@@ -431,25 +549,28 @@ mod tests {
     #[test]
     fn acls_that_nobody_has_are_forgotten() {
         let mut tree = Tree::fresh();
-        tree.create("/a", node(0, 1), at(1)).unwrap();
-        for n in 0..10 * ACLS_MAX_MIN {
+        tree.create("/a", &node(0, 1), at(1)).unwrap();
+        for n in 0..10 {
             let acl = [Acl::new(perms::READ, Id::new("digest", format!("u:{n}")))];
             tree.set_acl("/a", &acl, 1).unwrap();
         }
-        assert!(tree.acls.len() <= ACLS_MAX_MIN);
-        assert_eq!(tree.get("/a").unwrap().acl[0].id.id, "u:10239");
-        assert_eq!(tree.get("/").unwrap().acl.to_vec(), Acl::open());
+        assert_eq!(tree.get("/a").unwrap().acl()[0].id.id, "u:9");
+        assert_eq!(tree.get("/").unwrap().acl().to_vec(), Acl::open());
+        assert_eq!(tree.classes.len(), 3);
+        tree.delete("/a", 2).unwrap();
+        assert_eq!(tree.classes.len(), 2);
     }
 
     #[test]
-    fn a_clone_keeps_what_it_saw() {
+    fn nodes_are_listed_below_their_parents() {
         let mut tree = Tree::fresh();
-        tree.create("/a", node(0, 1), at(1)).unwrap();
-        let copy = tree.clone();
-        tree.create("/a/b", node(0, 1), at(2)).unwrap();
-        tree.set_data("/a", None, 1, at(3)).unwrap();
-        assert_eq!(copy.get("/a").unwrap().stat().mzxid, 1);
-        assert_eq!(copy.get("/a").unwrap().stat().num_children, 0);
-        assert!(copy.get("/a/b").is_none());
+        tree.create("/a", &node(0, 1), at(1)).unwrap();
+        tree.create("/a/c", &node(0, 1), at(2)).unwrap();
+        tree.create("/a/b", &node(0, 2), at(3)).unwrap();
+        let names: Vec<&str> = tree.get("/a").unwrap().children().collect();
+        assert_eq!(names, ["c", "b"]);
+        let paths: Vec<String> = tree.iter().map(|node| node.path()).collect();
+        let special = ["/", "/zookeeper", QUOTA_PATH, CONFIG_PATH];
+        assert_eq!(paths, [&special[..], &["/a", "/a/c", "/a/b"]].concat());
     }
 }

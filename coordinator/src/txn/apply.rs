@@ -1,20 +1,23 @@
 //! Applying transactions to the replicated state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::zk::{Stat, path};
 
 use super::{Create, Entry, Txn};
-use crate::session::Secret;
+use crate::session::{Password, Secret, zookeeper_password};
 use crate::tree::{AclRef, Inconsistent, Moment, NewNode, Tree};
 use crate::watch::Change;
 
 /// Everything that the log and the snapshots keep.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tree: Tree,
     /// The live sessions and the timeouts that they negotiated, in milliseconds.
     pub(crate) sessions: BTreeMap<i64, i32>,
+    /// Those of them that were imported from a ZooKeeper: their clients hold the
+    /// passwords that it gave them.
+    pub(crate) imported: BTreeSet<i64>,
     /// The last transaction applied.
     pub(crate) zxid: i64,
     pub(crate) secret: Secret,
@@ -49,11 +52,29 @@ pub(crate) struct Applied {
 }
 
 impl State {
+    /// The password that the client of a session holds.
+    pub(crate) fn password(&self, session: i64) -> Password {
+        if self.imported.contains(&session) {
+            return zookeeper_password(session);
+        }
+        self.secret.password(session)
+    }
+
+    /// Says whether a password is that of the session.
+    pub(crate) fn verify_password(&self, session: i64, password: &[u8]) -> bool {
+        match self.imported.contains(&session) {
+            // Anybody can compute it, so the time of this tells nothing.
+            true => zookeeper_password(session) == password,
+            false => self.secret.verify(session, password),
+        }
+    }
+
     /// What a new server starts with.
     pub(crate) fn fresh(secret: Secret) -> Self {
         Self {
             tree: Tree::fresh(),
             sessions: BTreeMap::new(),
+            imported: BTreeSet::new(),
             zxid: 0,
             secret,
         }
@@ -99,6 +120,7 @@ impl Step<'_> {
                     self.delete(path)?;
                 }
                 self.state.sessions.remove(&self.session);
+                self.state.imported.remove(&self.session);
                 Outcome::Done
             }
             Txn::Create(create) => self.create(create)?,
@@ -112,8 +134,8 @@ impl Step<'_> {
                 version,
             } => {
                 let tree = &mut self.state.tree;
-                let node = tree.set_data(path, data.clone(), *version, self.at)?;
-                let (acl, stat) = (AclRef::clone(&node.acl), node.stat());
+                let node = tree.set_data(path, data.as_deref(), *version, self.at)?;
+                let (acl, stat) = (AclRef::clone(node.acl()), node.stat());
                 self.effect(path, Change::DataChanged, acl);
                 Outcome::Stat(stat)
             }
@@ -141,11 +163,11 @@ impl Step<'_> {
             owner: create.owner,
             parent_cversion: create.parent_cversion,
         };
-        tree.create(&create.path, new, self.at)?;
+        tree.create(&create.path, &new, self.at)?;
         let node = tree.get(&create.path);
         let stat = node.filter(|_| create.with_stat).map(|node| node.stat());
         if let Some(node) = node {
-            let acl = AclRef::clone(&node.acl);
+            let acl = AclRef::clone(node.acl());
             self.effect(&create.path, Change::Created, acl);
         }
         self.children_changed(&create.path);
@@ -156,8 +178,8 @@ impl Step<'_> {
     }
 
     fn delete(&mut self, path: &str) -> Result<(), Inconsistent> {
-        let node = self.state.tree.delete(path, self.at.zxid)?;
-        self.effect(path, Change::Deleted, AclRef::clone(&node.acl));
+        let acl = self.state.tree.delete(path, self.at.zxid)?;
+        self.effect(path, Change::Deleted, acl);
         self.children_changed(path);
         Ok(())
     }
@@ -167,7 +189,7 @@ impl Step<'_> {
             return;
         };
         if let Some(node) = self.state.tree.get(parent) {
-            let acl = AclRef::clone(&node.acl);
+            let acl = AclRef::clone(node.acl());
             self.effect(parent, Change::ChildrenChanged, acl);
         }
     }

@@ -53,6 +53,22 @@ pub(crate) enum Txn {
     Multi(Vec<Txn>),
 }
 
+impl Txn {
+    /// Names every node that the transaction changes, but not its parent.
+    pub(crate) fn for_each_path(&self, visit: &mut dyn FnMut(&str)) {
+        match self {
+            Self::Error { .. } | Self::CreateSession { .. } => {}
+            Self::CloseSession { ephemerals } => ephemerals.iter().for_each(|path| visit(path)),
+            Self::Create(create) => visit(&create.path),
+            Self::Delete { path }
+            | Self::SetData { path, .. }
+            | Self::SetAcl { path, .. }
+            | Self::Check { path } => visit(path),
+            Self::Multi(parts) => parts.iter().for_each(|part| part.for_each_path(visit)),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Create {
     pub(crate) path: String,

@@ -33,6 +33,14 @@ pub(crate) async fn fresh() -> Fresh {
     Fresh { daemon, dir }
 }
 
+/// As [`fresh`], with some keys set.
+pub(crate) async fn fresh_with(keys: &[(&str, &str)]) -> Fresh {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::for_tests_with(dir.path(), keys);
+    let daemon = coordinator::start(config).await.unwrap();
+    Fresh { daemon, dir }
+}
+
 impl Fresh {
     pub(crate) async fn client(&self) -> TestClient {
         TestClient::connect(self.daemon.client_address()).await
@@ -160,7 +168,11 @@ impl TestClient {
         answer
     }
 
-    async fn ask<T: Record>(&mut self, op: OpCode, body: &impl Record) -> Result<T, ErrorCode> {
+    pub(crate) async fn ask<T: Record>(
+        &mut self,
+        op: OpCode,
+        body: &impl Record,
+    ) -> Result<T, ErrorCode> {
         let answer = self.call(op, body).await?;
         Ok(T::from_bytes_exact(answer).unwrap())
     }
@@ -188,6 +200,29 @@ impl TestClient {
         let request = create_request(path, mode);
         let created: PathResponse = self.ask(OpCode::Create, &request).await?;
         Ok(created.path)
+    }
+
+    /// Creates a container, or with `ttl_ms` a node with a time to live.
+    pub(crate) async fn create_removable(
+        &mut self,
+        path: &str,
+        ttl_ms: Option<i64>,
+    ) -> Result<Stat, ErrorCode> {
+        let container = create_request(path, CreateMode::Container);
+        let created: Create2Response = match ttl_ms {
+            None => self.ask(OpCode::CreateContainer, &container).await?,
+            Some(ttl_ms) => {
+                let request = CreateTtlRequest {
+                    path: container.path,
+                    data: container.data,
+                    acl: container.acl,
+                    flags: CreateMode::PersistentWithTtl.flags(),
+                    ttl_ms,
+                };
+                self.ask(OpCode::CreateTtl, &request).await?
+            }
+        };
+        Ok(created.stat)
     }
 
     pub(crate) async fn delete(&mut self, path: &str, version: i32) -> Result<(), ErrorCode> {

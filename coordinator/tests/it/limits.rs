@@ -70,9 +70,14 @@ async fn an_address_has_only_so_many_connections() {
 
 #[tokio::test]
 async fn four_letter_words() {
-    let server = fresh().await;
-    let address = server.daemon.client_address();
-    let mut client = server.client().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = coordinator::Config::for_tests(dir.path());
+    config.words = ["ruok", "isro", "srvr", "stat", "mntr"]
+        .map(String::from)
+        .to_vec();
+    let daemon = coordinator::start(config).await.unwrap();
+    let address = daemon.client_address();
+    let mut client = TestClient::connect(address).await;
     client.create("/a", Persistent).await.unwrap();
     let ask =
         async |word: &str| String::from_utf8(converse(address, word.as_bytes()).await).unwrap();

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod backup;
 mod client;
 mod limits;
 mod operations;
 mod recovery;
+mod removable;
 mod sessions;
 mod watches;

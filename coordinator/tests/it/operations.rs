@@ -164,9 +164,14 @@ async fn what_is_not_served_says_so() {
     let server = fresh().await;
     let mut client = server.client().await;
     // Known but not offered: the connection stays.
-    let request = create_request("/c", Container);
-    let refused = client.call(OpCode::CreateContainer, &request).await;
-    assert_eq!(refused, Err(ErrorCode::Unimplemented));
+    let request = ReconfigRequest {
+        joining_servers: None,
+        leaving_servers: None,
+        new_members: None,
+        current_config_id: -1,
+    };
+    let refused = client.call(OpCode::Reconfig, &request).await;
+    assert_eq!(refused, Err(ErrorCode::ReconfigDisabled));
     // A body that cannot be decoded: the connection stays.
     client
         .send_raw(OpCode::Create.code(), &[0, 0, 0, 9, b'/'])

@@ -1,5 +1,6 @@
-//! The sparse indexes beside a segment: fixed-size entries in a file that is
-//! mapped while its segment is the active one.
+//! The indexes beside a segment. Those by offset and by time are sparse:
+//! fixed-size entries in a file that is mapped while its segment is the active
+//! one. That of aborted transactions is a list, and mostly absent.
 //!
 //! A closed segment's index holds neither a map nor a descriptor; a lookup
 //! maps it for its own duration. That keeps 10 000 partitions within the
@@ -13,6 +14,9 @@
 mod file;
 mod offset;
 mod time;
+mod txn;
 
 pub(super) use offset::{OffsetIndex, OffsetPosition};
 pub(super) use time::{TimeIndex, TimestampOffset};
+pub use txn::AbortedTransaction;
+pub(super) use txn::TransactionIndex;

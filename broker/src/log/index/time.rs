@@ -86,6 +86,11 @@ impl TimeIndex {
         Ok(found.map(|(_, entry)| self.parse(&entry)))
     }
 
+    /// Bytes of the entries.
+    pub(in crate::log) fn size(&self) -> usize {
+        self.file.entries() * ENTRY_SIZE
+    }
+
     /// Drops the entries at or beyond `offset`.
     pub(in crate::log) fn truncate_to(&mut self, offset: i64) -> io::Result<()> {
         let kept = self

@@ -27,6 +27,10 @@ impl Manager {
             return Ok(false);
         };
         let mut log = log.write();
+        log.interrupt_cleaning();
+        if let Some(checkpoint) = &log.cleaner_checkpoint {
+            checkpoint.remove(partition)?;
+        }
         let delay_ms = log.config().file_delete_delay_ms;
         let path = log.rename_for_deletion(&deletion_name(partition))?;
         let due_ms = now_ms.saturating_add(delay_ms);

@@ -1,5 +1,6 @@
 //! Loads the logs of one directory on several threads.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,9 +33,14 @@ impl Manager {
                 recovery_point: recovery_points.get(&partition).copied().unwrap_or(0),
                 clean_shutdown: clean,
                 producer_expiration_ms: self.config.producer_expiration_ms,
+                cleaner_checkpoint: self.cleaner_checkpoints.get(dir).cloned(),
                 partition,
                 dir: path,
             });
+        }
+        if let Some(checkpoint) = self.cleaner_checkpoints.get(dir) {
+            let known: HashSet<_> = params.iter().map(|params| &params.partition).collect();
+            checkpoint.retain(|partition| known.contains(partition));
         }
         let loaded = self.open_all(&params, now_ms);
         let mut logs = self.logs.write();

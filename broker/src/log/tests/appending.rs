@@ -279,6 +279,9 @@ impl SegmentFile for FaultyFile {
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_length(length)
     }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.0.allocate(length)
+    }
     fn sync(&self) -> io::Result<()> {
         if self.1.sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("EIO"));

@@ -48,10 +48,11 @@ pub(super) fn params(dir: &Path, config: &LogConfig) -> OpenParams {
         recovery_point: 0,
         clean_shutdown: false,
         producer_expiration_ms: 86_400_000,
+        cleaner_checkpoint: None,
     }
 }
 
-pub(super) fn open(dir: &Path, config: &LogConfig) -> Log {
+pub(crate) fn open(dir: &Path, config: &LogConfig) -> Log {
     Log::open(params(dir, config), Arc::new(Disk), NOW).unwrap()
 }
 

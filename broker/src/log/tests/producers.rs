@@ -130,10 +130,10 @@ fn an_open_transaction_holds_the_stable_offset_until_its_marker() {
         .transactional();
     assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
     append(&mut log, builder.build().unwrap());
-    assert_eq!(log.first_unstable_offset(), Some(2));
+    assert_eq!(log.first_unstable_offset(Offset::MAX), Some(2));
     drop(log);
     let mut log = open(dir.path(), &LogConfig::default());
-    assert_eq!(log.first_unstable_offset(), Some(2));
+    assert_eq!(log.first_unstable_offset(Offset::MAX), Some(2));
     let refused = try_append(&mut log, sequenced(9, 0, 1, 1));
     assert!(matches!(
         refused,
@@ -146,8 +146,8 @@ fn an_open_transaction_holds_the_stable_offset_until_its_marker() {
     assert!(marker.push(NOW, Some(b"\0\0\0\x01"), Some(b"\0\0\0\0\0\x05"), &[]));
     log.append_as_leader(marker.build().unwrap(), 0, AppendOrigin::Coordinator, NOW)
         .unwrap();
-    assert_eq!(log.first_unstable_offset(), None);
+    assert_eq!(log.first_unstable_offset(Offset::MAX), None);
     drop(log);
     let log = open(dir.path(), &LogConfig::default());
-    assert_eq!(log.first_unstable_offset(), None);
+    assert_eq!(log.first_unstable_offset(Offset::MAX), None);
 }

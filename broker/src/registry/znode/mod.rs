@@ -9,6 +9,7 @@
 mod admin;
 mod broker;
 mod config;
+mod consumer_offset;
 mod controller;
 mod feature;
 mod json;
@@ -22,6 +23,7 @@ pub use admin::{decode_preferred_election, decode_reassignment};
 pub use broker::BrokerRegistration;
 pub use config::{ConfigEntity, EntityType, decode_change_note, encode_change_note};
 pub use config::{decode_config, encode_config};
+pub use consumer_offset::decode_consumer_offset;
 pub use controller::{
     ControllerRegistration, decode_cluster_id, decode_controller_epoch, encode_cluster_id,
     encode_controller_epoch,

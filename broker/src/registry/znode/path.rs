@@ -68,6 +68,15 @@ pub fn partition_state(partition: &TopicPartition) -> String {
     format!("{}/state", self::partition(partition))
 }
 
+/// Where a consumer of the time before `__consumer_offsets` has its offset.
+#[must_use]
+pub fn consumer_offset(group: &str, partition: &TopicPartition) -> String {
+    format!(
+        "/consumers/{group}/offsets/{}/{}",
+        partition.topic, partition.partition
+    )
+}
+
 #[must_use]
 pub fn delete_topic(topic: &TopicName) -> String {
     format!("{DELETE_TOPICS}/{topic}")

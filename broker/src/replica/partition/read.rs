@@ -180,6 +180,27 @@ impl Partition {
         }
     }
 
+    /// Where segments begin that were written before `timestamp`, and the end
+    /// of what a reader may see; at most `count_max`, the latest first.
+    pub fn offsets_before(
+        &self,
+        timestamp: i64,
+        count_max: usize,
+        isolation: Isolation,
+    ) -> Result<Vec<Offset>, Error> {
+        let high_watermark = self.seen(Reader::Client, None)?.high_watermark;
+        let now_ms = self.around.clock.wall_ms();
+        let mut found = self
+            .log
+            .read()
+            .offsets_before(timestamp, count_max, now_ms)?;
+        if isolation != Isolation::LogEnd && found.first() > Some(&high_watermark) {
+            found.retain(|offset| *offset <= high_watermark);
+            found.insert(0, high_watermark);
+        }
+        Ok(found)
+    }
+
     /// The largest epoch not above `epoch`, and where it ended.
     pub fn end_of_epoch(
         &self,

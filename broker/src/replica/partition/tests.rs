@@ -13,7 +13,6 @@ use kafka_protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
 use parking_lot::RwLock;
 
 use super::*;
-use crate::log::{Disk, OpenParams};
 use crate::model::{ControllerEpoch, TopicName};
 use crate::protocol::interbroker::{ControlHeader, LiveBroker, UpdateMetadataRequest};
 use crate::record::{BatchBuilder, Batches, Compression};
@@ -72,19 +71,11 @@ impl Site {
     /// Starts (again) with a high watermark of its checkpoint.
     fn start(&mut self, id: BrokerId, high_watermark: Offset) {
         self.replicas.remove(&id);
-        let params = OpenParams {
-            partition: partition_id(),
-            dir: self.log_dir(id),
-            config: LogConfig {
-                min_insync_replicas: self.in_sync_min,
-                ..LogConfig::default()
-            },
-            log_start_offset: 0,
-            recovery_point: 0,
-            clean_shutdown: false,
-            producer_expiration_ms: i64::MAX,
+        let config = LogConfig {
+            min_insync_replicas: self.in_sync_min,
+            ..LogConfig::default()
         };
-        let log = Log::open(params, Arc::new(Disk), 0).unwrap();
+        let log = crate::log::open_for_tests(&self.log_dir(id), &config);
         let around = Arc::new(Surroundings {
             own_id: id,
             clock: Arc::new(common::clock::ManualClock::new()),

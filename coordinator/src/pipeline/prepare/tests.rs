@@ -9,11 +9,18 @@ fn ids() -> Vec<Id> {
 }
 
 fn try_one(view: &mut View<'_>, write: &Write) -> Result<Txn, Refusal> {
+    try_under(&Rules::default(), view, write)
+}
+
+fn try_under(rules: &Rules, view: &mut View<'_>, write: &Write) -> Result<Txn, Refusal> {
     let ids = ids();
     let context = Context {
         session: SESSION,
         closing: false,
         ids: &ids,
+        rules,
+        quotas: &Quotas::default(),
+        now: Duration::ZERO,
     };
     prepare(view, context, write)
 }
@@ -34,10 +41,7 @@ fn create_request(path: &str, flags: i32) -> CreateRequest {
 }
 
 fn create(path: &str, flags: i32) -> Write {
-    Write::Create {
-        request: create_request(path, flags),
-        with_stat: false,
-    }
+    Write::Create(create_request(path, flags), Creation::Plain)
 }
 
 fn delete(path: &str, version: i32) -> Write {
@@ -62,16 +66,20 @@ fn state(paths: &[&str]) -> State {
         let flags = i32::from(path.ends_with('!'));
         let path = path.trim_end_matches('!');
         let txn = try_one(&mut View::new(&state.tree), &create(path, flags)).unwrap();
-        let entry = Entry {
-            zxid: state.zxid + 1,
-            session: SESSION,
-            cxid: 0,
-            time_ms: 0,
-            txn,
-        };
-        state.apply(&entry).unwrap();
+        apply(&mut state, txn);
     }
     state
+}
+
+fn apply(state: &mut State, txn: Txn) {
+    let entry = Entry {
+        zxid: state.zxid + 1,
+        session: SESSION,
+        cxid: 0,
+        time_ms: 0,
+        txn,
+    };
+    state.apply(&entry).unwrap();
 }
 
 #[test]
@@ -244,6 +252,9 @@ fn a_closing_session_gets_nothing_done() {
         session: SESSION,
         closing: true,
         ids: &[],
+        rules: &Rules::default(),
+        quotas: &Quotas::default(),
+        now: Duration::ZERO,
     };
     for write in [create("/b", 0), delete("/a", -1), set_data("/a", -1)] {
         let refusal = prepare(&mut View::new(&state.tree), context, &write).unwrap_err();
@@ -257,4 +268,128 @@ fn versions_skip_the_number_that_means_any() {
     assert_eq!(next_version(-2, -1), Ok(0));
     assert_eq!(next_version(4, 4), Ok(5));
     assert_eq!(next_version(4, 5), Err(ErrorCode::BadVersion));
+}
+
+#[test]
+fn the_operation_decides_the_kind_of_a_node_and_the_flags_must_fit() {
+    use Creation::{Container, Plain, Ttl, WithStat};
+    use ErrorCode::{BadArguments, Unimplemented};
+    let on = Rules {
+        extended_types: true,
+        ..Rules::default()
+    };
+    let off = Rules::default();
+    let (minute, session) = (Ttl { ms: 60_000 }, Owner::Session(SESSION));
+    let table = [
+        (&off, Container, 4, Ok(Owner::Container)),
+        (&off, Container, 0, Ok(Owner::Container)),
+        (&off, Plain, 4, Ok(Owner::Nobody)),
+        (&off, minute, 5, Err(Unimplemented)),
+        (&off, WithStat, 6, Err(Unimplemented)),
+        (&off, minute, 0, Err(BadArguments)),
+        (&on, minute, 5, Ok(Owner::Ttl { ms: 60_000 })),
+        (&on, minute, 6, Ok(Owner::Ttl { ms: 60_000 })),
+        (&on, minute, 1, Err(BadArguments)),
+        (&on, Ttl { ms: 0 }, 5, Err(BadArguments)),
+        (&on, Ttl { ms: -1 }, 0, Err(BadArguments)),
+        (&on, Ttl { ms: 1 << 40 }, 5, Err(BadArguments)),
+        (&on, WithStat, 5, Err(BadArguments)),
+        (&on, WithStat, 1, Ok(session)),
+    ];
+    let state = state(&[]);
+    for (rules, creation, flags, expected) in table {
+        let write = Write::Create(create_request("/n", flags), creation);
+        let prepared = try_under(rules, &mut View::new(&state.tree), &write);
+        let owner = match prepared {
+            Ok(Txn::Create(create)) => Ok(Owner::of(create.owner)),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal.code),
+        };
+        assert_eq!(owner, expected, "{creation:?} {flags}");
+    }
+}
+
+#[test]
+fn a_leftover_that_was_used_again_stays() {
+    let mut state = state(&["/p"]);
+    let container = Write::Create(create_request("/c", 4), Creation::Container);
+    let txn = try_one(&mut View::new(&state.tree), &container).unwrap();
+    apply(&mut state, txn);
+    let mut view = View::new(&state.tree);
+    let leftover = |path: &str, version| {
+        Write::DeleteLeftover(Leftover {
+            path: path.into(),
+            version,
+        })
+    };
+    let results = run(
+        &mut view,
+        &[
+            leftover("/p", 0),
+            leftover("/c", 1),
+            create("/c/x", 0),
+            leftover("/c", 0),
+            delete("/c/x", -1),
+            leftover("/c", 0),
+            leftover("/c", 0),
+        ],
+    );
+    let codes: Vec<_> = results.into_iter().map(Result::err).collect();
+    use ErrorCode::{BadVersion, NoNode, NotEmpty};
+    let expected = [
+        Some(BadVersion),
+        Some(BadVersion),
+        None,
+        Some(NotEmpty),
+        None,
+        None,
+        Some(NoNode),
+    ];
+    assert_eq!(codes, expected);
+}
+
+#[test]
+fn a_hard_quota_is_kept_where_quotas_are_enforced() {
+    let mut state = state(&["/q", "/zookeeper/quota/q"]);
+    for (path, data) in [
+        (
+            "/zookeeper/quota/q/zookeeper_limits",
+            "count=1,bytes=-1=;countHardLimit=2;byteHardLimit=3",
+        ),
+        ("/zookeeper/quota/q/zookeeper_stats", ""),
+    ] {
+        let mut request = create_request(path, 0);
+        request.data = Some(Bytes::from_static(data.as_bytes()));
+        let write = Write::Create(request, Creation::Plain);
+        let txn = try_one(&mut View::new(&state.tree), &write).unwrap();
+        apply(&mut state, txn);
+    }
+    let enforced = Rules {
+        enforce_quota: true,
+        ..Rules::default()
+    };
+    let txn = try_under(&enforced, &mut View::new(&state.tree), &create("/q/a", 0)).unwrap();
+    apply(&mut state, txn);
+    let set = |len| {
+        Write::SetData(SetDataRequest {
+            path: "/q/a".into(),
+            data: Some(Bytes::from(vec![0; len])),
+            version: -1,
+        })
+    };
+    for (write, is_excess) in [
+        (create("/q/b", 0), true),
+        (create("/qq", 0), false),
+        (set(3), false),
+        (set(4), true),
+    ] {
+        let try_it = |rules| try_under(rules, &mut View::new(&state.tree), &write);
+        let code = try_it(&enforced).err().map(|refusal| refusal.code);
+        assert_eq!(
+            code,
+            is_excess.then_some(ErrorCode::QuotaExceeded),
+            "{write:?}"
+        );
+        assert!(try_it(&Rules::default()).is_ok());
+    }
 }

@@ -1,0 +1,537 @@
+#!/usr/bin/env python3
+"""Generated operations on our coordinator and on a real ZooKeeper, side by side.
+
+    .venv/bin/python scripts/e2e/differential.py [--operations 100000] [--seed N] [--long]
+
+Several sessions send bursts of pipelined requests: all operations, ACLs, watches of
+every kind, multis, bad paths and versions, bytes that are no request, sessions that
+are closed, moved and taken up again. Both servers get the same bytes; every answer,
+event and end of a connection must be the same and in the same order. Only times,
+session ids and what ZooKeeper itself has in no order may differ (`zookeeper_wire`).
+
+One burst is answered before the next is sent, so that both servers have the same
+history. The seed decides everything; it is printed, and the first difference ends
+the run with the requests before it.
+"""
+
+import argparse
+import base64
+import collections
+import hashlib
+import os
+import pathlib
+import random
+import struct
+import sys
+import tempfile
+
+import harness
+from zookeeper_wire import *  # noqa: F403
+
+SESSIONS = 6
+NAMES = ["a", "b", "c", "d"]
+BAD_PATHS = ["", "/", "a", "//a", "/a//b", "/a/", "/.", "/a/..", "/a/./b", "/a\0b", "/a\x01"]
+BAD_PATHS += ["/\x7f", "/\ud7ff\u9fff", "/\ue000", "/\uffff", "/\U0001f600", None, b"/\xff\xfe"]
+BAD_PATHS += ["/zookeeper", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/x", "/none/x"]
+USERS = ["u:1", "v:2", "w:3"]
+ADMIN = "super:test"
+SHOWN_MAX = 12
+
+
+def digest_of(user):
+    hashed = base64.b64encode(hashlib.sha1(user.encode()).digest()).decode()
+    return f"{user.split(':')[0]}:{hashed}"
+
+
+def printable(value):
+    """A path as UTF-8, lone surrogates and all."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+
+
+class Generator:
+    """Makes requests. It learns from answers which paths and versions there are."""
+
+    def __init__(self, seed, without=()):
+        self.random = random.Random(seed)
+        self.versions = {}
+        self.paths = collections.deque(maxlen=60)
+        self.without = set(without)
+        self.kinds = [
+            (14, self.create),
+            (6, self.delete),
+            (9, self.set),
+            (4, self.exists),
+            (5, self.get),
+            (5, self.children),
+            (2, self.get_acl),
+            (2, self.set_acl),
+            (7, self.multi),
+            (3, self.multi_read),
+            (2, self.add_watch),
+            (2, self.about_watches),
+            (2, self.set_watches),
+            (1, self.rare),
+        ]
+        self.weights = [weight for weight, _ in self.kinds]
+        self.makers = [maker for _, maker in self.kinds]
+
+    def chance(self, probability):
+        return self.random.random() < probability
+
+    def pick(self, *values):
+        return self.random.choice(values)
+
+    def burst(self):
+        """Some requests to be sent together: (op, body[, xid])."""
+        count = self.pick(1, 1, 2, 3, 5, 8, 13)
+        requests = [self.random.choices(self.makers, self.weights)[0]() for _ in range(count)]
+        if self.chance(0.04):
+            requests[-1] = self.garbage(requests[-1])
+        return requests
+
+    # What requests are about
+
+    def path(self):
+        dice = self.random.random()
+        if dice < 0.04:
+            return printable(self.random.choice(BAD_PATHS))
+        if dice < 0.30 and self.paths:
+            return self.random.choice(self.paths)
+        depth = self.pick(1, 1, 2, 2, 3)
+        return "".join("/" + self.random.choice(NAMES) for _ in range(depth)).encode()
+
+    def version(self, path):
+        dice = self.random.random()
+        if dice < 0.55:
+            return -1
+        if dice < 0.90:
+            return self.versions.get(path, 0)
+        return self.pick(0, 1, 2, 7, -2, 2**31 - 1, -(2**31))
+
+    def data(self):
+        dice = self.random.random()
+        if dice < 0.08:
+            return None
+        if dice < 0.97:
+            return b"d" * self.random.randrange(12)
+        return b"D" * self.random.randrange(20000)
+
+    def acls(self):
+        if self.chance(0.86):
+            return OPEN
+        entries = []
+        for _ in range(self.pick(1, 1, 1, 2, 3)):
+            perms = self.pick(31, 31, 1, 15, 3, 16, 17, 0, 12, -1, 64)
+            user = self.random.choice(USERS)
+            who = self.pick(
+                ("world", "anyone"), ("world", "anyone"), ("auth", ""), ("auth", None),
+                ("digest", digest_of(user)), ("digest", digest_of(user)),
+                ("ip", "127.0.0.1"), ("ip", "127.0.0.0/8"), ("ip", "10.0.0.0/8"),
+            )  # fmt: skip
+            if self.chance(0.08):
+                who = self.pick(
+                    ("digest", "nobody"), ("digest", ""), ("digest", ":"), ("digest", "a:b:c"),
+                    ("ip", "1.2.3"), ("ip", "1.2.3.4/33"), ("ip", "1.2.3.4/"), ("ip", "::1"),
+                    ("ip", "1.2.3.4/-1"), ("ip", ""), ("ip", "256.1.1.1"), ("ip", "::1/64"),
+                    ("world", "x"), ("world", ""), ("nothing", "x"), ("", ""), ("x509", "CN=a"),
+                    ("super", ""), ("auth", "x"),
+                )  # fmt: skip
+            entries.append((perms, *who))
+        if self.chance(0.05):
+            return self.pick(None, [])
+        if self.chance(0.1):
+            entries.append(entries[0])
+        return entries
+
+    def flags(self):
+        return self.pick(0, 0, 0, 0, 1, 1, 2, 2, 3, 3) if self.chance(0.98) else self.pick(4, 5, 6, 7, -1)
+
+    # Requests
+
+    def create(self):
+        path, flags = self.path(), self.flags()
+        if path is not None and flags in (2, 3) and self.chance(0.5):
+            path += self.pick(b"", b"/", b"-", b"/s-")
+        body = create(path, self.data(), self.acls(), flags)
+        kinds = [CREATE] * 5 + [CREATE2] * 4
+        kinds += [] if "container" in self.without else [CREATE_CONTAINER]
+        kinds += [] if "ttl" in self.without else [CREATE_TTL]
+        op = self.random.choice(kinds)
+        if op == CREATE_CONTAINER:
+            flags = 4 if self.chance(0.9) else flags
+            body = create(path, self.data(), self.acls(), flags)
+        if op == CREATE_TTL:
+            flags = self.pick(5, 6) if self.chance(0.9) else flags
+            ttl = self.pick(10**9, 10**9, 10**9, 1099511627775, 1099511627776, 0, -1, -(2**63))
+            body = create(path, self.data(), self.acls(), flags) + i64(ttl)
+        return op, body
+
+    def delete(self):
+        path = self.path()
+        return DELETE, at_version(path, self.version(path))
+
+    def set(self):
+        path = self.path()
+        return SET, set_data(path, self.data(), self.version(path))
+
+    def exists(self):
+        return EXISTS, watching(self.path(), self.chance(0.6))
+
+    def get(self):
+        return GET, watching(self.path(), self.chance(0.5))
+
+    def children(self):
+        return self.pick(CHILDREN, CHILDREN2), watching(self.path(), self.chance(0.5))
+
+    def get_acl(self):
+        return GET_ACL, text(self.path())
+
+    def set_acl(self):
+        version = -1 if self.chance(0.7) else self.pick(0, 1, 2, 3)
+        return SET_ACL, text(self.path()) + acl(self.acls()) + i32(version)
+
+    def check(self):
+        path = self.path()
+        return CHECK, at_version(path, self.version(path))
+
+    def multi(self):
+        makers = [self.create] * 4 + [self.delete] * 2 + [self.set] * 3 + [self.check] * 3
+        count = self.pick(0, 1, 2, 2, 3, 4, 6)
+        parts = [self.random.choice(makers)() for _ in range(count)]
+        if self.chance(0.03):
+            parts.append(self.pick(self.get(), self.exists(), self.get_acl(), (99, b"")))
+        return MULTI, multi(*parts)
+
+    def multi_read(self):
+        def part():
+            if self.chance(0.6):
+                return self.get()
+            return CHILDREN, watching(self.path(), self.chance(0.5))
+
+        parts = [part() for _ in range(self.pick(0, 1, 2, 3))]
+        if self.chance(0.03):
+            parts.append(self.pick(self.set(), self.exists()))
+        return MULTI_READ, multi(*parts)
+
+    def add_watch(self):
+        mode = self.pick(0, 1) if self.chance(0.95) else self.pick(-1, 2, 3)
+        return ADD_WATCH, at_version(self.path(), mode)
+
+    def about_watches(self):
+        kind = self.pick(1, 2, 3, 4, 5) if self.chance(0.95) else self.pick(0, 6, -1)
+        return self.pick(CHECK_WATCHES, REMOVE_WATCHES), at_version(self.path(), kind)
+
+    def set_watches(self, seen=None):
+        def some():
+            return texts(*(self.path() for _ in range(self.pick(0, 0, 1, 2, 3))))
+
+        if seen is None or self.chance(0.3):
+            seen = self.pick(0, 1 << 40)
+        body = i64(seen) + some() + some() + some()
+        if self.chance(0.5):
+            return SET_WATCHES, body, -8
+        return SET_WATCHES2, body + some() + some(), -8
+
+    def rare(self):
+        return self.pick(
+            (SYNC, text(self.path())),
+            (PING, b"", -2),
+            (EPHEMERALS, text(self.pick("", "/", "/a", "/b/", "x"))),
+            (CHILDREN_NUMBER, text(self.path())),
+            (WHO_AM_I, b""),
+            (WHO_AM_I, b""),
+            (RECONFIG, text(None) + text(None) + text("x") + i64(-1)),
+        )
+
+    def garbage(self, request):
+        """The last request of a burst as no client would write it."""
+        op, body, *special = request
+        kind = self.pick("cut", "more", "flip", "op", "auth")
+        if kind == "cut":
+            return op, body[: self.random.randrange(len(body) + 1)], *special
+        if kind == "more":
+            return op, body + b"more", *special
+        if kind == "flip" and body:
+            at = self.random.randrange(len(body))
+            return op, body[:at] + bytes([self.random.randrange(256)]) + body[at + 1 :], *special
+        if kind == "op":
+            return self.pick(0, 10, 13, 20, 77, 999, -1, -10, 105 + 100), body, *special
+        return self.authenticate(self.pick(*USERS, "nobody", ":", "", None))
+
+    def authenticate(self, credentials):
+        scheme = "digest" if self.chance(0.9) else self.pick("ip", "world", "none", "", None)
+        return AUTH, i32(0) + text(scheme) + text(credentials), -4
+
+    def clean(self):
+        """What an administrator does so that paths do not stay taken for ever."""
+        top = "/" + self.random.choice(NAMES)
+        requests = []
+        known = {path for path in [*self.paths, *self.versions] if path.startswith(top.encode())}
+        below = [f"{top}/{x}/{y}".encode() for x in NAMES for y in NAMES]
+        below += [f"{top}/{x}".encode() for x in NAMES] + [top.encode()]
+        for path in sorted(known | set(below), key=lambda path: (-path.count(b"/"), path)):
+            requests.append((DELETE, at_version(path, -1)))
+        return requests
+
+    def learn(self, op, fields):
+        """What an answer says about paths and versions."""
+        if op in (CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL) and fields:
+            self.paths.append(fields[0])
+            self.versions[fields[0]] = 0
+        if len(self.versions) > 400:
+            self.versions.clear()
+
+
+class Side:
+    """One of the two servers, with its connections by session number."""
+
+    def __init__(self, name, address):
+        self.name, self.address = name, address
+        self.owners = {}
+        self.clients = {}
+
+    def connect(self, number, key, old=None, seen=0):
+        """A new session, or an old client's again; what the server says to it."""
+        session, password = (old.session, old.password) if old else (0, NO_PASSWORD)
+        try:
+            client = Client(self.address, session, password, seen, 9000)
+        except EOFError:
+            self.clients.pop(number, None)
+            return "refused"
+        self.clients[number] = client
+        if client.session:
+            self.owners[client.session] = key
+        client.owners = self.owners
+        return client.timeout, self.owners.get(client.session, client.session)
+
+    def answers(self, number, asked):
+        """What comes until all is answered or the connection ends."""
+        client, seen, open_requests = self.clients[number], [], list(asked)
+        while open_requests:
+            try:
+                frame = client.receive()
+            except EOFError:
+                seen.append("end")
+                break
+            xid, zxid, error = REPLY.unpack_from(frame)
+            if xid == -1:
+                kind, state = struct.unpack_from(">ii", frame, 16)
+                seen.append(("event", zxid, kind, state, frame[28:]))
+                continue
+            expected, op = open_requests.pop(0)
+            body = Body(frame[16:], self.owners)
+            fields = body.of(op) if error == 0 else []
+            seen.append((xid - expected, zxid, error, op, fields, body.rest))
+        return in_order(seen)
+
+
+def in_order(seen):
+    """The ephemerals of a session go in one transaction and in no order: so do the
+    events about them."""
+    result, events = [], []
+    for each in [*seen, None]:
+        if each is not None and each[0] == "event" and (not events or events[0][1] == each[1] > 0):
+            events.append(each)
+            continue
+        result += sorted(events)
+        events = []
+        if each is not None:
+            (events if each[0] == "event" else result).append(each)
+    return result
+
+
+def transcript(requests, told):
+    """The requests beside their answers, one a line."""
+    if not isinstance(told, list):
+        return [f"  {told}"]
+    lines, requests = [], list(requests)
+    for each in [*told, "nothing more"]:
+        is_answer = each[0] not in ("event", "e", "n") and requests
+        asked = f"{requests.pop(0)} ->" if is_answer else ""
+        lines.append(f"  {asked} {each}")
+    return lines
+
+
+class Difference(Exception):
+    pass
+
+
+class Comparison:
+    """Runs the same bursts on both sides."""
+
+    def __init__(self, oracle, ours, seed, without=()):
+        self.oracle, self.ours = Side("ZooKeeper", oracle), Side("coordinator", ours)
+        self.generator = Generator(seed, without)
+        self.random = self.generator.random
+        self.operations = self.bursts = 0
+        self.sessions = self.zxid = 0
+        self.recent = collections.deque(maxlen=SHOWN_MAX)
+        for number in range(SESSIONS):
+            self.open(number)
+
+    @property
+    def sides(self):
+        return self.oracle, self.ours
+
+    def same(self, what, results):
+        self.recent.append((what, results[0]))
+        if results[0] == results[1]:
+            return results[0]
+        shown = [f"after {self.operations} operations; the last ones:"]
+        for (who, requests), told in [*self.recent][:-1]:
+            shown += [f"{who}:", *transcript(requests, told)]
+        who, requests = what
+        different = zip(transcript(requests, results[0]), transcript(requests, results[1]))
+        shown.append(f"{who}:")
+        for expected, answered in different:
+            if expected != answered:
+                shown += [f"ZooKeeper:   {expected}", f"coordinator: {answered}"]
+                break
+            shown.append(expected)
+        raise Difference("\n".join(shown))
+
+    def open(self, number):
+        self.sessions += 1
+        told = [side.connect(number, f"session {self.sessions}") for side in self.sides]
+        self.same((f"session {number} opens", []), told)
+        self.zxid += 1
+        if number == 0:
+            self.send(0, [(AUTH, i32(0) + text("digest") + text(ADMIN), -4)])
+
+    def take_up(self, number, still_open):
+        """The session goes on over another connection."""
+        olds = [side.clients[number] for side in self.sides]
+        if not still_open:
+            for old in olds:
+                old.close()
+        seen = self.generator.pick(0, self.zxid)
+        told = []
+        for side, old in zip(self.sides, olds):
+            key = side.owners.get(old.session)
+            told.append(side.connect(number, key, old, seen))
+            if still_open:
+                told[-1] = (told[-1], self.end_of(old))
+        self.same((f"session {number} is taken up, open={still_open}, seen={seen:#x}", []), told)
+        if not told[0] or told[0][0] == 0:
+            return self.open(number)
+        if self.generator.chance(0.8):
+            self.send(number, [self.generator.set_watches(seen)])
+
+    @staticmethod
+    def end_of(client):
+        try:
+            while True:
+                client.receive()
+        except EOFError:
+            client.close()
+            return "end"
+
+    def send(self, number, requests):
+        told = []
+        asked = [side.clients[number].ask(*requests) for side in self.sides]
+        for side, each in zip(self.sides, asked):
+            told.append(side.answers(number, each))
+        self.operations += len(requests)
+        seen = self.same((f"session {number}", requests), told)
+        for each in seen:
+            if each != "end" and each[0] != "event":
+                self.zxid = max(self.zxid, each[1])
+                self.generator.learn(each[3], each[4])
+        if seen and seen[-1] == "end":
+            self.take_up(number, still_open=False)
+
+    def close(self, number):
+        self.send_last(number, [(CLOSE, b"")])
+        self.open(number)
+
+    def send_last(self, number, requests):
+        told = []
+        for side in self.sides:
+            client = side.clients[number]
+            asked = client.ask(*requests)
+            told.append((side.answers(number, asked), self.end_of(client)))
+        self.operations += len(requests)
+        self.same((f"session {number} closes", requests), told)
+
+    def step(self):
+        self.bursts += 1
+        number = self.random.randrange(SESSIONS)
+        dice = self.random.random()
+        if dice < 0.010 and number:
+            self.close(number)
+        elif dice < 0.025:
+            self.take_up(number, still_open=self.generator.chance(0.5))
+        elif dice < 0.040 and number:
+            self.send(number, [self.generator.authenticate(self.random.choice(USERS))])
+        elif dice < 0.075:
+            self.send(0, self.generator.clean())
+        else:
+            self.send(number, self.generator.burst())
+        if self.bursts % 50 == 0:
+            # Nobody's session expires while others are busy.
+            for each in range(SESSIONS):
+                self.send(each, [(PING, b"", -2)])
+
+    def run(self, operations):
+        while self.operations < operations:
+            self.step()
+
+
+class Pair:
+    """A new coordinator and a new ZooKeeper, for as long as the block lasts."""
+
+    SUPER = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
+    KEYS = {
+        "tickTime": "500",
+        "maxSessionTimeout": "60000",
+        "znode.container.checkIntervalMs": "100000000",
+        "DigestAuthenticationProvider.superDigest": SUPER,
+    }
+
+    def __init__(self, directory, keys=None):
+        directory = pathlib.Path(directory)
+        ports = [harness.Ports.take() for _ in range(3)]
+        self.daemons = [
+            harness.apache_zookeeper(directory, ports[1]),
+            harness.odradek_coordinator(directory, ports[0], ports[2]),
+        ]
+        keys = self.KEYS | (keys or {})
+        # ZooKeeper reads these from the file as if they were its system properties.
+        for name in ("zoo.cfg", "coordinator.properties"):
+            with open(directory / name, "a") as file:
+                file.writelines(f"{key}={value}\n" for key, value in keys.items())
+        self.oracle, self.ours = f"127.0.0.1:{ports[1]}", f"127.0.0.1:{ports[0]}"
+
+    def __enter__(self):
+        try:
+            for daemon in self.daemons:
+                daemon.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for daemon in self.daemons:
+            daemon.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--operations", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)))
+    parser.add_argument("--without", nargs="*", default=[], help="kinds of nodes to leave out")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="differential-") as directory:
+        with Pair(directory) as pair:
+            comparison = Comparison(pair.oracle, pair.ours, options.seed, options.without)
+            try:
+                comparison.run(options.operations)
+            except Difference as difference:
+                sys.exit(f"seed {options.seed}: {difference}")
+    print(f"{comparison.operations} operations in {comparison.bursts} bursts: no difference")
+
+
+if __name__ == "__main__":
+    main()
