@@ -1,6 +1,7 @@
 //! The start, step by step.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use common::clock::{self, SharedClock};
@@ -75,7 +76,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config).await?;
     let dirs = LockedDirs::acquire(&config.log_dirs)?;
     let previous = PreviousSession::in_dir(&dirs.paths()[0]);
-    let registry = connect(&config, &previous, &clock).await?;
+    let listens_at = sockets.listens_at(&config);
+    let registry = connect(&config, &previous, listens_at, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
     let logs = Logs {
@@ -106,6 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 async fn connect(
     config: &Config,
     previous: &PreviousSession,
+    listens_at: Option<SocketAddr>,
     clock: &SharedClock,
 ) -> Result<Registry, StartError> {
     let coordinator = &config.coordinator;
@@ -119,6 +122,7 @@ async fn connect(
     let mut client = zk::Config::new(connect, clock.clone());
     client.session_timeout = coordinator.session_timeout;
     client.max_in_flight = coordinator.in_flight_max;
+    client.listens_at = listens_at;
     let limit = coordinator.connection_timeout;
     let unreachable = |source| StartError::Unreachable {
         connect: coordinator.connect.clone(),

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::frame::FrameReader;
+use common::frame::{self, FrameReader};
 use common::jute::{Reader, Record};
 use common::zk::{
     ErrorCode, Id, KeeperState, OpCode, ReplyHeader, RequestHeader, WatcherEvent, xid,
@@ -25,6 +25,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use super::auth::DigestMd5;
+use super::death::{self, Listens};
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
 use super::{Server, codec};
@@ -213,8 +214,12 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         sink,
         burst: Vec::new(),
         login: DigestMd5::default(),
+        listens: None,
+        ended_by_client: false,
     };
     if let Err(error) = task.serve(source).await {
+        // Where something was to be sent, a closed socket shows as an error.
+        task.ended_by_client |= matches!(error, Error::Io(_));
         if error.is_noteworthy() {
             tracing::warn!(%peer, %error, "connection closed");
         } else {
@@ -225,6 +230,11 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
     server.connections.lock().remove(&id);
     if let Some(session) = connection.session.get() {
         server.pipeline.detach(session.id, id);
+        if task.ended_by_client
+            && let Some(listens) = task.listens.take()
+        {
+            death::investigate(&server, Arc::clone(session), listens);
+        }
     }
 }
 
@@ -237,6 +247,10 @@ pub(super) struct Task<'a> {
     burst: Vec<Submission>,
     /// How far the client is with proving who it is.
     pub(super) login: DigestMd5,
+    /// Where its process can be found alive.
+    pub(super) listens: Option<Arc<Listens>>,
+    /// The client, or its host's kernel, closed the socket.
+    ended_by_client: bool,
 }
 
 impl Task<'_> {
@@ -283,8 +297,12 @@ impl Task<'_> {
                 biased;
                 () = connection.outbound.woken() => {}
                 frame = frames.next(), if !draining => {
-                    let Some(frame) = frame? else {
-                        return Ok(());
+                    let Ok(Some(frame)) = frame else {
+                        self.ended_by_client = matches!(
+                            frame,
+                            Ok(None) | Err(frame::Error::Io(_) | frame::Error::Truncated)
+                        );
+                        return frame.map(drop).map_err(Error::from);
                     };
                     self.on_frame(session, frame).await?;
                     // Requests that have arrived together are handed on together,

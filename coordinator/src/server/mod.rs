@@ -11,6 +11,7 @@
 mod auth;
 mod codec;
 mod connection;
+mod death;
 mod error;
 mod expiry;
 pub(crate) mod four_letter;

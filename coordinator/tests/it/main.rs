@@ -4,6 +4,7 @@
 
 mod backup;
 mod client;
+mod death;
 mod limits;
 mod operations;
 mod recovery;
