@@ -29,7 +29,7 @@ use crate::handlers::control::{Channel, Control};
 use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
-use crate::peer::{self, Peers};
+use crate::peer::Peers;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
 use crate::state_log::ReplicatedLog;
@@ -215,7 +215,7 @@ impl Started {
         let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
         let control = self.control(&cluster, &replicas, groups.handle());
-        let peers = Arc::new(self.peers(&config));
+        let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
@@ -243,11 +243,17 @@ impl Started {
             replicas,
             controller: controller.clone(),
             peers,
+            attempts_max: config.values.i32("controlled.shutdown.max.retries"),
+            pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
         let mut background = self.background(&config, &maintenance, &stops);
-        let isr_channel = replication::isr_channel(&config, &farewell);
-        background.extend(farewell.replicas.keep_isrs(isr_channel, &stops.background));
+        background.extend(replication::keep_isrs(
+            &config,
+            &farewell,
+            &self.registry,
+            &stops,
+        ));
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -410,14 +416,6 @@ impl Started {
         }
     }
 
-    fn peers(&self, config: &Config) -> Peers {
-        Peers::new(peer::Config {
-            broker_id: self.broker_id,
-            listener: config.inter_broker_listener.clone(),
-            request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
-        })
-    }
-
     fn controller(
         &self,
         config: &Config,
@@ -434,6 +432,7 @@ impl Started {
             inter_broker_listener: config.inter_broker_listener.clone(),
             unclean_leader_election: config.values.bool("unclean.leader.election.enable"),
             delete_topic_enable: config.values.bool("delete.topic.enable"),
+            rebalance: replication::rebalance(config),
         };
         controller::Service::new(
             controller,

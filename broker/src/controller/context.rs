@@ -130,6 +130,37 @@ impl Context {
             .map_or(&[], |p| &p.assignment.replicas)
     }
 
+    pub(super) fn assignment(&self, partition: &TopicPartition) -> Option<&ReplicaAssignment> {
+        Some(&self.partition(partition)?.assignment)
+    }
+
+    pub(super) fn set_assignment(&mut self, partition: &TopicPartition, new: ReplicaAssignment) {
+        if let Some(known) = self.partition_mut(partition) {
+            known.assignment = new;
+        }
+    }
+
+    /// A topic's node as it should be.
+    pub(super) fn topic_assignment(&self, name: &TopicName) -> Option<TopicAssignment> {
+        let topic = self.topics.get(name)?;
+        let partitions = topic.partitions.iter();
+        Some(TopicAssignment {
+            topic_id: topic.id,
+            partitions: partitions
+                .map(|(number, known)| (*number, known.assignment.clone()))
+                .collect(),
+        })
+    }
+
+    /// The partitions whose replicas move.
+    pub(super) fn being_reassigned(&self) -> Vec<TopicPartition> {
+        let moves = |partition: &TopicPartition| {
+            let assignment = self.assignment(partition);
+            assignment.is_some_and(ReplicaAssignment::is_being_reassigned)
+        };
+        self.all_partitions().filter(moves).collect()
+    }
+
     pub(super) fn leadership(&self, partition: &TopicPartition) -> Option<&PartitionLeadership> {
         self.partition(partition)?.leadership.as_ref()
     }

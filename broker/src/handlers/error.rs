@@ -4,7 +4,7 @@
 
 use kafka_protocol::ResponseError;
 
-use crate::controller::ControlledShutdownError;
+use crate::controller::{ControlledShutdownError, ElectError, ElectionType, ReassignError};
 use crate::group;
 use crate::log;
 use crate::registry::assignment;
@@ -108,6 +108,30 @@ pub(crate) fn delete_topic(error: &DeleteTopicError) -> ResponseError {
         DeleteTopicError::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         DeleteTopicError::AlreadyMarked(_) => ResponseError::TopicAlreadyExists,
         DeleteTopicError::Registry(error) => registry(error),
+    }
+}
+
+/// Moving replicas; nothing was begun, except with `Failed`, where it may have
+/// been.
+pub(crate) fn reassign(error: &ReassignError) -> ResponseError {
+    match error {
+        ReassignError::InvalidReplicas(_) => ResponseError::InvalidReplicaAssignment,
+        ReassignError::NoneInProgress => ResponseError::NoReassignmentInProgress,
+        ReassignError::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        ReassignError::Failed => ResponseError::UnknownServerError,
+    }
+}
+
+/// Electing leaders; nothing was changed.
+pub(crate) fn elect(error: &ElectError) -> ResponseError {
+    match error {
+        ElectError::NotNeeded => ResponseError::ElectionNotNeeded,
+        ElectError::BeingDeleted => ResponseError::InvalidTopicException,
+        ElectError::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        ElectError::NoneEligible { election, .. } => match election {
+            ElectionType::Preferred => ResponseError::PreferredLeaderNotAvailable,
+            ElectionType::Unclean => ResponseError::EligibleLeadersNotAvailable,
+        },
     }
 }
 

@@ -6,6 +6,7 @@
 //! what the reader knows -> `convert` for readers of older message formats.
 
 mod convert;
+pub(crate) mod nearest;
 mod reader;
 mod session;
 mod wanted;
@@ -18,6 +19,7 @@ use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint};
+use kafka_protocol::protocol::StrBytes;
 
 use self::convert::Conversion;
 use self::reader::Fetcher;
@@ -28,10 +30,10 @@ use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
 use super::wire::text;
-use crate::model::TopicPartition;
+use crate::model::{BrokerId, TopicPartition};
 use crate::protocol::fetch_response::{Partition, Response, Topic};
 use crate::record::Compression;
-use crate::replica::{self, Isolation, ReadRequest, Registration, Waiter};
+use crate::replica::{self, Isolation, ReadRequest, Reader, Registration, Waiter};
 
 /// Before, a reader does not know zstd (KIP-110).
 const ZSTD_FROM: i16 = 10;
@@ -47,6 +49,9 @@ pub(crate) struct Source {
     /// `fetch.max.bytes`.
     pub(crate) bytes_max: usize,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) broker_id: BrokerId,
+    /// Whether consumers are sent to a replica in their rack.
+    pub(crate) rack_aware: bool,
 }
 
 /// What came of the ordered part.
@@ -86,6 +91,7 @@ struct Fetch {
     listener: Arc<str>,
     opened: OpenedAs,
     fetcher: Fetcher,
+    rack: StrBytes,
     isolation: Isolation,
     bytes_min: usize,
     bytes_max: usize,
@@ -105,6 +111,7 @@ impl Fetch {
         let bytes_min = size(request.min_bytes).min(bytes_max);
         let fetcher = Fetcher::of(version, &request);
         let isolation = fetcher.isolation(request.isolation_level);
+        let rack = request.rack_id.clone();
         let snapshot = source.known.snapshot();
         let question = Question {
             session_id: request.session_id,
@@ -120,6 +127,7 @@ impl Fetch {
             listener: ctx.listener.clone(),
             opened,
             fetcher,
+            rack,
             isolation,
             bytes_min,
             bytes_max,
@@ -169,6 +177,18 @@ impl Fetch {
         {
             return failed(refusal);
         }
+        if let Ok(partition) = &replica
+            && let Some(nearer) = self.nearer(partition, wanted)
+        {
+            let extent = partition.extent();
+            return Partition {
+                high_watermark: partition.high_watermark(),
+                last_stable_offset: partition.high_watermark(),
+                log_start_offset: extent.0,
+                preferred_read_replica: nearer,
+                ..Partition::error(index, 0)
+            };
+        }
         let result = match replica.and_then(|partition| partition.read(&request)) {
             Ok(result) => result,
             Err(error) => return failed(self.code(&error)),
@@ -187,6 +207,23 @@ impl Fetch {
         };
         room.take(partition.records_length());
         partition
+    }
+
+    /// The follower that the consumer should read, if there is a nearer one.
+    fn nearer(&self, partition: &replica::Partition, wanted: &Wanted) -> Option<BrokerId> {
+        let is_consumer = self.fetcher == Fetcher::Consumer(Reader::ClientOfAnyReplica);
+        if !self.source.rack_aware || !is_consumer || self.rack.is_empty() {
+            return None;
+        }
+        let leads = partition.leads_in()?;
+        // Whoever means another epoch is told so first.
+        if wanted.current_epoch >= 0 && wanted.current_epoch != leads {
+            return None;
+        }
+        let snapshot = self.source.known.snapshot();
+        let rack_of = |id| snapshot.brokers.get(&id)?.rack.as_deref();
+        let followers = partition.followers_with(wanted.offset);
+        nearest::nearest(&self.rack, self.source.broker_id, &followers, rack_of)
     }
 
     /// Why the topic's records cannot be given to a reader of this version.
@@ -220,7 +257,8 @@ impl Fetch {
             if is_unknown(result.error_code) {
                 continue;
             }
-            if result.error_code != 0 || result.diverging_epoch.is_some() {
+            let is_elsewhere = result.preferred_read_replica >= 0;
+            if result.error_code != 0 || result.diverging_epoch.is_some() || is_elsewhere {
                 return true;
             }
             may_come = true;

@@ -1,4 +1,6 @@
-//! The way of a leader's proposed ISR to the controller, wherever that is.
+//! The way of a leader's proposed ISR to the controller, wherever that is; or
+//! to the state nodes, where the cluster's protocol is from before there was
+//! a request for it.
 
 use std::sync::Arc;
 
@@ -8,7 +10,10 @@ use crate::cluster::Cluster;
 use crate::controller;
 use crate::model::{BrokerEpoch, BrokerId, TopicId};
 use crate::peer::Peers;
-use crate::protocol::interbroker::{AlterPartitionRequest, AlterPartitionResponse, IsrChange};
+use crate::protocol::interbroker::{
+    AlterPartitionRequest, AlterPartitionResponse, AlteredIsr, IsrChange,
+};
+use crate::registry::{self, LeaderAndIsr, LeaderRecoveryState, PartitionLeadership, Registry};
 use crate::replica::{IsrChannel, IsrDecision, IsrFailure, IsrProposal};
 
 /// The newest version, which names topics by their ids.
@@ -16,6 +21,7 @@ const WITH_IDS: i16 = 3;
 /// The newest version that names topics by their names.
 const WITH_NAMES: i16 = 1;
 const UNKNOWN_SERVER_ERROR: i16 = -1;
+const INVALID_UPDATE_VERSION: i16 = 95;
 
 /// Asks by AlterPartition.
 #[derive(Clone)]
@@ -104,5 +110,63 @@ impl IsrChannel for ByController {
         proposals: Vec<IsrProposal>,
     ) -> BoxFuture<'static, Result<Vec<IsrDecision>, IsrFailure>> {
         Box::pin(self.clone().decide(broker_epoch, proposals))
+    }
+}
+
+/// Writes the state nodes, and leaves notes for the controller.
+#[derive(Clone)]
+pub struct ByZnodes {
+    pub registry: Registry,
+}
+
+impl ByZnodes {
+    async fn decide(self, proposals: Vec<IsrProposal>) -> Result<Vec<IsrDecision>, IsrFailure> {
+        let failed = |error: registry::Error| IsrFailure(error.to_string());
+        let mut decisions = Vec::with_capacity(proposals.len());
+        let mut changed = Vec::new();
+        for proposal in &proposals {
+            let wanted = PartitionLeadership {
+                state: LeaderAndIsr {
+                    leader: proposal.leader,
+                    leader_epoch: proposal.leader_epoch,
+                    isr: proposal.isr.clone(),
+                    recovery: LeaderRecoveryState::Recovered,
+                    partition_epoch: proposal.partition_epoch,
+                },
+                controller_epoch: proposal.controller_epoch,
+            };
+            let written = self.registry.write_isr(&proposal.partition, &wanted).await;
+            decisions.push(match written.map_err(failed)? {
+                None => Err(INVALID_UPDATE_VERSION),
+                Some(partition_epoch) => {
+                    changed.push(proposal.partition.clone());
+                    Ok(AlteredIsr {
+                        leader: proposal.leader,
+                        leader_epoch: proposal.leader_epoch,
+                        isr: proposal.isr.clone(),
+                        recovery: 0,
+                        partition_epoch,
+                    })
+                }
+            });
+        }
+        if !changed.is_empty()
+            && let Err(error) = self.registry.note_isr_changes(&changed).await
+        {
+            // The nodes are what counts; the controller reads them before it
+            // elects.
+            tracing::warn!(%error, "the controller was not told of changed ISRs");
+        }
+        Ok(decisions)
+    }
+}
+
+impl IsrChannel for ByZnodes {
+    fn ask(
+        &self,
+        _: BrokerEpoch,
+        proposals: Vec<IsrProposal>,
+    ) -> BoxFuture<'static, Result<Vec<IsrDecision>, IsrFailure>> {
+        Box::pin(self.clone().decide(proposals))
     }
 }

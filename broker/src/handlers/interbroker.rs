@@ -34,16 +34,16 @@ impl Interbroker {
         let malformed = |source| Error::Interbroker { key, source };
         let answer = match key {
             InterbrokerKey::LeaderAndIsr => {
-                let request = ControlRequest::decode_leader_and_isr(body).map_err(malformed)?;
-                self.control(request).await
+                let request = ControlRequest::decode_leader_and_isr(body, version);
+                self.control(request.map_err(malformed)?, version).await
             }
             InterbrokerKey::StopReplica => {
-                let request = ControlRequest::decode_stop_replica(body).map_err(malformed)?;
-                self.control(request).await
+                let request = ControlRequest::decode_stop_replica(body, version);
+                self.control(request.map_err(malformed)?, version).await
             }
             InterbrokerKey::UpdateMetadata => {
-                let request = ControlRequest::decode_update_metadata(body).map_err(malformed)?;
-                self.control(request).await
+                let request = ControlRequest::decode_update_metadata(body, version);
+                self.control(request.map_err(malformed)?, version).await
             }
             InterbrokerKey::ControlledShutdown => {
                 let request = ControlledShutdownRequest::decode(body).map_err(malformed)?;
@@ -64,8 +64,8 @@ impl Interbroker {
         ))
     }
 
-    async fn control(&self, request: ControlRequest) -> bytes::Bytes {
-        let form = ResponseForm::of(&request);
+    async fn control(&self, request: ControlRequest, version: i16) -> bytes::Bytes {
+        let form = ResponseForm::of(&request, version);
         form.encode(&self.control.handle(request).await)
     }
 

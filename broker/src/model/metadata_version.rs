@@ -26,7 +26,9 @@ const MAX: MetadataVersion = MetadataVersion::of(3, 9, 0);
 const MIN: MetadataVersion = MetadataVersion::of(2, 7, 1);
 
 impl MetadataVersion {
-    const fn of(major: u32, minor: u32, step: u32) -> Self {
+    /// `major.minor-IVstep`.
+    #[must_use]
+    pub const fn of(major: u32, minor: u32, step: u32) -> Self {
         Self {
             release: (major, minor),
             step,

@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 
 use super::connection::Connection;
 use super::{ControlChannel, Error};
-use crate::model::BrokerId;
+use crate::model::{BrokerId, MetadataVersion};
 use crate::protocol::interbroker::{
     self, AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest,
     AlterPartitionResponse, ControlRequest, ControlResponse, ControlledShutdownRequest,
     ControlledShutdownResponse, Endpoint, InterbrokerKey, LiveBroker, ResponseForm,
+    control_version,
 };
 
 /// The only security protocol that is spoken.
@@ -29,6 +30,8 @@ pub struct Config {
     pub listener: String,
     /// `controller.socket.timeout.ms`: for connecting, sending and the answer.
     pub request_timeout: Duration,
+    /// `inter.broker.protocol.version`
+    pub version: MetadataVersion,
 }
 
 /// Sends requests to other brokers, one at a time to each.
@@ -213,15 +216,17 @@ impl ControlChannel for Peers {
         request: ControlRequest,
     ) -> BoxFuture<'static, Result<ControlResponse, Error>> {
         let broker = to.id;
-        let form = ResponseForm::of(&request);
-        let body = match request.encode() {
+        let key = request.key();
+        let version = control_version(self.config.version, key);
+        let form = ResponseForm::of(&request, version);
+        let body = match request.encode(version) {
             Ok(body) => body,
             Err(source) => {
                 let failed = Err(Error::Message { broker, source });
                 return Box::pin(std::future::ready(failed));
             }
         };
-        let call = self.call(to, request.key(), body);
+        let call = self.call_in(to, key, version, body);
         Box::pin(async move {
             let answer = call.await?;
             form.decode(answer)
@@ -312,6 +317,7 @@ mod tests {
             broker_id: 1,
             listener: "INTERNAL".to_owned(),
             request_timeout: limit,
+            version: "3.9".parse().unwrap(),
         })
     }
 

@@ -12,6 +12,7 @@
 
 pub(in crate::replica) mod exchange;
 mod lane;
+mod session;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -217,6 +217,17 @@ impl LeaderState {
         Some(lowest)
     }
 
+    /// The in-sync followers that have what comes at `offset`, with the ends of
+    /// their logs.
+    pub(super) fn followers_with(&self, offset: Offset) -> Vec<(BrokerId, Offset)> {
+        let known = self.followers.iter().filter_map(|(id, follower)| {
+            let end = follower.log_end?;
+            let has = self.isr.contains(id) && end >= offset && follower.log_start <= offset;
+            has.then_some((*id, end))
+        });
+        known.collect()
+    }
+
     /// Whether `id` is one of the other replicas.
     pub(super) fn is_follower(&self, id: BrokerId) -> bool {
         self.followers.contains_key(&id)

@@ -11,7 +11,7 @@ mod follow;
 mod in_sync;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,7 +1,7 @@
 //! The handle that everyone uses, and the operations.
 
-use std::net::SocketAddr;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

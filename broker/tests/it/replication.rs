@@ -3,9 +3,17 @@
 use std::time::Duration;
 
 use broker::model::BrokerId;
-use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::messages::alter_partition_reassignments_request::{
+    ReassignablePartition, ReassignableTopic,
+};
+use kafka_protocol::messages::create_topics_request::CreatableReplicaAssignment;
+use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+use kafka_protocol::messages::{
+    AlterPartitionReassignmentsRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
+    MetadataResponse,
+};
 
-use crate::support::cluster::{Cluster, leaders, metadata, name, topic, with_config};
+use crate::support::cluster::{Cluster, call, leaders, metadata, name, topic, with_config};
 use crate::support::eventually;
 use crate::support::group;
 use crate::support::serving::{Client, batch, fetch_request, fetched};
@@ -140,6 +148,96 @@ async fn committed_offsets_follow_their_partition_to_another_broker() {
         group::committed(&mut client, "g", "t").await == (0, 42)
     })
     .await;
+}
+
+/// The replicas of a topic's first partition, in their order.
+fn replicas(metadata: &MetadataResponse, topic: &'static str) -> Vec<BrokerId> {
+    let wanted = Some(name(topic));
+    let found = metadata.topics.iter().find(|topic| topic.name == wanted);
+    let partition = found.and_then(|topic| topic.partitions.first());
+    let ids = partition.map(|partition| partition.replica_nodes.iter().map(|id| id.0).collect());
+    ids.unwrap_or_default()
+}
+
+fn move_to(target: Option<&[BrokerId]>) -> AlterPartitionReassignmentsRequest {
+    let replicas = target.map(|ids| ids.iter().map(|id| (*id).into()).collect());
+    let partition = ReassignablePartition::default().with_replicas(replicas);
+    let topic = ReassignableTopic::default()
+        .with_name(name("t"))
+        .with_partitions(vec![partition]);
+    AlterPartitionReassignmentsRequest::default().with_topics(vec![topic])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_move_to_other_brokers_with_their_records() {
+    let cluster = three().await;
+    let placed = CreatableReplicaAssignment::default().with_broker_ids(vec![0.into(), 1.into()]);
+    let topic = topic("t", -1, -1).with_assignments(vec![placed]);
+    assert_eq!(cluster.create(topic).await, (0, String::new()));
+    cluster
+        .agree("all know it", |m| isr(m, "t") == [0, 1])
+        .await;
+    let mut client = Client::connect(cluster.port(0)).await;
+    for value in ["a", "b", "c"] {
+        assert_eq!(client.produce("t", -1, batch(&[value])).await.0, 0);
+    }
+    let controller = cluster.port(cluster.controller().await);
+    let code = async |request: &AlterPartitionReassignmentsRequest| {
+        let response = call(controller, 0, request).await;
+        assert_eq!(response.error_code, 0);
+        response.responses[0].partitions[0].error_code
+    };
+    assert_eq!(code(&move_to(None)).await, 85, "nothing to cancel");
+    assert_eq!(code(&move_to(Some(&[0, 7]))).await, 39, "7 is not alive");
+    assert_eq!(code(&move_to(Some(&[2, 1]))).await, 0);
+    let has_moved = |m: &MetadataResponse| {
+        replicas(m, "t") == [2, 1] && isr(m, "t") == [1, 2] && leaders(m, "t") == [2]
+    };
+    cluster.agree("the replicas have moved", has_moved).await;
+    let list = ListPartitionReassignmentsRequest::default();
+    let listed = call(controller, 0, &list).await;
+    assert_eq!((listed.error_code, listed.topics.len()), (0, 0));
+    assert_eq!(read_all(&cluster, "t").await, abc("abc"));
+    // The broker that gave it up does not serve it any more.
+    let mut client = Client::connect(cluster.port(0)).await;
+    assert_eq!(client.produce("t", -1, batch(&["x"])).await.0, 6);
+    let mut client = Client::connect(cluster.port(2)).await;
+    assert_eq!(client.produce("t", -1, batch(&["d"])).await, (0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_go_back_to_their_preferred_replica_on_demand() {
+    let mut cluster = three().await;
+    create(&cluster, "t").await;
+    let preferred = leader(&cluster, "t").await;
+    cluster.stop(preferred).await;
+    let moved = |m: &MetadataResponse| leaders(m, "t").first().is_some_and(|id| *id != preferred);
+    cluster.agree("another leads", moved).await;
+    cluster.start(preferred).await;
+    cluster
+        .agree("all are in sync", |m| isr(m, "t") == [0, 1, 2])
+        .await;
+    let elect = |election_type| {
+        let topic = TopicPartitions::default()
+            .with_topic(name("t"))
+            .with_partitions(vec![0]);
+        ElectLeadersRequest::default()
+            .with_election_type(election_type)
+            .with_topic_partitions(Some(vec![topic]))
+            .with_timeout_ms(20_000)
+    };
+    let code = async |election_type| {
+        let port = cluster.port(cluster.controller().await);
+        let response = call(port, 2, &elect(election_type)).await;
+        assert_eq!(response.error_code, 0);
+        response.replica_election_results[0].partition_result[0].error_code
+    };
+    assert_eq!(code(1).await, 84, "a leader lives: ELECTION_NOT_NEEDED");
+    assert_eq!(code(0).await, 0);
+    cluster
+        .agree("it leads again", |m| leaders(m, "t") == [preferred])
+        .await;
+    assert_eq!(code(0).await, 84);
 }
 
 #[tokio::test(flavor = "multi_thread")]

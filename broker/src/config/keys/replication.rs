@@ -1,11 +1,21 @@
 //! Keys of replication and of the controller.
 
 use common::config::Key;
-use common::config::Kind::{Bool, Int, Long, Str};
+use common::config::Kind::{Bool, Int, Long, OneOf, Str};
 
 use super::key;
 
 pub(super) const KEYS: &[Key] = &[
+    key(
+        "replica.selector.class",
+        OneOf(&[
+            "",
+            "org.apache.kafka.common.replica.LeaderSelector",
+            "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        ]),
+        Some(""),
+        "Where consumers are sent to read: RackAwareReplicaSelector sends them into their rack.",
+    ),
     key(
         "inter.broker.protocol.version",
         Str,

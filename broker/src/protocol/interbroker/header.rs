@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::fields::{Error, Reader, Writer};
+use crate::model::MetadataVersion;
 
 /// The requests that the client protocol's codec does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,9 @@ impl InterbrokerKey {
     #[must_use]
     pub const fn versions(self) -> (i16, i16) {
         match self {
-            Self::LeaderAndIsr => (7, 7),
-            Self::StopReplica => (4, 4),
-            Self::UpdateMetadata => (8, 8),
+            Self::LeaderAndIsr => (4, 7),
+            Self::StopReplica => (3, 4),
+            Self::UpdateMetadata => (6, 8),
             Self::ControlledShutdown => (3, 3),
             Self::AlterPartition => (0, 3),
             Self::AllocateProducerIds => (0, 0),
@@ -52,6 +53,26 @@ impl InterbrokerKey {
     #[must_use]
     pub fn of(key: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|known| *known as i16 == key)
+    }
+}
+
+/// The version in which a controller of a cluster that speaks `cluster` sends.
+#[must_use]
+pub fn control_version(cluster: MetadataVersion, key: InterbrokerKey) -> i16 {
+    let at_least = |major, minor, step| cluster >= MetadataVersion::of(major, minor, step);
+    match key {
+        InterbrokerKey::LeaderAndIsr if at_least(3, 4, 0) => 7,
+        InterbrokerKey::LeaderAndIsr if at_least(3, 2, 0) => 6,
+        InterbrokerKey::LeaderAndIsr if at_least(2, 8, 1) => 5,
+        InterbrokerKey::LeaderAndIsr => 4,
+        InterbrokerKey::StopReplica if at_least(3, 4, 0) => 4,
+        InterbrokerKey::StopReplica => 3,
+        InterbrokerKey::UpdateMetadata if at_least(3, 4, 0) => 8,
+        InterbrokerKey::UpdateMetadata if at_least(2, 8, 1) => 7,
+        InterbrokerKey::UpdateMetadata => 6,
+        InterbrokerKey::ControlledShutdown
+        | InterbrokerKey::AlterPartition
+        | InterbrokerKey::AllocateProducerIds => key.version(),
     }
 }
 

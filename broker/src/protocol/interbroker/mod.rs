@@ -26,7 +26,7 @@ pub use alter_partition::{
     AlterPartitionRequest, AlterPartitionResponse, AlteredIsr, IsrChange, IsrOutcome,
 };
 pub use fields::Error;
-pub use header::{InterbrokerKey, request, response, split_response};
+pub use header::{InterbrokerKey, control_version, request, response, split_response};
 pub use topics::ResponseForm;
 
 use crate::model::{

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use kafka_protocol::messages::fetch_request::{
+    FetchPartition, FetchTopic, ForgottenTopic, ReplicaState,
+};
 use kafka_protocol::messages::{FetchRequest, TopicName as WireName};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::exchange::{Exchange, Outcome};
+use super::session::{Difference, Session};
 use super::{FetchConfig, Fetchers};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::peer::Link;
@@ -88,6 +91,7 @@ impl Lane {
         let own_id = fetchers.around.own_id;
         let client_id = format!("broker-{own_id}-fetcher-{}", self.index);
         let mut link = Link::new(self.leader, client_id, fetchers.config.timeout);
+        let mut session = Session::default();
         let mut failures = 0;
         loop {
             let changed = self.changed.notified();
@@ -105,14 +109,16 @@ impl Lane {
                 // Those who came must not wait for a long poll without them.
                 () = changed => {
                     link.close();
+                    session.reset();
                     continue;
                 }
-                done = self.fetch(fetchers, &mut link, asked) => done,
+                done = self.fetch(fetchers, &mut link, &mut session, asked) => done,
             };
             if done {
                 failures = 0;
                 continue;
             }
+            session.reset();
             let pause = backoff(failures, fetchers.config.backoff_max);
             failures += 1;
             let _ = tokio::time::timeout(pause, self.changed.notified()).await;
@@ -151,6 +157,7 @@ impl Lane {
         &self,
         fetchers: &Fetchers,
         link: &mut Link,
+        session: &mut Session,
         asked: BTreeMap<TopicPartition, Asked>,
     ) -> bool {
         let Some(address) = fetchers.address(self.leader) else {
@@ -163,12 +170,22 @@ impl Lane {
         };
         let around = &fetchers.around;
         let epoch = around.broker_epoch();
-        let request = request(&fetchers.config, (around.own_id, epoch), version, &asked);
+        let difference = session.next(version >= TOPIC_IDS_FROM, &asked);
+        let request = Request {
+            config: &fetchers.config,
+            own: (around.own_id, epoch),
+            version,
+        };
+        let request = request.build(&difference, &asked);
         let answer = match link.ask(&address, version, &request).await {
-            Ok(answer) if answer.error_code == 0 => answer,
+            Ok(answer) if answer.error_code == 0 => {
+                session.on_answer(answer.session_id);
+                answer
+            }
             Ok(answer) => {
+                // Mostly a session that the leader has forgotten.
                 let code = answer.error_code;
-                tracing::warn!(leader = self.leader, code, "the leader refused a fetch");
+                tracing::debug!(leader = self.leader, code, "the leader refused a fetch");
                 return false;
             }
             Err(error) => {
@@ -211,58 +228,140 @@ fn backoff(failures: u32, max: Duration) -> Duration {
         .min(max.max(BACKOFF_MIN))
 }
 
-fn request(
-    config: &FetchConfig,
-    (own_id, own_epoch): (BrokerId, i64),
+/// What is the same for all partitions of a request.
+struct Request<'a> {
+    config: &'a FetchConfig,
+    own: (BrokerId, i64),
     version: i16,
-    asked: &BTreeMap<TopicPartition, Asked>,
-) -> FetchRequest {
-    let mut topics: Vec<FetchTopic> = Vec::new();
-    let mut current = None;
-    for (id, asked) in asked {
-        if current != Some(&id.topic) {
-            current = Some(&id.topic);
-            let mut topic = FetchTopic::default();
-            match version {
-                TOPIC_IDS_FROM.. => topic.topic_id = asked.topic_id,
-                _ => topic.topic = WireName(StrBytes::from_string(id.topic.to_string())),
-            }
-            topics.push(topic);
+}
+
+impl Request<'_> {
+    fn build(
+        &self,
+        difference: &Difference,
+        asked: &BTreeMap<TopicPartition, Asked>,
+    ) -> FetchRequest {
+        let (config, (own_id, own_epoch)) = (self.config, self.own);
+        let request = FetchRequest::default()
+            .with_max_wait_ms(config.wait_max_ms)
+            .with_min_bytes(config.bytes_min)
+            .with_max_bytes(config.bytes_max)
+            .with_session_id(difference.session_id)
+            .with_session_epoch(difference.session_epoch)
+            .with_topics(self.topics(difference, asked))
+            .with_forgotten_topics_data(self.forgotten(difference));
+        match self.version {
+            REPLICA_STATE_FROM.. => request.with_replica_state(
+                ReplicaState::default()
+                    .with_replica_id(own_id.into())
+                    .with_replica_epoch(own_epoch),
+            ),
+            _ => request.with_replica_id(own_id.into()),
         }
-        let partition = FetchPartition::default()
-            .with_partition(id.partition)
-            .with_current_leader_epoch(asked.followed.epoch)
-            .with_fetch_offset(asked.position.offset)
-            .with_last_fetched_epoch(asked.position.last_epoch.unwrap_or(-1))
-            .with_log_start_offset(asked.position.log_start)
-            .with_partition_max_bytes(config.partition_bytes_max);
-        topics
-            .last_mut()
-            .expect("pushed above")
-            .partitions
-            .push(partition);
     }
-    let request = FetchRequest::default()
-        .with_max_wait_ms(config.wait_max_ms)
-        .with_min_bytes(config.bytes_min)
-        .with_max_bytes(config.bytes_max)
-        // No session: every request is complete.
-        .with_session_id(0)
-        .with_session_epoch(-1)
-        .with_topics(topics);
-    match version {
-        REPLICA_STATE_FROM.. => request.with_replica_state(
-            ReplicaState::default()
-                .with_replica_id(own_id.into())
-                .with_replica_epoch(own_epoch),
-        ),
-        _ => request.with_replica_id(own_id.into()),
+
+    fn topics(
+        &self,
+        difference: &Difference,
+        asked: &BTreeMap<TopicPartition, Asked>,
+    ) -> Vec<FetchTopic> {
+        let mut topics: Vec<FetchTopic> = Vec::new();
+        let mut current = None;
+        for id in &difference.changed {
+            let Some(asked) = asked.get(id) else { continue };
+            if current != Some(&id.topic) {
+                current = Some(&id.topic);
+                let topic = FetchTopic::default();
+                topics.push(match self.version {
+                    TOPIC_IDS_FROM.. => topic.with_topic_id(asked.topic_id),
+                    _ => topic.with_topic(wire_name(id)),
+                });
+            }
+            let partition = FetchPartition::default()
+                .with_partition(id.partition)
+                .with_current_leader_epoch(asked.followed.epoch)
+                .with_fetch_offset(asked.position.offset)
+                .with_last_fetched_epoch(asked.position.last_epoch.unwrap_or(-1))
+                .with_log_start_offset(asked.position.log_start)
+                .with_partition_max_bytes(self.config.partition_bytes_max);
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(partition);
+            }
+        }
+        topics
+    }
+
+    fn forgotten(&self, difference: &Difference) -> Vec<ForgottenTopic> {
+        let forgotten = difference.forgotten.iter().map(|(id, topic_id)| {
+            let topic = ForgottenTopic::default().with_partitions(vec![id.partition]);
+            match self.version {
+                TOPIC_IDS_FROM.. => topic.with_topic_id(*topic_id),
+                _ => topic.with_topic(wire_name(id)),
+            }
+        });
+        forgotten.collect()
     }
 }
 
+fn wire_name(id: &TopicPartition) -> WireName {
+    WireName(StrBytes::from_string(id.topic.to_string()))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::replica::partition::tests::any_partition;
+
+    /// A partition of one topic that is asked for from `offset` on.
+    pub(in crate::replica::fetcher) fn asked(index: i32, offset: i64) -> (TopicPartition, Asked) {
+        let (id, partition) = any_partition(index);
+        let asked = Asked {
+            followed: Followed::new(partition, 3),
+            topic_id: TopicId::from_u128(7),
+            position: Position {
+                offset,
+                log_start: 0,
+                last_epoch: Some(2),
+            },
+        };
+        (id, asked)
+    }
+
+    #[test]
+    fn partitions_are_named_as_their_version_does() {
+        let config = FetchConfig {
+            lanes: 1,
+            wait_max_ms: 500,
+            bytes_min: 1,
+            bytes_max: 2,
+            partition_bytes_max: 3,
+            backoff_max: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            version: 17,
+        };
+        let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
+        for version in [12, 13, 17] {
+            let request = Request {
+                config: &config,
+                own: (8, 99),
+                version,
+            };
+            let difference = Session::default().next(version >= TOPIC_IDS_FROM, &all);
+            let built = request.build(&difference, &all);
+            assert_eq!(built.topics.len(), 1);
+            assert_eq!(built.topics[0].topic.is_empty(), version >= TOPIC_IDS_FROM);
+            let partition = &built.topics[0].partitions[1];
+            assert_eq!(
+                (partition.fetch_offset, partition.current_leader_epoch),
+                (5, 3)
+            );
+            let replica = match version {
+                REPLICA_STATE_FROM.. => built.replica_state.replica_id.0,
+                _ => built.replica_id.0,
+            };
+            assert_eq!(replica, 8);
+        }
+    }
 
     #[test]
     fn pauses_grow_to_their_bound() {

@@ -41,6 +41,16 @@ impl Partition {
         Ok(watermark)
     }
 
+    /// If this replica leads: the in-sync followers that have what comes at
+    /// `offset`, with the ends of their logs.
+    #[must_use]
+    pub fn followers_with(&self, offset: Offset) -> Vec<(BrokerId, Offset)> {
+        match &self.state.lock().role {
+            Role::Leader(leader) => leader.followers_with(offset),
+            _ => Vec::new(),
+        }
+    }
+
     /// Drops followers that lag for too long from the ISR.
     pub(in crate::replica) fn maybe_shrink_isr(&self) {
         let mut state = self.state.lock();

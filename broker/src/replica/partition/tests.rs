@@ -192,6 +192,13 @@ impl Site {
     }
 }
 
+/// A partition that nobody told anything, for tests of other modules.
+pub(in crate::replica) fn any_partition(index: i32) -> (TopicPartition, Arc<Partition>) {
+    let site = Site::of(&[1], 1);
+    let id = TopicPartition::new(TopicName::new("t").unwrap(), index);
+    (id, site.replicas[&1].clone())
+}
+
 fn bytes_of(part: Part) -> Bytes {
     match part {
         Part::Memory(bytes) => bytes,
