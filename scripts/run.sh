@@ -226,7 +226,7 @@ introduce() {
   cat <<TEXT
 
   broker       localhost:$broker_port   Kafka clients     http://localhost:$broker_admin/topics
-  coordinator  localhost:$coordinator_port   ZooKeeper clients http://localhost:$coordinator_admin/commands
+  coordinator  localhost:$coordinator_port   ZooKeeper clients http://localhost:$coordinator_admin/
   data and logs in $data
 
 In another shell:

@@ -21,8 +21,12 @@ require_packages() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust (https://rustup.rs)"
   command -v python3 >/dev/null || fail "python3 is missing (Debian: apt install python3 python3-venv)"
   need cc gcc
+  need strace strace
   need kcat kcat
-  need java default-jre-headless
+  need java default-jdk-headless
+  need javac default-jdk-headless
+  need go golang-go
+  [ -e /usr/include/zookeeper/zookeeper.h ] || missing+=(libzookeeper-mt-dev)
   need mvn maven
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return
@@ -43,20 +47,26 @@ install_packages() {
 }
 
 prepare_python() {
-  local wanted=scripts/e2e/requirements.txt old=.venv/kafka-python-2.0.2
+  local wanted=scripts/e2e/requirements.txt release
   cmp -s "$wanted" .venv/installed.txt && return
   echo "test.sh: preparing the Python clients in .venv"
   python3 -m venv .venv
   .venv/bin/pip install -q --disable-pip-version-check -r "$wanted"
-  # Many tutorials still pin this release; it lives beside the newest one.
-  rm -rf "$old"
-  .venv/bin/pip install -q --disable-pip-version-check --no-deps --target "$old" kafka-python==2.0.2
+  # Releases that tutorials still pin; each lives in a folder of its own.
+  for release in kafka-python-2.0.2 kafka-python-1.4.7 pykafka-2.8.0; do
+    rm -rf ".venv/$release"
+    .venv/bin/pip install -q --disable-pip-version-check --no-deps --target ".venv/$release" \
+      "${release%-*}==${release##*-}"
+  done
+  # PyKafka's ZooKeeper client is of its own time.
+  .venv/bin/pip install -q --disable-pip-version-check --target .venv/pykafka-2.8.0 --upgrade \
+    kazoo==2.5.0 six==1.17.0 tabulate==0.10.0
   cp "$wanted" .venv/installed.txt
 }
 
 require_packages
 prepare_python || fail "pip could not install the Python clients (its output is above)"
-[ -n "${PEERS:-}" ] || scripts/peers/install.sh
+[ -n "${PEERS:-}" ] || scripts/peers/install.sh kafka39 zookeeper clients10
 cargo test --workspace --locked
 # The daemons of the same profile, assertions on: one build serves both rings.
 export PROFILE=dev

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for a read between frames: several small frames come at once.
 const READ_STEP: usize = 16 * 1024;
-const PREFIX: usize = 4;
+/// The bytes of a length.
+pub const PREFIX: usize = 4;
 
 /// Why a connection's bytes are not frames.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,32 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 };
             }
         }
+    }
+
+    /// Throws away the frame that [`Error::TooLarge`] was about, but for its first
+    /// `keep` bytes. Not cancel safe: the reader is of no use if it does not end.
+    pub async fn skip(&mut self, keep: usize) -> Result<Bytes, Error> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else {
+            return Err(Error::Truncated);
+        };
+        let announced = i32::from_be_bytes(*prefix);
+        let mut left = usize::try_from(announced).map_err(|_| Error::Negative(announced))?;
+        self.buffer.advance(PREFIX);
+        let mut kept = BytesMut::new();
+        while left > 0 {
+            if self.buffer.is_empty() {
+                self.buffer.reserve(READ_STEP);
+                if self.source.read_buf(&mut self.buffer).await? == 0 {
+                    return Err(Error::Truncated);
+                }
+            }
+            let arrived = self.buffer.len().min(left);
+            let wanted = keep.saturating_sub(kept.len()).min(arrived);
+            kept.extend_from_slice(&self.buffer[..wanted]);
+            self.buffer.advance(arrived);
+            left -= arrived;
+        }
+        Ok(kept.freeze())
     }
 
     /// Waits for more bytes; 0 at the end of the stream.
@@ -174,6 +201,17 @@ mod tests {
         ));
         let cut = frames(b"\0\0\0\x05ab", 10).await;
         assert!(matches!(cut[..], [Err(Error::Truncated)]));
+    }
+
+    #[tokio::test]
+    async fn a_frame_beyond_the_limit_can_be_skipped() {
+        let mut reader = FrameReader::new(&b"\0\0\0\x0babcdefghijk\0\0\0\x01x"[..], 10);
+        assert!(matches!(reader.next().await, Err(Error::TooLarge { .. })));
+        assert_eq!(reader.skip(4).await.unwrap(), &b"abcd"[..]);
+        assert_eq!(reader.next().await.unwrap().unwrap(), &b"x"[..]);
+        let mut reader = FrameReader::new(&b"\0\0\0\x0babc"[..], 10);
+        assert!(reader.next().await.is_err());
+        assert!(matches!(reader.skip(4).await, Err(Error::Truncated)));
     }
 
     #[tokio::test]

@@ -19,8 +19,6 @@ pub enum Error {
     Truncated { wanted: usize, left: usize },
     #[error("length {0} is negative")]
     NegativeLength(i32),
-    #[error("a string is not UTF-8")]
-    NotUtf8,
     #[error("null where a value is required")]
     UnexpectedNull,
     #[error("{what} has no value {value}")]
@@ -124,16 +122,17 @@ impl Reader {
         let Some(bytes) = self.buffer()? else {
             return Ok(None);
         };
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => Err(Error::NotUtf8),
-        }
+        // As Java decodes: what is no UTF-8 becomes U+FFFD, which no path may have.
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn vector<T: Record>(&mut self) -> Result<Option<Vec<T>>> {
-        let Some(count) = self.length()? else {
+        let count = i32::decode(self)?;
+        if count == NULL {
             return Ok(None);
-        };
+        }
+        // Java counts up to it, so that any other negative count has nothing to offer.
+        let count = usize::try_from(count).unwrap_or(0);
         self.need(count.saturating_mul(T::MIN_LEN.max(1)))?;
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
@@ -328,6 +327,12 @@ mod tests {
     }
 
     #[test]
+    fn text_that_is_no_utf8_is_read_as_java_reads_it() {
+        let bytes = Bytes::from_static(b"\0\0\0\x04a\xff\xfeb");
+        assert_eq!(String::from_bytes(bytes), Ok("a\u{fffd}\u{fffd}b".into()));
+    }
+
+    #[test]
     fn lengths_beyond_the_frame_are_refused_before_anything_is_reserved() {
         let huge = Bytes::from_static(&[0x7f, 255, 255, 255, 1, 2]);
         let expected = |wanted| Error::Truncated { wanted, left: 2 };
@@ -335,7 +340,11 @@ mod tests {
         assert_eq!(String::from_bytes(huge.clone()), Err(expected(0x7fff_ffff)));
         assert_eq!(Vec::<i64>::from_bytes(huge), Err(expected(0x7fff_ffff * 8)));
         let negative = Bytes::from_static(&[255, 255, 255, 254]);
-        assert_eq!(Bytes::from_bytes(negative), Err(Error::NegativeLength(-2)));
+        assert_eq!(
+            Bytes::from_bytes(negative.clone()),
+            Err(Error::NegativeLength(-2))
+        );
+        assert_eq!(Option::<Vec<i64>>::from_bytes(negative), Ok(Some(vec![])));
     }
 
     #[test]

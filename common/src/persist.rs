@@ -16,8 +16,10 @@ pub enum Error {
     Trailing(usize),
 }
 
-/// No value on disk is larger; a corrupt length fails instead of allocating.
-const SIZE_MAX: usize = 1 << 30;
+/// How much larger than its encoding a value may be in memory. The limit that the
+/// library knows is a constant, so there are a few of them: a length that lies
+/// fails instead of allocating what the bytes do not bring.
+const GROWTH_MAX: usize = 64;
 
 /// Encodes `value` with fixed, documented settings (bincode 2 standard).
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
@@ -29,17 +31,41 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
 
 /// Decodes a value that fills `bytes` exactly.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let config = bincode::config::standard().with_limit::<SIZE_MAX>();
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config)?;
+    let (value, used) = match bytes.len().saturating_mul(GROWTH_MAX) {
+        0..0x1_0000 => decode_limited::<T, 0x1_0000>(bytes)?,
+        0x1_0000..0x10_0000 => decode_limited::<T, 0x10_0000>(bytes)?,
+        0x10_0000..0x100_0000 => decode_limited::<T, 0x100_0000>(bytes)?,
+        0x100_0000..0x1000_0000 => decode_limited::<T, 0x1000_0000>(bytes)?,
+        _ => decode_limited::<T, 0x10_0000_0000>(bytes)?,
+    };
     match bytes.len() - used {
         0 => Ok(value),
         rest => Err(Error::Trailing(rest)),
     }
 }
 
+fn decode_limited<T: DeserializeOwned, const LIMIT: usize>(
+    bytes: &[u8],
+) -> Result<(T, usize), Error> {
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    Ok(bincode::serde::decode_from_slice(bytes, config)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_that_lies_is_refused() {
+        // 2^40 bytes are promised.
+        let lie = [253, 0, 0, 0, 0, 0, 1, 0, 0, 7];
+        assert!(decode::<Vec<u8>>(&lie).is_err());
+        assert!(decode::<String>(&lie).is_err());
+        for len in [3, 5000, 70_000, 1_100_000, 17_000_000] {
+            let value = vec![7_u8; len];
+            assert_eq!(decode::<Vec<u8>>(&encode(&value).unwrap()).unwrap(), value);
+        }
+    }
 
     #[test]
     fn round_trip_and_trailing_bytes() {

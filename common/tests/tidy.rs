@@ -72,16 +72,24 @@ const COORDINATOR_EDGES: &[(&str, &[&str])] = &[
     ("tree", &[]),
     ("watch", &["tree"]),
     ("session", &[]),
+    ("metrics", &[]),
     ("txn", &["tree", "watch", "session"]),
     ("storage", &["tree", "watch", "session", "txn"]),
-    ("pipeline", &["tree", "watch", "session", "txn", "storage"]),
+    (
+        "pipeline",
+        &["tree", "watch", "session", "metrics", "txn", "storage"],
+    ),
     (
         "server",
-        &["config", "tree", "watch", "session", "txn", "pipeline"],
+        &[
+            "config", "tree", "watch", "session", "metrics", "txn", "pipeline", "storage",
+        ],
     ),
     (
         "admin",
-        &["config", "tree", "watch", "session", "pipeline", "server"],
+        &[
+            "config", "tree", "watch", "session", "metrics", "txn", "pipeline", "storage", "server",
+        ],
     ),
     // What the program does beside serving.
     ("command", &["storage"]),
@@ -124,6 +132,10 @@ const TOP_LEVEL: &[&str] = &[
 
 const FILE_TYPES: &[&str] = &[
     "rs",
+    "go",
+    "java",
+    "mod",
+    "sum",
     "toml",
     "lock",
     "md",
@@ -141,6 +153,12 @@ const FILE_TYPES: &[&str] = &[
     "tsv",
     "bin",
     "hex",
+    // Programs that the end-to-end tests build.
+    "c",
+    "go",
+    "java",
+    "mod",
+    "sum",
 ];
 
 /// Files without one of these types.

@@ -3,11 +3,12 @@
 //! `start` wires it: storage is recovered into a state; the pipeline orders all
 //! changes of that state; the server speaks ZooKeeper's protocol; the admin port
 //! shows what goes on. Layers, a lower one never uses a higher one:
-//! `tree`, `watch`, `session` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
+//! `tree`, `watch`, `session`, `metrics` -> `txn` -> `storage` -> `pipeline` -> `server`, `admin`.
 
 mod admin;
 pub mod command;
 pub mod config;
+mod metrics;
 mod pipeline;
 mod server;
 mod session;
@@ -72,6 +73,7 @@ pub struct Recovery {
 pub struct Running {
     client_address: SocketAddr,
     admin_address: Option<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
     recovery: Recovery,
     shutdown: Shutdown,
     handle: HandleForStop,
@@ -98,6 +100,12 @@ impl Running {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Where Prometheus has a port of its own, if it has one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     #[must_use]
@@ -177,8 +185,10 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
         tracing::info!("{note}");
     }
     let options = config.storage.clone();
+    let begun = clock.monotonic();
     let opened = task::spawn_blocking("recovery", move || Storage::open(options)).await;
     let (storage, state, recovered) = opened.map_err(|_| StartError::Aborted)??;
+    let recovering = clock.monotonic() - begun;
     let recovery = Recovery {
         zxid: recovered.zxid,
         snapshot_zxid: recovered.snapshot_zxid,
@@ -189,13 +199,25 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     let listener = net::bind(config.client_address).await?;
     let client_address = listener.local_addr()?;
     let operators = Operators::bind(&config).await?;
-    let admin_address = operators.admin_address()?;
+    let (admin_address, metrics_address) = operators.addresses()?;
 
     let shutdown = Shutdown::new();
     let sessions = Tracker::new(config.tick);
     let handle = Handle::new(state, sessions, Arc::clone(&clock), config.rules.clone());
+    let metrics = handle.metrics();
+    metrics.note_slow_syncs(config.fsync_warning);
+    metrics.dbinittime.add_time(recovering);
+    metrics
+        .startup_txns_loaded
+        .add(u64::from(recovery.replayed));
     let writer = start_writer(&handle, storage, shutdown.clone())?;
-    let server = Arc::new(Server::new(config, handle.clone(), clock, shutdown.clone()));
+    let server = Arc::new(Server::new(
+        config,
+        client_address,
+        handle.clone(),
+        clock,
+        shutdown.clone(),
+    ));
     let mut tasks = vec![
         task::spawn("clients", server::serve(listener, Arc::clone(&server))),
         task::spawn("expiry", server::expire_sessions(Arc::clone(&server))),
@@ -205,6 +227,7 @@ pub async fn start_with_clock(config: Config, clock: SharedClock) -> Result<Runn
     Ok(Running {
         client_address,
         admin_address,
+        metrics_address,
         recovery,
         shutdown,
         handle: HandleForStop(handle),
@@ -238,9 +261,10 @@ impl Operators {
         Ok(Self { admin, metrics })
     }
 
-    fn admin_address(&self) -> std::io::Result<Option<SocketAddr>> {
-        let address = self.admin.as_ref().map(TcpListener::local_addr);
-        address.transpose()
+    fn addresses(&self) -> std::io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+        let of =
+            |port: &Option<TcpListener>| port.as_ref().map(TcpListener::local_addr).transpose();
+        Ok((of(&self.admin)?, of(&self.metrics)?))
     }
 
     fn serve(self, server: &Arc<Server>, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {

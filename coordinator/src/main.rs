@@ -60,12 +60,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let storage = config.storage.clone();
-    let (min, max) = (config.session_timeout_ms_min, config.session_timeout_ms_max);
-    let frame_max = config.frame_max;
-    let per_ip = match config.connections_per_ip_max {
-        0 => "any number of".to_owned(),
-        limit => limit.to_string(),
-    };
+    let limits = config.limits();
     let running = coordinator::start(config).await?;
     let recovery = running.recovery();
     tracing::info!(
@@ -84,10 +79,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         recovery.nodes,
         recovery.sessions,
     );
-    tracing::info!(
-        "limits: session timeout {min}..{max} ms, {per_ip} connections per address, \
-         requests of {frame_max} bytes"
-    );
+    tracing::info!("limits: {limits}");
     notify::ready(&format!("Serving on {}", running.client_address()));
     let stop = running.shutdown();
     tokio::select! {
@@ -106,6 +98,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 fn admin(running: &Running) -> String {
     running
         .admin_address()
-        .map(|address| format!(", operators on http://{address}/commands"))
+        .map(|address| format!(", operators on http://{address}/"))
         .unwrap_or_default()
+        + &running
+            .metrics_address()
+            .map(|address| format!(", Prometheus on http://{address}/metrics"))
+            .unwrap_or_default()
 }

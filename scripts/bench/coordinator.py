@@ -71,13 +71,35 @@ ROWS = [
     ("sessions-1000", "1 000 sessions opened, s", "seconds", "{:.3f}", 0.5, False),
     ("watches-500", "500 watches on a node fired, ms", "p50_ms", "{:.2f}", 0.5, False),
 ]
+# (row of the table, key, form, target for the ratio)
 LARGE_ROWS = [
-    ("memory of an empty server, MB", "empty_mb", "{:.0f}", None),
+    ("memory when empty (<= 20), MB", "empty_mb", "{:.0f}", None),
+    ("5 000 idle sessions, bytes each", "session_bytes", "{:.0f}", None),
+    ("100 000 watches, bytes each", "watch_bytes", "{:.0f}", None),
+    ("CPU of 5 s with no client, ms", "idle_ms", "{:.0f}", None),
     ("nodes created, 1/s", "fill_rate", "{:.0f}", None),
     ("memory with the nodes, MB", "filled_mb", "{:.0f}", 0.3),
     ("start with the nodes, s", "start_s", "{:.2f}", 0.3),
     ("memory after that start, MB", "started_mb", "{:.0f}", 0.3),
 ]
+
+
+class Peer(Daemon):
+    """A daemon in the session of its load.
+
+    The kernel shares the CPUs among sessions first, so in one of its own a daemon
+    would be measured against whatever else the machine does.
+    """
+
+    def spawn(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
+            )
 
 
 def odradek(directory, port):
@@ -91,7 +113,7 @@ def odradek(directory, port):
         },
     )
     ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
-    return Daemon("odradek", [TARGET / "coordinator", config], directory / "log", ready)
+    return Peer("odradek", [TARGET / "coordinator", config], directory / "log", ready)
 
 
 def zookeeper(directory, port):
@@ -109,7 +131,7 @@ def zookeeper(directory, port):
     command = [PEERS / "zookeeper/run", "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
     ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
     environment = {"HEAP": f"{HEAP_MB}m", "JAVA_OPTS": "-Xms32m"}
-    return Daemon("zookeeper", command, directory / "log", ready, environment)
+    return Peer("zookeeper", command, directory / "log", ready, environment)
 
 
 SERVERS = {"odradek": odradek, "zookeeper": zookeeper}
@@ -141,6 +163,10 @@ class Server:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024 / 1e6
         raise Failed("no VmRSS")
+
+    def cpu_ms(self):
+        fields = pathlib.Path(f"/proc/{self.daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def counted(name, quick):
@@ -184,13 +210,28 @@ def under_load(chosen, directory):
     return results
 
 
+def when_idle(side, directory):
+    """New servers alone: what one uses without clients, and with idle ones."""
+    figures = {}
+    for work, name in [(("sessions", 1, 1, 5_000), "session_bytes"), (("watching", 100, 50, 100_000), "watch_bytes")]:
+        server = Server(side, directory / f"{side}-{name}")
+        try:
+            server.daemon.start()
+            time.sleep(2)
+            figures["empty_mb"], before = server.memory_mb(), server.cpu_ms()
+            time.sleep(5)
+            figures["idle_ms"] = server.cpu_ms() - before
+            figures[name] = server.load(*work)["bytes"]
+        finally:
+            server.daemon.kill()
+    return figures
+
+
 def with_many_nodes(side, directory, nodes):
-    """One side alone: its memory, and its start with many nodes."""
+    """One new server alone: its memory, and its start with many nodes."""
     server = Server(side, directory / f"{side}-large")
     try:
         server.daemon.start()
-        time.sleep(1)
-        empty = server.memory_mb()
         fill = server.load("fill", 8, 64, nodes)
         # What the last snapshot needs for a while is not what the nodes need.
         time.sleep(5)
@@ -202,7 +243,6 @@ def with_many_nodes(side, directory, nodes):
         seconds = time.monotonic() - started
         time.sleep(2)
         return {
-            "empty_mb": empty,
             "fill_rate": fill["rate"],
             "filled_mb": filled,
             "start_s": seconds,
@@ -270,7 +310,8 @@ def main():
         if not chosen.skip_large:
             print(f"{nodes} nodes of 100 bytes")
             for side in chosen.sides:
-                large[side] = with_many_nodes(side, pathlib.Path(directory), nodes)
+                path = pathlib.Path(directory)
+                large[side] = when_idle(side, path) | with_many_nodes(side, path, nodes)
                 print(f"  {side:10} {large[side]}", flush=True)
                 os.sync()
     print(table(results, large, chosen.sides))

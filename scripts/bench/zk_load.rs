@@ -2,8 +2,9 @@
 //! frames, pipelining, no decoding beyond the header of a reply.
 //!
 //! `zk_load ADDRESS WORK [--clients N] [--in-flight N] [--ops N] [--pid SERVER]`
-//! prints one line of JSON: operations per second, latencies, and the CPU time per
-//! operation of the server (with `--pid`) and of itself. `coordinator.py` runs it.
+//! prints one line of JSON: operations per second, latencies, and per operation the
+//! CPU time of the server (with `--pid`), that of itself, and the bytes by which the
+//! server's memory grew. `coordinator.py` runs it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ const NODES_PER_CLIENT: usize = 64;
 const FOLDER: usize = 1000;
 const HEADER_LEN: usize = 16;
 const EVENT_XID: i32 = -1;
+const NO_NODE: i32 = -101;
 /// The handshakes that are under way together.
 const HANDSHAKES: usize = 100;
 const WATCH_ROUNDS: usize = 10;
@@ -47,6 +49,8 @@ enum Work {
     Sessions,
     /// `--clients` sessions watch one node, which is then set.
     Watches,
+    /// Leaves `--ops` watches, each on a path of its own.
+    Watching,
     /// Creates `--ops` nodes in folders of a thousand.
     Fill,
 }
@@ -127,6 +131,7 @@ impl Bench<'_> {
         let Arguments { run, clients, .. } = *self.arguments;
         for client in 0..clients {
             match self.arguments.work {
+                Work::Watching => {}
                 Work::Create => paths.push(format!("{TOP}/c{run}-{client}")),
                 Work::Fill => {
                     let folders = self.arguments.ops / clients / FOLDER + 1;
@@ -170,9 +175,13 @@ impl Bench<'_> {
                 let ops = vec![MultiOp::Check(check), MultiOp::SetData(set())];
                 frame(xid, OpCode::Multi, &MultiRequest { ops })
             }
+            Work::Watching => {
+                let path = format!("{TOP}/watched/{client:04}/{number:08}");
+                frame(xid, OpCode::Exists, &PathWatchRequest { path, watch: true })
+            }
             Work::Fill => {
                 let folder = number / FOLDER;
-                let path = format!("{TOP}/f{client}-{folder}/n{:04}", number % FOLDER);
+                let path = format!("{TOP}/f{client}-{folder}/n{:03}", number % FOLDER);
                 frame(xid, OpCode::Create, &create(path, self.data.clone()))
             }
             Work::Create | Work::Sessions | Work::Watches => {
@@ -210,8 +219,9 @@ impl Bench<'_> {
                 if reply.xid == EVENT_XID {
                     continue;
                 }
+                let is_missing = self.arguments.work == Work::Watching && reply.err == NO_NODE;
                 ensure!(
-                    reply.err == 0,
+                    reply.err == 0 || is_missing,
                     "error {} to request {}",
                     reply.err,
                     reply.xid
@@ -398,10 +408,11 @@ impl Connection {
     }
 }
 
-/// CPU seconds used so far.
+/// CPU seconds used so far, and the server's memory.
 struct Cpu {
     server: f64,
     client: f64,
+    resident_kb: f64,
 }
 
 impl Cpu {
@@ -409,6 +420,7 @@ impl Cpu {
         Ok(Self {
             server: pid.map_or(Ok(0.0), |pid| cpu_seconds(&pid.to_string()))?,
             client: cpu_seconds("self")?,
+            resident_kb: pid.map_or(Ok(0.0), resident_kb)?,
         })
     }
 
@@ -435,9 +447,18 @@ impl Cpu {
             "max_ms": at(1.0),
             "server_us": per_op(self.server - before.server),
             "client_us": per_op(self.client - before.client),
+            "bytes": (self.resident_kb - before.resident_kb) * 1024.0 / ops as f64,
         });
         format!("{report}\n")
     }
+}
+
+/// The memory that a process has in use.
+fn resident_kb(pid: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(number.context("no VmRSS")?.parse()?)
 }
 
 /// User and system time of a process, with its threads that have ended.

@@ -28,6 +28,14 @@ def pytest_addoption(parser):
     )
 
 
+    parser.addoption(
+        "--matrix",
+        choices=["short", "full"],
+        default="short",
+        help="which writers, codecs and readers the client matrix tries",
+    )
+
+
 @pytest.fixture(scope="session")
 def servers(request):
     return request.config.getoption("--servers")

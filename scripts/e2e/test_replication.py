@@ -36,11 +36,13 @@ def three_on_zookeeper(servers, tmp_path):
     yield from trio_of(tmp_path, coordinator="apache")
 
 
-@pytest.fixture
-def beside_apache(servers, tmp_path):
+@pytest.fixture(params=["3.9", "2.8"])
+def beside_apache(servers, tmp_path, request):
+    """Two of ours and one of Apache's; the version is what they speak together."""
     if servers != "odradek":
         pytest.skip("starts its own brokers")
-    yield from trio_of(tmp_path, brokers=("odradek", "odradek", "apache"))
+    keys = {"inter.broker.protocol.version": request.param}
+    yield from trio_of(tmp_path, brokers=("odradek", "odradek", "apache"), keys=keys)
 
 
 def test_nothing_acknowledged_is_lost(three):

@@ -122,6 +122,39 @@ def identities():
     yield "delete it nevertheless", DELETE, at_version("/auth")
 
 
+def found_by_the_generator():
+    """What `differential.py` has found once."""
+    for op, body in [(SET, set_data(None)), (SET_ACL, text(None) + acl(OPEN) + i32(-1))]:
+        yield f"operation {op} on a null path", op, body
+    for op, body in [(CREATE, create(None)), (DELETE, at_version(None)), (GET, watching(None))]:
+        yield f"operation {op} on a null path", op, body
+    yield "auth with a null identity", CREATE, create("/null-id", b"", [(31, "auth", None)])
+    yield "a null scheme", CREATE, create("/null-scheme", b"", [(31, None, "x")])
+    yield "a path that is no UTF-8", DELETE, at_version(b"/\xff\xfe")
+    yield "create where it is no UTF-8", CREATE, create(b"/\xff\xfe")
+    yield "a negative count", SET_WATCHES, i64(0) + i32(-7) * 3, -8
+    for flags in range(-1, 8):
+        for op in (CREATE, CREATE2, CREATE_CONTAINER):
+            parts = (SET, set_data("/a")), (op, create(f"/flags-{op}-", b"", OPEN, flags))
+            yield f"flags {flags} of {op} in a multi", MULTI, multi(*parts)
+        ttl = create(f"/flags-ttl-{flags}-", b"", OPEN, flags) + i64(1000)
+        yield f"flags {flags} with a TTL in a multi", MULTI, multi((CREATE_TTL, ttl))
+    yield "a node", CREATE, create("/unwatched")
+    reads = (GET, watching("/unwatched", True)), (CHILDREN, watching("/unwatched", True))
+    yield "reads of a multi leave no watch", MULTI_READ, multi(*reads)
+    yield "nobody hears of it", CREATE, create("/unwatched/child")
+    yield "nor of this", SET, set_data("/unwatched")
+    yield "watch the root by its other name", GET, watching("", True)
+    yield "watch its children", CHILDREN, watching("", True)
+    yield "nobody hears of the root", SET, set_data("/")
+    yield "nor of its children", CREATE, create("/heard-by-nobody")
+    yield "number below the root's other name", CHILDREN_NUMBER, text("")
+    # go-zookeeper numbers it like any other request, and waits for that number.
+    yield "authenticate under another number", AUTH, i32(0) + text("digest") + text("g:o")
+    # It ends the connection.
+    yield "an unknown operation", 77, b""
+
+
 def containers():
     yield "container", CREATE_CONTAINER, create("/c", b"x", OPEN, 4)
     yield "its stat", EXISTS, watching("/c")
@@ -223,7 +256,7 @@ def removal(client):
 
 def test_answers_are_the_same(tmp_path):
     with Pair(tmp_path) as pair:
-        pair.compare([*cases(), *containers()])
+        pair.compare([*cases(), *containers(), *found_by_the_generator()])
 
 
 EXTENDED = {

@@ -3,7 +3,8 @@
 # run beside Odradek in tests and measurements: as servers, clients and tools.
 #
 #   install.sh [--dir DIR] [PEER...]
-#       PEER: kafka39 kafka4 kafka28 kafka11 zookeeper (default: kafka39 zookeeper)
+#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper zookeeper34 curator
+#             (default: kafka39 zookeeper curator)
 #       DIR:  where they go (default: .peers at the top of the repository)
 #
 # Afterwards:  DIR/kafka39/run kafka.Kafka server.properties
@@ -18,7 +19,7 @@ if [ "${1:-}" = --dir ]; then
   dir=${2:?usage: install.sh [--dir DIR] [PEER...]}
   shift 2
 fi
-[ $# -gt 0 ] || set -- kafka39 zookeeper
+[ $# -gt 0 ] || set -- kafka39 zookeeper curator
 
 fail() { echo "peers/install.sh: $*" >&2; exit 1; }
 
@@ -45,6 +46,9 @@ dependencies_of() {
     kafka11)
       dependency org.apache.kafka kafka_2.12 1.1.1
       dependency org.apache.kafka kafka-tools 1.1.1 ;;
+    clients10)
+      dependency org.apache.kafka kafka-clients 0.10.0.1
+      dependency org.slf4j slf4j-log4j12 1.7.21 ;;
     zookeeper)
       dependency org.apache.zookeeper zookeeper 3.9.3
       dependency io.dropwizard.metrics metrics-core 4.1.12.1
@@ -54,7 +58,14 @@ dependencies_of() {
       dependency org.eclipse.jetty jetty-server 9.4.56.v20240826
       dependency org.eclipse.jetty jetty-servlet 9.4.56.v20240826
       dependency com.fasterxml.jackson.core jackson-databind 2.15.2 ;;
-    *) fail "no peer '$1'; there are kafka39, kafka4, kafka28, kafka11 and zookeeper" ;;
+    zookeeper34)
+      dependency org.apache.zookeeper zookeeper 3.4.14 ;;
+    # A library for programs of the tests; there is nothing to run.
+    curator)
+      dependency org.apache.curator curator-recipes 5.9.0
+      dependency org.apache.zookeeper zookeeper 3.9.3
+      dependency org.slf4j slf4j-nop 1.7.36 ;;
+    *) fail "no peer '$1'; this file's first lines name all" ;;
   esac
 }
 

@@ -8,6 +8,7 @@
 //! directory) is refused before the coordinator hears of this broker.
 
 mod cleaning;
+mod dir_failures;
 mod farewell;
 mod identity;
 mod maintenance;

@@ -30,6 +30,8 @@ pub enum RunError {
     Membership(#[from] RegisterError),
     #[error("the logs were not closed cleanly: {0}")]
     Logs(#[from] log::Error),
+    #[error("all log directories have failed")]
+    AllDirsFailed,
     #[error("a part of the broker ended unexpectedly: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -51,6 +53,8 @@ pub(super) struct Stops {
     pub(super) groups: Shutdown,
     pub(super) controller: Shutdown,
     pub(super) background: Shutdown,
+    /// Asks the broker to end because it has no disk left.
+    pub(super) all_dirs_failed: Shutdown,
 }
 
 /// A broker that was started.
@@ -111,6 +115,7 @@ impl Running {
         let mut early = None;
         tokio::select! {
             () = self.shutdown.requested() => {}
+            () = self.stops.all_dirs_failed.requested() => {}
             ended = &mut self.tasks.membership => early = Some(ended),
         }
         let membership = match early {
@@ -120,7 +125,11 @@ impl Running {
         if let Err(error) = &membership {
             tracing::error!(%error, "this broker lost its place in the cluster and stops");
         }
+        let all_dirs_failed = self.stops.all_dirs_failed.is_requested();
         let stopped = self.stop().await;
+        if all_dirs_failed {
+            return Err(RunError::AllDirsFailed);
+        }
         membership.and(stopped)
     }
 

@@ -11,6 +11,7 @@ use common::task;
 use tokio::task::JoinHandle;
 
 use super::cleaning::Cleaning;
+use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::{self, Maintenance};
@@ -80,6 +81,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let registry = connect(&config, &previous, listens_at, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
+    let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
         topic_configs: &topic_configs,
@@ -90,8 +92,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         cluster_id: cluster_id.clone(),
         broker_id,
     };
-    let logs = Arc::new(logs.open(dirs, identity).await?);
+    let logs = Arc::new(logs.open(dirs, identity, on_dir_failure).await?);
+    let stops = Stops::default();
+    let watcher = dir_failures.follow(broker_id, logs.clone(), registry.clone(), &stops);
     let started = Started {
+        stops,
+        watchers: vec![watcher],
         broker_id,
         cluster_id,
         registry,
@@ -151,6 +157,7 @@ impl Logs<'_> {
         &self,
         dirs: LockedDirs,
         identity: log::Identity,
+        on_dir_failure: log::FailureHook,
     ) -> Result<log::Manager, StartError> {
         let values = &self.config.values;
         let config = log::ManagerConfig {
@@ -161,6 +168,7 @@ impl Logs<'_> {
             .unwrap_or(1),
             producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
             defaults: self.topic_configs.defaults().clone(),
+            on_dir_failure,
         };
         let per_topic = self.per_topic().await?;
         let defaults = config.defaults.clone();
@@ -198,6 +206,9 @@ impl Logs<'_> {
 
 /// A broker that knows who it is and has its logs open.
 struct Started {
+    stops: Stops,
+    /// What must run before anything is served.
+    watchers: Vec<JoinHandle<()>>,
     broker_id: BrokerId,
     cluster_id: String,
     registry: Registry,
@@ -209,8 +220,8 @@ struct Started {
 }
 
 impl Started {
-    async fn serve(self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
-        let stops = Stops::default();
+    async fn serve(mut self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
+        let stops = std::mem::take(&mut self.stops);
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
@@ -247,13 +258,7 @@ impl Started {
             pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let mut background = self.background(&config, &maintenance, &stops);
-        background.extend(replication::keep_isrs(
-            &config,
-            &farewell,
-            &self.registry,
-            &stops,
-        ));
+        let background = self.background(&config, &maintenance, &farewell, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -301,12 +306,20 @@ impl Started {
 
     /// Starts what runs beside the service.
     fn background(
-        &self,
+        &mut self,
         config: &Config,
         maintenance: &Maintenance,
+        farewell: &Farewell,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
-        let mut tasks = maintenance.start(&config.values, &stops.background);
+        let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.extend(replication::keep_isrs(
+            config,
+            farewell,
+            &self.registry,
+            stops,
+        ));
+        tasks.extend(maintenance.start(&config.values, &stops.background));
         let follow = maintenance::follow_configs(
             self.registry.clone(),
             self.topic_configs.clone(),

@@ -29,6 +29,15 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
     }
 }
 
+/// Deleting records; nothing was changed.
+pub(crate) fn delete_records(error: &replica::DeleteRecordsError) -> ResponseError {
+    match error {
+        replica::DeleteRecordsError::Replica(error) => self::replica(error),
+        replica::DeleteRecordsError::Policy => ResponseError::PolicyViolation,
+        replica::DeleteRecordsError::OutOfRange(_) => ResponseError::OffsetOutOfRange,
+    }
+}
+
 /// Appending. Nothing was written, except with `NotEnoughReplicasAfterAppend`,
 /// `TimedOut` and storage errors, where it may have been.
 pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
@@ -52,13 +61,15 @@ fn log_append(error: &log::AppendError) -> ResponseError {
     use log::AppendError as E;
     match error {
         E::Corrupt(_) => ResponseError::CorruptMessage,
-        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::WithoutKey { .. } => {
+        E::InvalidRecords(faults) if faults.iter().any(|fault| fault.is_about_time()) => {
+            ResponseError::InvalidTimestamp
+        }
+        E::UnsupportedMagic(_) | E::InvalidRecord(_) | E::InvalidRecords(_) => {
             ResponseError::InvalidRecord
         }
         E::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         E::TooLarge { .. } => ResponseError::MessageTooLarge,
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
-        E::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
         E::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         E::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
         E::InvalidTxnState { .. } => ResponseError::InvalidTxnState,

@@ -15,10 +15,12 @@ pub mod control;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod elect_leaders;
 mod error;
 mod fetch;
@@ -201,6 +203,15 @@ impl Handlers {
                     &frame,
                     &offset_for_leader_epoch::handle(&self.partitions, request),
                 )
+            }
+            ApiKey::DeleteRecords => {
+                let response = delete_records::handle(&self.partitions, frame.decode()?);
+                Ok(later(&frame, response))
+            }
+            ApiKey::DescribeLogDirs => {
+                let request = frame.decode_any()?;
+                let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
+                now_any(&frame, &response)
             }
             ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
             ApiKey::InitProducerId => {

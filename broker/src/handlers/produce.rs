@@ -285,7 +285,9 @@ fn refused(
         return response;
     }
     let message = match code {
-        ResponseError::InvalidTimestamp => failed.to_string(),
+        ResponseError::InvalidTimestamp => {
+            "One or more records have been rejected due to invalid timestamp".to_owned()
+        }
         _ => summary(&errors),
     };
     let errors = errors.into_iter().map(|(index, message)| {
@@ -325,8 +327,8 @@ mod tests {
 
     #[test]
     fn records_at_fault_are_named_in_kafkas_words() {
-        let indexes = vec![0, 2];
-        let failed = AppendError::from(log::AppendError::WithoutKey { indexes });
+        let faults = [0, 2].map(|index| log::RecordFault::WithoutKey { index });
+        let failed = AppendError::from(log::AppendError::InvalidRecords(faults.to_vec()));
         let answered = answer(9, &failed);
         assert_eq!(answered.error_code, ResponseError::InvalidRecord.code());
         let text = "Compacted topic cannot accept message without key in topic partition t-3";

@@ -7,12 +7,10 @@ use bytes::Bytes;
 use super::index::TimestampOffset;
 use super::producer_state::{Verdict, marker_of};
 use super::segment::{Appended, Segment};
+use super::validate::Validator;
 use super::{Error, Log};
-use crate::model::{LeaderEpoch, Offset};
-use crate::record::{
-    self, Batch, BatchBuilder, Batches, Compression, HEADER_SIZE, Header, NO_PRODUCER_EPOCH,
-    NO_TIMESTAMP, Record, TimestampType,
-};
+use crate::model::{LeaderEpoch, Offset, TopicPartition};
+use crate::record::{self, Batch, Batches, NO_TIMESTAMP, TimestampType};
 
 /// Who appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +45,8 @@ pub enum AppendError {
     UnsupportedMagic(i8),
     #[error("invalid record: {0}")]
     InvalidRecord(&'static str),
-    #[error("Compacted topic cannot accept message without key")]
-    WithoutKey { indexes: Vec<i32> },
+    #[error("One or more records have been rejected")]
+    InvalidRecords(Vec<RecordFault>),
     #[error("unknown compression type {0}")]
     UnsupportedCompression(u8),
     #[error(
@@ -59,13 +57,6 @@ pub enum AppendError {
         "Message batch size is {size} bytes in append, which exceeds the maximum configured segment size of {size_max}."
     )]
     LargerThanSegment { size: usize, size_max: i32 },
-    #[error("One or more records have been rejected due to invalid timestamp")]
-    InvalidTimestamp {
-        index: i32,
-        timestamp: i64,
-        earliest: i64,
-        latest: i64,
-    },
     #[error(
         "Out of order sequence number for producer {producer_id}: {sequence} (incoming seq. number), {last_sequence} (current end sequence number)"
     )]
@@ -95,6 +86,62 @@ pub enum AppendError {
     Storage(#[from] Error),
 }
 
+/// What is wrong with one record of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordFault {
+    /// The topic is compacted.
+    WithoutKey { index: i32 },
+    Timestamp {
+        index: i32,
+        timestamp: i64,
+        earliest: i64,
+        latest: i64,
+    },
+    /// A producer says that the broker set its times.
+    StampedByProducer { index: i32 },
+}
+
+impl RecordFault {
+    /// The record's place in its batch.
+    #[must_use]
+    pub fn index(self) -> i32 {
+        match self {
+            Self::WithoutKey { index }
+            | Self::Timestamp { index, .. }
+            | Self::StampedByProducer { index } => index,
+        }
+    }
+
+    /// Says whether it is about the record's time.
+    #[must_use]
+    pub fn is_about_time(self) -> bool {
+        !matches!(self, Self::WithoutKey { .. })
+    }
+
+    /// What Kafka says about such a record of `partition`.
+    #[must_use]
+    pub fn text(self, partition: &TopicPartition) -> String {
+        match self {
+            Self::WithoutKey { .. } => format!(
+                "Compacted topic cannot accept message without key in topic partition {partition}"
+            ),
+            Self::Timestamp {
+                index,
+                timestamp,
+                earliest,
+                latest,
+            } => format!(
+                "Timestamp {timestamp} of message with offset {index} is out of range. The \
+                 timestamp should be within [{earliest}, {latest}]"
+            ),
+            Self::StampedByProducer { index } => format!(
+                "Invalid timestamp type in message with offset {index}. Producer should not set \
+                 timestamp type to LogAppendTime."
+            ),
+        }
+    }
+}
+
 impl From<record::Error> for AppendError {
     fn from(error: record::Error) -> Self {
         match error {
@@ -117,7 +164,12 @@ impl Log {
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
         self.check_usable()?;
-        let batch = self.checked_batch(records, origin, now_ms)?;
+        let validator = Validator {
+            config: &self.config,
+            origin,
+            now_ms,
+        };
+        let batch = validator.check(Batch::only(records)?)?;
         let header = *batch.header();
         let first_offset = self.log_end_offset;
         let last_offset = first_offset + i64::from(header.last_offset_delta);
@@ -248,7 +300,7 @@ impl Log {
         }
         self.active().close()?;
         self.producers.set_end_offset(base_offset);
-        self.snapshots.take(&self.dir, &self.producers)?;
+        self.snapshots.take_if_room(&self.dir, &self.producers)?;
         let segment = Segment::create(&self.dir, &self.storage, base_offset, &self.config, now_ms)?;
         self.segments.insert(base_offset, segment);
         self.directory_synced = false;
@@ -292,145 +344,4 @@ impl Log {
         }
         self.active().append(parts, appended, interval)
     }
-
-    /// The batch as it will be stored, after every check that needs no state.
-    fn checked_batch(
-        &self,
-        records: Bytes,
-        origin: AppendOrigin,
-        now_ms: i64,
-    ) -> Result<Batch, AppendError> {
-        let batch = Batch::only(records)?;
-        let header = batch.header();
-        if origin == AppendOrigin::Client && header.base_offset != 0 {
-            return Err(AppendError::InvalidRecord("the base offset is not 0"));
-        }
-        self.check_size(batch.bytes().len())?;
-        batch.check_crc()?;
-        if origin == AppendOrigin::Client {
-            batch.check_count()?;
-            check_client_header(header, now_ms)?;
-        }
-        if self.must_see_records(header) {
-            self.check_records(&batch, origin, now_ms)?;
-        }
-        let batch = self.with_target_compression(batch)?;
-        match self.config.message_timestamp_type {
-            TimestampType::LogAppendTime => Ok(batch.with_log_append_time(now_ms)),
-            TimestampType::CreateTime => Ok(batch),
-        }
-    }
-
-    fn check_size(&self, size: usize) -> Result<(), AppendError> {
-        let size_max = self.config.max_message_bytes;
-        if i64::try_from(size).unwrap_or(i64::MAX) > i64::from(size_max) {
-            return Err(AppendError::TooLarge { size, size_max });
-        }
-        Ok(())
-    }
-
-    /// Records are decoded only where the topic's configuration demands it.
-    fn must_see_records(&self, header: &Header) -> bool {
-        let config = &self.config;
-        let bounded_times = config.message_timestamp_type == TimestampType::CreateTime
-            && (config.message_timestamp_before_max_ms != i64::MAX
-                || config.message_timestamp_after_max_ms != i64::MAX);
-        !header.is_control() && (config.compact || bounded_times)
-    }
-
-    fn check_records(
-        &self,
-        batch: &Batch,
-        origin: AppendOrigin,
-        now_ms: i64,
-    ) -> Result<(), AppendError> {
-        let config = &self.config;
-        let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
-        let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
-        let mut indexes = Vec::new();
-        for (index, record) in (0..).zip(self.records(batch)?) {
-            let record = record?;
-            if config.compact && origin == AppendOrigin::Client && record.key.is_none() {
-                indexes.push(index);
-            }
-            let out_of_range = record.timestamp < earliest || record.timestamp > latest;
-            let by_producer = config.message_timestamp_type == TimestampType::CreateTime;
-            if by_producer && record.timestamp != NO_TIMESTAMP && out_of_range {
-                return Err(AppendError::InvalidTimestamp {
-                    index,
-                    timestamp: record.timestamp,
-                    earliest,
-                    latest,
-                });
-            }
-        }
-        match indexes.is_empty() {
-            true => Ok(()),
-            false => Err(AppendError::WithoutKey { indexes }),
-        }
-    }
-
-    fn with_target_compression(&self, batch: Batch) -> Result<Batch, AppendError> {
-        let header = *batch.header();
-        let target = match self.config.compression_type {
-            Some(target) if target != header.compression() && !header.is_control() => target,
-            _ => return Ok(batch),
-        };
-        let builder = recompressing_builder(&header, target);
-        let mut builder = builder.base_offset(header.base_offset, -1);
-        for record in self.records(&batch)? {
-            if !builder.push_record(&record?) {
-                return Err(AppendError::InvalidRecord(
-                    "a record does not fit the batch",
-                ));
-            }
-        }
-        let batch = Batch::only(builder.build()?)?;
-        self.check_size(batch.bytes().len())?;
-        Ok(batch)
-    }
-
-    fn records(
-        &self,
-        batch: &Batch,
-    ) -> Result<impl Iterator<Item = Result<Record, record::Error>>, record::Error> {
-        batch.records(self.config.decompressed_bytes_max())
-    }
-}
-
-fn recompressing_builder(header: &Header, target: Compression) -> BatchBuilder {
-    let builder = BatchBuilder::new(target).producer(
-        header.producer_id,
-        header.producer_epoch,
-        header.base_sequence,
-    );
-    if header.is_transactional() {
-        builder.transactional()
-    } else {
-        builder
-    }
-}
-
-fn check_client_header(header: &Header, now_ms: i64) -> Result<(), AppendError> {
-    debug_assert!(header.size() >= HEADER_SIZE);
-    if header.is_control() {
-        return Err(AppendError::InvalidRecord(
-            "Clients are not allowed to write control records",
-        ));
-    }
-    if header.has_producer_id() && header.base_sequence < 0 {
-        return Err(AppendError::InvalidRecord("Invalid sequence number"));
-    }
-    if header.has_producer_id() && header.producer_epoch <= NO_PRODUCER_EPOCH {
-        return Err(AppendError::InvalidRecord("Invalid producer epoch"));
-    }
-    if header.timestamp_type() == TimestampType::LogAppendTime {
-        return Err(AppendError::InvalidTimestamp {
-            index: 0,
-            timestamp: header.max_timestamp,
-            earliest: now_ms,
-            latest: now_ms,
-        });
-    }
-    Ok(())
 }

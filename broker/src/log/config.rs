@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Compression, TimestampType};
+use crate::record::{self, Compression, TimestampType};
 
 /// A topic key or value that Kafka refuses, in Kafka's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,9 @@ pub struct LogConfig {
     pub min_insync_replicas: i32,
     /// `None` keeps the producer's codec.
     pub compression_type: Option<Compression>,
+    /// Of those codecs that have levels; lz4 of the library in use has none.
+    pub compression_gzip_level: i32,
+    pub compression_zstd_level: i32,
     pub preallocate: bool,
     pub message_timestamp_type: TimestampType,
     pub message_timestamp_before_max_ms: i64,
@@ -116,6 +119,8 @@ impl Default for LogConfig {
             unclean_leader_election_enable: false,
             min_insync_replicas: 1,
             compression_type: None,
+            compression_gzip_level: record::GZIP_LEVEL_DEFAULT,
+            compression_zstd_level: record::ZSTD_LEVEL_DEFAULT,
             preallocate: false,
             message_timestamp_type: TimestampType::CreateTime,
             message_timestamp_before_max_ms: i64::MAX,
@@ -139,6 +144,16 @@ impl LogConfig {
         size_max
             .saturating_mul(EXPANSION_MAX)
             .clamp(EXPANSION_FLOOR, EXPANSION_CEILING)
+    }
+
+    /// How hard the records of this topic are compressed with `codec`.
+    #[must_use]
+    pub fn level_of(&self, codec: Compression) -> i32 {
+        match codec {
+            Compression::Gzip => self.compression_gzip_level,
+            Compression::Zstd => self.compression_zstd_level,
+            Compression::None | Compression::Snappy | Compression::Lz4 => 0,
+        }
     }
 
     /// The broker's `defaults` with a topic's own keys on top.
@@ -230,6 +245,10 @@ impl LogConfig {
             "cleanup.policy" => (self.compact, self.delete) = cleanup_policy(value)?,
             "compression.type" => self.compression_type = compression(value)?,
             "message.timestamp.type" => self.message_timestamp_type = timestamp_type(value)?,
+            "compression.gzip.level" => self.compression_gzip_level = gzip_level(value)?,
+            "compression.zstd.level" => {
+                self.compression_zstd_level = level("compression.zstd.level", value, -131_072, 22)?;
+            }
             "preallocate" => self.preallocate = boolean("preallocate", value)?,
             "unclean.leader.election.enable" => {
                 self.unclean_leader_election_enable =
@@ -250,15 +269,7 @@ impl LogConfig {
 /// Topic keys that do not concern the log must be legal all the same.
 fn check_without_effect(name: &str, value: &str) -> Result<(), Error> {
     match name {
-        "compression.gzip.level" => match int("compression.gzip.level", value, i32::MIN)? {
-            -1 | 1..=9 => Ok(()),
-            _ => Err(Error::NotALevel {
-                name: "compression.gzip.level",
-                value: value.to_owned(),
-            }),
-        },
-        "compression.lz4.level" => level("compression.lz4.level", value, 1, 17),
-        "compression.zstd.level" => level("compression.zstd.level", value, -131_072, 22),
+        "compression.lz4.level" => level("compression.lz4.level", value, 1, 17).map(drop),
         "local.retention.ms" => long("local.retention.ms", value, -2).map(drop),
         "local.retention.bytes" => long("local.retention.bytes", value, -2).map(drop),
         "remote.storage.enable" => match boolean("remote.storage.enable", value)? {
@@ -278,14 +289,26 @@ fn check_without_effect(name: &str, value: &str) -> Result<(), Error> {
     }
 }
 
-fn level(name: &'static str, value: &str, least: i32, most: i32) -> Result<(), Error> {
-    match int(name, value, least)? > most {
-        true => Err(Error::TooLarge {
+fn gzip_level(value: &str) -> Result<i32, Error> {
+    let name = "compression.gzip.level";
+    match int(name, value, i32::MIN)? {
+        -1 => Ok(record::GZIP_LEVEL_DEFAULT),
+        level @ 1..=9 => Ok(level),
+        _ => Err(Error::NotALevel {
+            name,
+            value: value.to_owned(),
+        }),
+    }
+}
+
+fn level(name: &'static str, value: &str, least: i32, most: i32) -> Result<i32, Error> {
+    match int(name, value, least)? {
+        level if level > most => Err(Error::TooLarge {
             name,
             value: value.to_owned(),
             most: i64::from(most),
         }),
-        false => Ok(()),
+        level => Ok(level),
     }
 }
 
@@ -456,7 +479,8 @@ mod tests {
     fn keys_without_effect_are_legal() {
         for (name, value) in [
             ("compression.gzip.level", "-1"),
-            ("compression.zstd.level", "-5"),
+            ("compression.lz4.level", "17"),
+            ("compression.zstd.level", "3"),
             ("local.retention.bytes", "-2"),
             ("message.format.version", "0.10.0"),
             ("message.format.version", "3.0-IV1"),

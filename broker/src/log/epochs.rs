@@ -3,6 +3,7 @@
 //! **Invariant:** epochs and their start offsets both grow strictly.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) struct LeaderEpochs {
     path: PathBuf,
     storage: Arc<dyn Storage>,
     starts: BTreeMap<LeaderEpoch, Offset>,
-    /// The file lags behind because its replacement failed.
+    /// The file lags behind what is known.
     unwritten: bool,
 }
 
@@ -35,6 +36,7 @@ impl LeaderEpochs {
         for (epoch, start_offset) in entries {
             epochs.insert(epoch, start_offset);
         }
+        epochs.unwritten = false;
         Ok(epochs)
     }
 
@@ -53,27 +55,32 @@ impl LeaderEpochs {
 
     /// Notes that `epoch` begins at `start_offset`; durable on return.
     pub(super) fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), Error> {
-        if self.insert(epoch, start_offset) || self.unwritten {
-            self.write()?;
+        self.insert(epoch, start_offset);
+        self.write_if_changed()
+    }
+
+    pub(super) fn write_if_changed(&mut self) -> Result<(), Error> {
+        match self.unwritten {
+            true => self.write(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// As `assign`, for a scan that writes the file once at its end.
-    pub(super) fn insert(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> bool {
+    pub(super) fn insert(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
         if epoch < 0 || start_offset < 0 {
-            return false;
+            return;
         }
         if let Some((&latest, &latest_start)) = self.starts.last_key_value()
             && latest == epoch
             && latest_start <= start_offset
         {
-            return false;
+            return;
         }
         self.starts
             .retain(|&other, &mut start| other < epoch && start < start_offset);
         self.starts.insert(epoch, start_offset);
-        true
+        self.unwritten = true;
     }
 
     pub(super) fn latest(&self) -> Option<LeaderEpoch> {
@@ -138,7 +145,15 @@ impl LeaderEpochs {
         }
         self.starts.retain(|&other, _| other >= epoch);
         self.starts.insert(epoch, start_offset);
-        self.write()
+        // What the file says too much, the next start takes away again; and
+        // retention must go on when the disk is full.
+        match self.write() {
+            Err(Error::Io { path, source }) if source.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(path = %path.display(), error = %source, "leader epochs wait to be written");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     pub(super) fn clear(&mut self) -> Result<(), Error> {

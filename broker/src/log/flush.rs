@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::dir::is_of_the_process;
 use super::segment::{INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX};
 use super::snapshots::sync_file;
 use super::storage::{SegmentFile, Storage};
@@ -66,7 +67,7 @@ impl Log {
     /// segment waits to be made durable.
     #[must_use]
     pub fn needs_flush(&self, now_ms: i64) -> bool {
-        if self.failed {
+        if self.check_usable().is_err() {
             return false;
         }
         let rolled = self
@@ -120,8 +121,13 @@ impl Log {
         result: io::Result<()>,
         now_ms: i64,
     ) -> Result<(), Error> {
-        if result.is_err() {
-            self.failed = true;
+        if let Err(error) = &result {
+            if !is_of_the_process(error) {
+                self.failed = true;
+                if let Some(home) = &self.home {
+                    home.fail(error);
+                }
+            }
             return self.io(result);
         }
         for planned in &plan.segments {

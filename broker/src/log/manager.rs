@@ -6,28 +6,29 @@
 //! `shutdown_cleanly`.
 //!
 //! **Invariant:** a partition has at most one log on this broker.
+//! **Invariant:** a directory that fails takes its logs with it and no others.
 //! **Invariant:** a lock on a log is never held across an fsync that the
 //! caller did not ask for (`flush_dirty` syncs without it).
 
 mod deletion;
+mod describe;
+mod dirs;
 mod load;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::fs::{DirLock, LockError};
+use common::fs::LockError;
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{self, HIGH_WATERMARK, Identity, LOG_START, Offsets, RECOVERY_POINT};
-use super::cleaner::CleanerCheckpoint;
 use super::config::LogConfig;
-use super::{CheckpointError, Error, Log, OpenParams, Storage};
+use super::{CheckpointError, Error, FailureHook, Log, LogDir, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
-
-const LOCK_FILE: &str = ".lock";
+pub use describe::{DirDescription, LogDescription, Space};
+pub use dirs::LockedDirs;
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -40,6 +41,7 @@ pub struct Config {
     pub producer_expiration_ms: i64,
     /// `log.*` keys of the broker; topics override them.
     pub defaults: LogConfig,
+    pub on_dir_failure: FailureHook,
 }
 
 /// Why the logs cannot be opened.
@@ -66,98 +68,139 @@ pub enum OpenError {
     NoDirectory,
 }
 
+impl OpenError {
+    /// What is wrong with the directory as a whole, if that is what it is.
+    fn of_the_directory(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Io { source, .. }
+            | Self::Checkpoint(CheckpointError::Io { source, .. })
+            | Self::Log(Error::Io { source, .. })
+            | Self::Log(Error::Checkpoint(CheckpointError::Io { source, .. })) => Some(source),
+            _ => None,
+        }
+    }
+}
+
 /// All logs of a broker.
 #[derive(Debug)]
 pub struct Manager {
     config: Config,
     storage: Arc<dyn Storage>,
     logs: RwLock<HashMap<TopicPartition, LogHandle>>,
+    /// Logs on their way from one directory to another.
+    future_logs: RwLock<HashMap<TopicPartition, LogHandle>>,
     doomed: Mutex<Vec<DoomedDir>>,
-    /// By directory.
-    cleaner_checkpoints: HashMap<PathBuf, Arc<CleanerCheckpoint>>,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
-    dirs: LockedDirs,
-}
-
-/// Log directories that no other process may use; the first step of opening.
-#[derive(Debug)]
-pub struct LockedDirs {
-    paths: Vec<PathBuf>,
-    _locks: Vec<DirLock>,
-    _locks_against_java: Vec<File>,
-}
-
-impl LockedDirs {
-    /// Creates what is missing and locks every directory.
-    pub fn acquire(paths: &[PathBuf]) -> Result<Self, OpenError> {
-        if paths.is_empty() {
-            return Err(OpenError::NoDirectory);
-        }
-        let mut locks = Vec::with_capacity(paths.len());
-        let mut locks_against_java = Vec::with_capacity(paths.len());
-        for dir in paths {
-            std::fs::create_dir_all(dir).map_err(|source| OpenError::Io {
-                dir: dir.clone(),
-                source,
-            })?;
-            locks.push(DirLock::acquire(dir, LOCK_FILE)?);
-            locks_against_java.push(lock_against_java(dir)?);
-        }
-        let paths = paths.to_vec();
-        Ok(Self {
-            paths,
-            _locks: locks,
-            _locks_against_java: locks_against_java,
-        })
-    }
-
-    #[must_use]
-    pub fn paths(&self) -> &[PathBuf] {
-        &self.paths
-    }
+    dirs: Vec<Arc<LogDir>>,
+    _locks: LockedDirs,
 }
 
 impl Manager {
     /// Checks every directory and loads the logs in them. `config_of` gives a
-    /// topic's configuration.
+    /// topic's configuration. A directory that cannot be read is left out while
+    /// there are others.
     pub fn open(
-        dirs: LockedDirs,
+        mut locks: LockedDirs,
         config: Config,
         storage: Arc<dyn Storage>,
         now_ms: i64,
         config_of: &(dyn Fn(&str) -> LogConfig + Sync),
     ) -> Result<Self, OpenError> {
-        for dir in &dirs.paths {
-            checkpoint::check_identity(storage.as_ref(), dir, &config.identity)?;
-        }
-        let checkpoint_of = |dir: &PathBuf| {
-            let checkpoint = CleanerCheckpoint::open(dir, Arc::clone(&storage));
-            (dir.clone(), Arc::new(checkpoint))
+        let open_dir = |path: &PathBuf| {
+            let hook = config.on_dir_failure.clone();
+            Arc::new(LogDir::open(path.clone(), Arc::clone(&storage), hook))
         };
+        let mut dirs: Vec<_> = locks.paths().iter().map(open_dir).collect();
+        for (path, error) in locks.unusable.drain(..) {
+            let dir = open_dir(&path);
+            dir.fail(&error);
+            dirs.push(dir);
+        }
         let manager = Self {
-            cleaner_checkpoints: dirs.paths.iter().map(checkpoint_of).collect(),
             config,
             storage,
             logs: RwLock::default(),
+            future_logs: RwLock::default(),
             doomed: Mutex::default(),
             directory_work: Mutex::default(),
             dirs,
+            _locks: locks,
         };
-        for dir in &manager.dirs.paths {
-            manager.load_dir(dir, now_ms, config_of)?;
+        let mut failed = None;
+        for (dir, opened) in manager.open_dirs(now_ms, config_of) {
+            match opened {
+                Ok(()) => {}
+                Err(error) => match error.of_the_directory() {
+                    Some(source) => {
+                        dir.fail(source);
+                        failed.get_or_insert(error);
+                    }
+                    None => return Err(error),
+                },
+            }
         }
-        Ok(manager)
+        match failed {
+            Some(error) if manager.online_dirs().next().is_none() => Err(error),
+            _ => Ok(manager),
+        }
+    }
+
+    /// Each directory has threads of its own: they are disks of their own.
+    fn open_dirs(
+        &self,
+        now_ms: i64,
+        config_of: &(dyn Fn(&str) -> LogConfig + Sync),
+    ) -> Vec<(&Arc<LogDir>, Result<(), OpenError>)> {
+        std::thread::scope(|scope| {
+            let open = |dir| {
+                (
+                    dir,
+                    scope.spawn(move || self.open_dir(dir, now_ms, config_of)),
+                )
+            };
+            let opening: Vec<_> = self.online_dirs().map(open).collect();
+            let done = opening.into_iter().map(|(dir, thread)| {
+                let opened = thread.join();
+                (
+                    dir,
+                    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                )
+            });
+            done.collect()
+        })
+    }
+
+    fn open_dir(
+        &self,
+        dir: &Arc<LogDir>,
+        now_ms: i64,
+        config_of: &(dyn Fn(&str) -> LogConfig + Sync),
+    ) -> Result<(), OpenError> {
+        let identity = &self.config.identity;
+        checkpoint::check_identity(self.storage.as_ref(), dir.path(), identity)?;
+        self.load_dir(dir, now_ms, config_of)
+    }
+
+    fn online_dirs(&self) -> impl Iterator<Item = &Arc<LogDir>> {
+        self.dirs.iter().filter(|dir| dir.is_online())
+    }
+
+    /// Every configured directory.
+    #[must_use]
+    pub fn dirs(&self) -> &[Arc<LogDir>] {
+        &self.dirs
+    }
+
+    /// Says whether a directory, and so what it holds, cannot be seen.
+    #[must_use]
+    pub fn has_offline_dirs(&self) -> bool {
+        self.dirs.iter().any(|dir| !dir.is_online())
     }
 
     #[must_use]
     pub fn defaults(&self) -> &LogConfig {
         &self.config.defaults
-    }
-
-    #[must_use]
-    pub fn log_dirs(&self) -> &[PathBuf] {
-        self.dirs.paths()
     }
 
     #[must_use]
@@ -171,6 +214,11 @@ impl Manager {
         let logs = self.logs.read();
         let pairs = logs.iter().map(|(tp, log)| (tp.clone(), Arc::clone(log)));
         pairs.collect()
+    }
+
+    /// All logs, without the cost of their names.
+    fn handles(&self) -> Vec<LogHandle> {
+        self.logs.read().values().cloned().collect()
     }
 
     /// The partition's log; created, in the directory with the fewest, when
@@ -189,48 +237,52 @@ impl Manager {
         if let Some(log) = self.get(partition) {
             return Ok(log);
         }
-        let parent = self.emptiest_dir();
+        loop {
+            let emptiest = self.online_dirs().min_by_key(|dir| dir.log_count());
+            let home = emptiest.ok_or(Error::AllFailed)?;
+            match self.create(partition, topic_id, &config, home, now_ms) {
+                // The next directory may do.
+                Err(_) if !home.is_online() => {}
+                created => return created,
+            }
+        }
+    }
+
+    fn create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: &LogConfig,
+        home: &Arc<LogDir>,
+        now_ms: i64,
+    ) -> Result<LogHandle, Error> {
         let params = OpenParams {
             partition: partition.clone(),
-            dir: parent.join(partition.to_string()),
-            config,
+            dir: home.path().join(partition.to_string()),
+            config: config.clone(),
             log_start_offset: 0,
             recovery_point: 0,
             clean_shutdown: false,
             producer_expiration_ms: self.config.producer_expiration_ms,
-            cleaner_checkpoint: self.cleaner_checkpoints.get(parent).cloned(),
+            home: Some(Arc::clone(home)),
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
         if let Some(id) = topic_id {
             log.assign_topic_id(id)?;
         }
         let log = Arc::new(RwLock::new(log));
+        home.add_log();
         self.logs
             .write()
             .insert(partition.clone(), Arc::clone(&log));
         Ok(log)
     }
 
-    fn emptiest_dir(&self) -> &Path {
-        let mut counts: Vec<usize> = vec![0; self.dirs.paths.len()];
-        for (_, log) in self.all() {
-            let log = log.read();
-            let parent = log.dir().parent();
-            let dirs = self.dirs.paths.iter();
-            if let Some(at) = dirs.map(PathBuf::as_path).position(|d| Some(d) == parent) {
-                counts[at] += 1;
-            }
-        }
-        let dirs = counts.iter().zip(&self.dirs.paths);
-        let emptiest = dirs.min_by_key(|(count, _)| **count);
-        emptiest.expect("open refuses an empty list").1
-    }
-
     /// Syncs the logs whose `flush.ms` passed and the segments that were
     /// rolled. Returns the partitions whose log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
         let mut failed = Vec::new();
-        for (partition, log) in self.all() {
+        for log in self.handles() {
             let plan = {
                 let log = log.read();
                 if !log.needs_flush(now_ms) {
@@ -247,7 +299,7 @@ impl Manager {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
-                failed.push((partition, error));
+                failed.push((log.read().partition().clone(), error));
             }
         }
         failed
@@ -279,7 +331,7 @@ impl Manager {
 
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&self, now_ms: i64) {
-        for (_, log) in self.all() {
+        for log in self.handles() {
             if log.read().has_producers() {
                 log.write().remove_expired_producers(now_ms);
             }
@@ -313,32 +365,46 @@ impl Manager {
     /// The high watermarks of the last checkpoint.
     pub fn read_high_watermarks(&self) -> Result<Offsets, CheckpointError> {
         let mut all = Offsets::new();
-        for dir in &self.dirs.paths {
-            all.append(&mut checkpoint::read_offsets(&dir.join(HIGH_WATERMARK))?);
+        for dir in self.online_dirs() {
+            let path = dir.path().join(HIGH_WATERMARK);
+            all.append(&mut checkpoint::read_offsets(&path)?);
         }
         Ok(all)
     }
 
     fn checkpoint(
         &self,
-        file_name: &str,
+        file_name: &'static str,
         offset_of: impl Fn(&Log) -> Option<Offset>,
     ) -> Result<(), CheckpointError> {
         let _work = self.directory_work.lock();
         let mut by_dir: HashMap<PathBuf, Offsets> = HashMap::new();
-        for (partition, log) in self.all() {
+        for log in self.handles() {
             let log = log.read();
             let parent = log.dir().parent().unwrap_or_else(|| log.dir());
             if let Some(offset) = offset_of(&log) {
                 let offsets = by_dir.entry(parent.to_owned()).or_default();
-                offsets.insert(partition, offset);
+                offsets.insert(log.partition().clone(), offset);
             }
         }
-        for dir in &self.dirs.paths {
-            let offsets = by_dir.remove(dir).unwrap_or_default();
-            checkpoint::write_offsets(self.storage.as_ref(), &dir.join(file_name), &offsets)?;
+        let mut first_error = None;
+        for dir in self.online_dirs() {
+            let offsets = by_dir.remove(dir.path()).unwrap_or_default();
+            if dir.has_written(file_name, &offsets) {
+                continue;
+            }
+            let path = dir.path().join(file_name);
+            match checkpoint::write_offsets(self.storage.as_ref(), &path, &offsets) {
+                Ok(()) => dir.note_written(file_name, &offsets),
+                Err(error) => {
+                    if let CheckpointError::Io { source, .. } = &error {
+                        dir.note(source);
+                    }
+                    first_error.get_or_insert(error);
+                }
+            }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Closes every log, writes the checkpoints and marks each directory in
@@ -346,7 +412,7 @@ impl Manager {
     pub fn shutdown_cleanly(&self, broker_epoch: i64, now_ms: i64) -> Result<(), Error> {
         let mut first_error = None;
         let mut unclean = Vec::new();
-        for (_, log) in self.all() {
+        for log in self.handles() {
             let mut log = log.write();
             if let Err(error) = log.close(now_ms) {
                 unclean.push(log.dir().parent().map(Path::to_owned));
@@ -355,33 +421,12 @@ impl Manager {
         }
         self.checkpoint_recovery_points()?;
         self.checkpoint_log_start_offsets()?;
-        for dir in &self.dirs.paths {
-            if !unclean.contains(&Some(dir.clone())) {
-                checkpoint::write_clean_shutdown(self.storage.as_ref(), dir, broker_epoch)?;
+        for dir in self.online_dirs() {
+            if !unclean.contains(&Some(dir.path().to_owned())) {
+                let storage = self.storage.as_ref();
+                checkpoint::write_clean_shutdown(storage, dir.path(), broker_epoch)?;
             }
         }
         first_error.map_or(Ok(()), Err)
     }
-}
-
-/// A JVM locks its log directories by `fcntl`, which `flock` does not see; so
-/// that no Kafka runs on the same files, both locks are held. The lock ends
-/// with the first descriptor of the file that this process closes.
-fn lock_against_java(dir: &Path) -> Result<File, OpenError> {
-    use rustix::fs::{FlockOperation, fcntl_lock};
-    let path = dir.join(LOCK_FILE);
-    let lock = || {
-        let file = File::options().write(true).open(&path)?;
-        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(file)
-    };
-    lock().map_err(|source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::PermissionDenied => {
-            OpenError::Locked(LockError::Held { path: path.clone() })
-        }
-        _ => OpenError::Io {
-            dir: dir.to_owned(),
-            source,
-        },
-    })
 }

@@ -19,6 +19,7 @@ mod append;
 mod checkpoint;
 mod cleaner;
 mod config;
+mod dir;
 mod epochs;
 mod flush;
 mod index;
@@ -38,6 +39,7 @@ mod storage;
 mod tests;
 mod transactions;
 mod truncate;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -45,14 +47,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-pub use append::{AppendError, AppendInfo, AppendOrigin};
+pub use append::{AppendError, AppendInfo, AppendOrigin, RecordFault};
 pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
 pub use cleaner::{Cleaner, Config as CleanerConfig, DEDUPE_BUFFER_MIN};
 pub use config::{Error as ConfigError, LogConfig};
+pub use dir::{FailureHook, LogDir};
 pub use epochs::EpochEndOffset;
 pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
-pub use manager::{Config as ManagerConfig, LockedDirs, LogHandle, Manager, OpenError};
+pub use manager::{
+    Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
+    OpenError, Space,
+};
 pub use open::OpenParams;
 pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
@@ -63,7 +69,6 @@ pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 pub(crate) use tests::open as open_for_tests;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use cleaner::CleanerCheckpoint;
 use epochs::LeaderEpochs;
 use producer_state::ProducerState;
 use segment::Segment;
@@ -76,8 +81,10 @@ pub enum Error {
     Io { dir: PathBuf, source: io::Error },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    #[error("{dir}: an earlier fsync failed; the log is closed until a restart")]
+    #[error("{dir}: an earlier write or fsync failed; the log is closed until a restart")]
     Failed { dir: PathBuf },
+    #[error("all log directories have failed")]
+    AllFailed,
 }
 
 /// One partition's log. Writers need `&mut`; whoever shares it decides on the
@@ -103,7 +110,7 @@ pub struct Log {
     last_flush_ms: i64,
     /// Counts what makes a cleaning pass under way worthless.
     cuts: Arc<AtomicU64>,
-    cleaner_checkpoint: Option<Arc<CleanerCheckpoint>>,
+    home: Option<Arc<LogDir>>,
     directory_synced: bool,
     failed: bool,
     pending_deletes: Vec<PendingDelete>,
@@ -245,15 +252,28 @@ impl Log {
             .into_mut()
     }
 
+    /// Gives an error its place, and takes the directory out of service if it
+    /// is one of the device.
     fn io<T>(&self, result: io::Result<T>) -> Result<T, Error> {
-        result.map_err(|source| Error::Io {
-            dir: self.dir.clone(),
-            source,
+        result.map_err(|source| {
+            if let Some(home) = &self.home {
+                home.note(&source);
+            }
+            Error::Io {
+                dir: self.dir.clone(),
+                source,
+            }
         })
     }
 
+    /// Says whether the log's directory failed.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| !home.is_online())
+    }
+
     fn check_usable(&self) -> Result<(), Error> {
-        if self.failed {
+        if self.failed || self.is_offline() {
             return Err(Error::Failed {
                 dir: self.dir.clone(),
             });

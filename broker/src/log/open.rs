@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use super::cleaner::CleanerCheckpoint;
 use super::config::LogConfig;
 use super::epochs::LeaderEpochs;
 use super::producer_state::ProducerState;
 use super::recovery::Recovery;
 use super::scan::Scan;
 use super::segment::{
-    INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX,
+    CLEANED_TAIL, INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, SWAP_TAIL, Segment, TIME_INDEX_SUFFIX,
+    TXN_INDEX_SUFFIX,
 };
 use super::snapshots::Snapshots;
 use super::storage::Storage;
-use super::{Error, Log, checkpoint};
+use super::{Error, Log, LogDir, checkpoint};
 use crate::model::{Offset, TopicPartition};
 
 /// Base offsets beyond this would overflow relative offsets.
@@ -36,7 +36,8 @@ pub struct OpenParams {
     /// The directory holds the marker of a clean shutdown.
     pub clean_shutdown: bool,
     pub producer_expiration_ms: i64,
-    pub(in crate::log) cleaner_checkpoint: Option<Arc<CleanerCheckpoint>>,
+    /// The directory that it lies in; a log of its own has none.
+    pub home: Option<Arc<LogDir>>,
 }
 
 impl Log {
@@ -81,7 +82,7 @@ impl Log {
             high_watermark_seen: AtomicI64::new(0),
             last_flush_ms: now_ms,
             cuts: Arc::default(),
-            cleaner_checkpoint: params.cleaner_checkpoint,
+            home: params.home,
             directory_synced: false,
             failed: false,
             pending_deletes: Vec::new(),
@@ -150,7 +151,7 @@ impl Log {
             // As in Kafka: a log that was closed cleanly and has no snapshot
             // comes from before snapshots and holds no producers.
             self.producers.set_end_offset(self.log_end_offset);
-            return self.snapshots.take(&self.dir, &self.producers);
+            return self.snapshots.take_if_room(&self.dir, &self.producers);
         }
         self.reload_producers(now_ms)
     }
@@ -170,7 +171,7 @@ impl Log {
         self.producers = producers;
         replayed?;
         self.producers.set_end_offset(end);
-        self.snapshots.take(&self.dir, &self.producers)
+        self.snapshots.take_if_room(&self.dir, &self.producers)
     }
 
     /// The producers as they were when the log ended at `end`.
@@ -230,46 +231,66 @@ struct Files {
 /// Removes what an interrupted deletion or compaction left behind and lists
 /// the rest.
 fn tidy(dir: &Path, storage: &dyn Storage) -> io::Result<Files> {
-    let mut swapped = BTreeSet::new();
-    let mut cleaned = BTreeSet::new();
-    for (path, name) in list(dir)? {
-        if name.ends_with(".deleted") || name.ends_with(".tmp") {
-            std::fs::remove_file(&path)?;
-        } else if let Some((offset, _)) = parse(&name, ".cleaned") {
-            cleaned.insert(offset);
-            std::fs::remove_file(&path)?;
-        }
+    let mut all = list(dir)?;
+    let is_leftover = |name: &str| {
+        let tails = [".deleted", ".tmp", CLEANED_TAIL, SWAP_TAIL];
+        tails.iter().any(|tail| name.ends_with(tail))
+    };
+    if all.iter().any(|(_, name)| is_leftover(name)) {
+        settle_leftovers(dir, storage, &all)?;
+        all = list(dir)?;
     }
-    let first_cleaned = cleaned.first().copied().unwrap_or(i64::MAX);
-    for (path, name) in list(dir)? {
-        match parse(&name, ".swap") {
-            // A swap at or behind an unfinished cleaning is unfinished too.
-            Some((offset, _)) if offset >= first_cleaned => std::fs::remove_file(&path)?,
-            Some((offset, suffix)) if suffix == LOG_SUFFIX => {
-                swapped.insert(offset);
-            }
-            _ => {}
-        }
-    }
-    finish_swap(dir, storage, &swapped)?;
     let mut files = Files::default();
-    for (_, name) in list(dir)? {
-        match parse(&name, "") {
+    for (_, name) in &all {
+        match parse(name, "") {
             Some((offset, LOG_SUFFIX)) => files.segments.insert(offset),
             Some((offset, SNAPSHOT_SUFFIX)) => files.snapshots.insert(offset),
             _ => continue,
         };
     }
-    for (path, name) in list(dir)? {
-        if let Some((offset, INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX)) =
-            parse(&name, "")
+    for (path, name) in &all {
+        if let Some((offset, INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX)) = parse(name, "")
             && !files.segments.contains(&offset)
         {
             tracing::warn!(path = %path.display(), "index without a segment deleted");
-            std::fs::remove_file(&path)?;
+            std::fs::remove_file(path)?;
         }
     }
     Ok(files)
+}
+
+fn settle_leftovers(
+    dir: &Path,
+    storage: &dyn Storage,
+    all: &[(PathBuf, String)],
+) -> io::Result<()> {
+    let mut cleaned = BTreeSet::new();
+    for (path, name) in all {
+        if name.ends_with(".deleted") || name.ends_with(".tmp") {
+            std::fs::remove_file(path)?;
+        } else if let Some((offset, _)) = parse(name, CLEANED_TAIL) {
+            cleaned.insert(offset);
+        }
+    }
+    let first_cleaned = cleaned.first().copied().unwrap_or(i64::MAX);
+    let mut swapped = BTreeSet::new();
+    for (path, name) in all {
+        match parse(name, SWAP_TAIL) {
+            // A swap at or behind an unfinished cleaning is unfinished too.
+            Some((offset, _)) if offset >= first_cleaned => std::fs::remove_file(path)?,
+            Some((offset, LOG_SUFFIX)) => {
+                swapped.insert(offset);
+            }
+            _ => {}
+        }
+    }
+    // Last, since they are what says that a swap is unfinished.
+    for (path, name) in all {
+        if parse(name, CLEANED_TAIL).is_some() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    finish_swap(dir, storage, &swapped)
 }
 
 /// Completes an interrupted replacement of segments: what the new ones cover

@@ -66,6 +66,9 @@ pub struct TimedOffset {
 impl Log {
     /// Finds the bytes from `offset` on, within one segment.
     pub fn read(&self, offset: Offset, bounds: ReadBounds) -> Result<Read, ReadError> {
+        if self.is_offline() {
+            self.check_usable()?;
+        }
         if offset < self.log_start_offset || offset > self.log_end_offset {
             return Err(ReadError::OutOfRange {
                 offset,

@@ -8,6 +8,9 @@ use super::segment::Segment;
 use crate::model::Offset;
 use crate::record;
 
+/// Segments of this size take long enough for an operator to wonder.
+const WORTH_A_LINE: u64 = 64 << 20;
+
 /// What a load had to repair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
@@ -53,12 +56,10 @@ impl Log {
                 break;
             }
         }
-        if self.recovery.segments_scanned > 0 {
-            // Written once for all segments; a failure here is not fatal, the
-            // next start reads the log again.
-            if let Err(error) = self.epochs.write() {
-                tracing::warn!(%error, "leader epochs not written after recovery");
-            }
+        // Written once for all segments; a failure here is not fatal, the next
+        // start reads the log again.
+        if let Err(error) = self.epochs.write_if_changed() {
+            tracing::warn!(%error, "leader epochs not written after recovery");
         }
         Ok(())
     }
@@ -72,6 +73,10 @@ impl Log {
     ) -> io::Result<Option<Damage>> {
         let interval = u64::try_from(self.config.index_interval_bytes).unwrap_or(0);
         self.recovery.segments_scanned += 1;
+        if segment.size() >= WORTH_A_LINE {
+            let (partition, base_offset) = (&self.partition, segment.base_offset());
+            tracing::info!(%partition, base_offset, bytes = segment.size(), "recovering a segment");
+        }
         segment.start_rebuild()?;
         let mut scan = segment.scan(0)?;
         let mut next_offset = segment.base_offset();

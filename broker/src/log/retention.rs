@@ -31,12 +31,18 @@ impl Log {
     ) -> Result<usize, Error> {
         self.check_usable()?;
         let result = self.count_deletable(now_ms, high_watermark);
-        let count = self.io(result)?;
+        let mut count = self.io(result)?;
         if count == 0 {
             return Ok(0);
         }
         if count == self.segments.len() {
-            self.roll(now_ms)?;
+            match self.roll(now_ms) {
+                // The last one stays until the others have made room.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                    count -= 1;
+                }
+                rolled => rolled?,
+            }
         }
         let bases: Vec<_> = self.segments.keys().copied().collect();
         let (Some(&first_kept), true) = (bases.get(count), count > 0) else {

@@ -23,7 +23,7 @@ use super::storage::{FileSlice, SegmentFile, Storage};
 use crate::model::Offset;
 use crate::record::{Header, NO_TIMESTAMP};
 pub(super) use files::{
-    ALL_SUFFIXES, INDEX_SUFFIX, LOG_SUFFIX, OWN_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_TAIL,
+    ALL_SUFFIXES, CLEANED_TAIL, INDEX_SUFFIX, LOG_SUFFIX, OWN_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_TAIL,
     TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_name,
 };
 
@@ -154,13 +154,13 @@ impl Segment {
         [self.offsets.size(), self.times.size()]
     }
 
-    /// Makes this the segment that grows: keeps its descriptor, preallocates
-    /// its indexes.
+    /// Makes this the segment that grows: keeps its descriptor. The indexes are
+    /// preallocated and mapped with their first entry, which the segments of an
+    /// idle partition never get.
     pub(super) fn activate(&mut self) -> io::Result<()> {
         let file = self.file()?;
         *self.descriptor.lock() = Descriptor::Active(file);
-        self.offsets.preallocate()?;
-        self.times.preallocate()
+        Ok(())
     }
 
     /// Ends the segment's growth: writes the last time entry, trims the
@@ -245,16 +245,20 @@ impl Segment {
                 offset: appended.last_offset,
                 position,
             };
-            let indexed = self.offsets.append(entry);
-            if let Err(error) = indexed.and_then(|()| self.times.maybe_append(largest)) {
-                // The batch is written and an index may have gaps.
-                let path = self.path(INDEX_SUFFIX);
-                tracing::warn!(path = %path.display(), %error, "index entry left out");
-            }
-            self.bytes_since_index = 0;
+            self.add_index_entries(entry, largest);
         }
         self.bytes_since_index += bytes;
         Ok(())
+    }
+
+    /// An index may have gaps, so a disk without room for an entry passes.
+    fn add_index_entries(&mut self, entry: OffsetPosition, largest: TimestampOffset) {
+        let indexed = self.offsets.append(entry);
+        if let Err(error) = indexed.and_then(|()| self.times.maybe_append(largest)) {
+            let path = self.path(INDEX_SUFFIX);
+            tracing::warn!(path = %path.display(), %error, "index entry left out");
+        }
+        self.bytes_since_index = 0;
     }
 
     fn note_timestamp(&self, new: TimestampOffset) -> io::Result<TimestampOffset> {

@@ -48,10 +48,25 @@ impl Snapshots {
             return Ok(());
         }
         let path = dir.join(file_name(offset, SNAPSHOT_SUFFIX));
-        std::fs::write(&path, producer_snapshot::encode(state))?;
+        if let Err(error) = std::fs::write(&path, producer_snapshot::encode(state)) {
+            // Half a snapshot helps nobody; a start drops it in any case.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
         self.offsets.insert(offset);
         self.unsynced.push(path);
         Ok(())
+    }
+
+    /// As `take`, but a disk without room only makes the next start slower.
+    pub(super) fn take_if_room(&mut self, dir: &Path, state: &ProducerState) -> io::Result<()> {
+        match self.take(dir, state) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(dir = %dir.display(), %error, "no producer snapshot");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {

@@ -32,8 +32,8 @@ impl Log {
     }
 
     fn lower_cleaner_checkpoint(&self, offset: Offset) -> Result<(), Error> {
-        match &self.cleaner_checkpoint {
-            Some(checkpoint) => Ok(checkpoint.lower(&self.partition, offset)?),
+        match &self.home {
+            Some(home) => Ok(home.cleaner_checkpoint.lower(&self.partition, offset)?),
             None => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::header::{self, HEADER_SIZE, Header};
 use super::records::Records;
+use super::shallow::{self, Shallow};
 use super::{Compression, Error};
 
 /// A whole batch whose header was checked; the CRC only after `check_crc`.
@@ -102,6 +103,22 @@ impl Batch {
     pub fn with_log_append_time(&self, now_ms: i64) -> Self {
         let mut header = self.header;
         header.set_log_append_time(now_ms);
+        self.with_header(header)
+    }
+
+    /// The batch with its records' own times, the latest of which is
+    /// `max_timestamp`; copies only where that was not so.
+    #[must_use]
+    pub fn with_create_time(self, max_timestamp: i64) -> Self {
+        let mut header = self.header;
+        header.set_create_time(max_timestamp);
+        match header == self.header {
+            true => self,
+            false => self.with_header(header),
+        }
+    }
+
+    fn with_header(&self, mut header: Header) -> Self {
         let mut bytes = self.bytes.to_vec();
         header::store_times(&mut bytes, &header);
         header::store_crc(&mut bytes);
@@ -109,6 +126,16 @@ impl Batch {
         Self {
             header,
             bytes: Bytes::from(bytes),
+        }
+    }
+
+    /// Shows every record without copying it; decompression stops at `limit`
+    /// bytes. An error says that the records are not what the header claims.
+    pub fn walk(&self, limit: usize, seen: impl FnMut(Shallow)) -> Result<(), Error> {
+        let (count, body) = (self.header.record_count, &self.bytes[HEADER_SIZE..]);
+        match self.header.compression() {
+            Compression::None => shallow::walk(body, count, seen),
+            codec => shallow::walk(&super::decompress(codec, body, limit)?, count, seen),
         }
     }
 

@@ -6,13 +6,14 @@ use super::header::{self, HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
 use super::varint::{write_varint, write_varlong};
 use super::{
     Compression, Error, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, Record,
-    RecordHeader, compress,
+    RecordHeader, compress, compress_at,
 };
 
 /// Collects records for one batch.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     compression: Compression,
+    level: Option<i32>,
     timestamps: TimestampType,
     append_time: i64,
     transactional: bool,
@@ -37,6 +38,7 @@ impl BatchBuilder {
     pub fn new(compression: Compression) -> Self {
         Self {
             compression,
+            level: None,
             timestamps: TimestampType::CreateTime,
             append_time: NO_TIMESTAMP,
             transactional: false,
@@ -55,6 +57,13 @@ impl BatchBuilder {
             last_offset: None,
             delete_horizon_ms: None,
         }
+    }
+
+    /// Compresses as hard as `level` says, where the codec has levels.
+    #[must_use]
+    pub fn level(mut self, level: i32) -> Self {
+        self.level = Some(level);
+        self
     }
 
     /// Makes the batch part of an idempotent producer's sequence.
@@ -206,7 +215,10 @@ impl BatchBuilder {
         const TOO_LARGE: Error = Error::Malformed("the batch is too large");
         let body = match self.compression {
             Compression::None => self.body,
-            codec => compress(codec, &self.body)?,
+            codec => match self.level {
+                Some(level) => compress_at(codec, level, &self.body)?,
+                None => compress(codec, &self.body)?,
+            },
         };
         let length = HEADER_SIZE - LOG_OVERHEAD + body.len();
         let header = Header {

@@ -12,8 +12,10 @@ use super::Error;
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_VERSION: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
 const XERIAL_BLOCK_SIZE: usize = 32 * 1024;
-const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
+/// gzip's level where nothing else is said.
+pub const GZIP_LEVEL_DEFAULT: i32 = 6;
+/// zstd's level where nothing else is said.
+pub const ZSTD_LEVEL_DEFAULT: i32 = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// How the records of a batch are compressed; the discriminants are Kafka's.
@@ -92,11 +94,20 @@ pub fn decompress(codec: Compression, input: &[u8], limit: usize) -> Result<Vec<
 
 /// Compresses `input` so that Kafka's own clients and brokers can read it.
 pub fn compress(codec: Compression, input: &[u8]) -> Result<Vec<u8>, Error> {
+    let level = match codec {
+        Compression::Zstd => ZSTD_LEVEL_DEFAULT,
+        _ => GZIP_LEVEL_DEFAULT,
+    };
+    compress_at(codec, level, input)
+}
+
+/// The same as hard as `level` says, where the codec has levels.
+pub fn compress_at(codec: Compression, level: i32, input: &[u8]) -> Result<Vec<u8>, Error> {
     let bad = |_| Error::BadCompression(codec);
     match codec {
         Compression::None => Ok(input.to_vec()),
         Compression::Gzip => {
-            let level = flate2::Compression::new(GZIP_LEVEL);
+            let level = flate2::Compression::new(u32::try_from(level).unwrap_or(0).min(9));
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(input).map_err(bad)?;
             encoder.finish().map_err(bad)
@@ -110,7 +121,7 @@ pub fn compress(codec: Compression, input: &[u8]) -> Result<Vec<u8>, Error> {
             encoder.write_all(input).map_err(bad)?;
             encoder.finish().map_err(|_| Error::BadCompression(codec))
         }
-        Compression::Zstd => zstd::stream::encode_all(input, ZSTD_LEVEL).map_err(bad),
+        Compression::Zstd => zstd::stream::encode_all(input, level).map_err(bad),
     }
 }
 

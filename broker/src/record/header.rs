@@ -176,6 +176,12 @@ impl Header {
         self.max_timestamp = now_ms;
     }
 
+    /// Gives the times back to the records; the CRC must be renewed.
+    pub(super) fn set_create_time(&mut self, max_timestamp: i64) {
+        self.attributes &= !LOG_APPEND_TIME;
+        self.max_timestamp = max_timestamp;
+    }
+
     fn compression_id(&self) -> u8 {
         u8::try_from(self.attributes & COMPRESSION_MASK).expect("three bits")
     }

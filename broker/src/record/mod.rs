@@ -16,13 +16,16 @@ mod compression;
 mod header;
 pub mod legacy;
 mod records;
+mod shallow;
 mod varint;
 
 pub use batch::{Batch, Batches, whole_batches_length};
 pub use builder::{BatchBuilder, empty_batch};
-pub use compression::{Compression, compress, decompress};
+pub use compression::{Compression, compress, compress_at, decompress};
+pub use compression::{GZIP_LEVEL_DEFAULT, ZSTD_LEVEL_DEFAULT};
 pub use header::{HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
 pub use records::{EndTxnMarker, Record, RecordHeader, Records};
+pub use shallow::Shallow;
 pub use varint::{read_varint, read_varlong, write_varint, write_varlong};
 
 /// `producer_id` of a batch whose producer is not idempotent.

@@ -43,6 +43,7 @@ mod election;
 mod fence;
 mod isr;
 mod listing;
+mod log_dirs;
 mod producer_ids;
 mod registration;
 mod topics;

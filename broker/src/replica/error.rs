@@ -82,22 +82,11 @@ impl AppendError {
             return Vec::new();
         };
         match &**error {
-            log::AppendError::InvalidTimestamp {
-                index,
-                timestamp,
-                earliest,
-                latest,
-            } => {
-                let text = format!(
-                    "Timestamp {timestamp} of message with offset {index} is out of range. The \
-                     timestamp should be within [{earliest}, {latest}]"
-                );
-                vec![(*index, text)]
-            }
-            log::AppendError::WithoutKey { indexes } => {
-                let text =
-                    |index: &i32| (*index, format!("{error} in topic partition {partition}"));
-                indexes.iter().map(text).collect()
+            log::AppendError::InvalidRecords(faults) => {
+                let faults = faults.iter();
+                faults
+                    .map(|fault| (fault.index(), fault.text(partition)))
+                    .collect()
             }
             _ => Vec::new(),
         }

@@ -228,6 +228,22 @@ impl LeaderState {
         known.collect()
     }
 
+    /// Where the log of a follower begins, as it told.
+    pub(super) fn log_start_of(&self, id: BrokerId) -> Option<Offset> {
+        Some(self.followers.get(&id)?.log_start)
+    }
+
+    /// Where the log of the live replica begins that has kept the most.
+    pub(super) fn low_watermark(
+        &self,
+        own_start: Offset,
+        is_alive: &dyn Fn(BrokerId) -> bool,
+    ) -> Offset {
+        let live = self.followers.iter().filter(|(id, _)| is_alive(**id));
+        live.map(|(_, follower)| follower.log_start)
+            .fold(own_start, Offset::min)
+    }
+
     /// Whether `id` is one of the other replicas.
     pub(super) fn is_follower(&self, id: BrokerId) -> bool {
         self.followers.contains_key(&id)

@@ -106,6 +106,10 @@ impl Manager {
         }
     }
 
+    pub(super) fn logs(&self) -> &log::Manager {
+        &self.logs
+    }
+
     /// A (new) registration: requests for older incarnations are refused.
     pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
         let _between_requests = self.control.lock();
@@ -209,11 +213,14 @@ impl Manager {
         let ids: HashMap<_, _> = request.topic_ids.iter().map(|(t, id)| (t, *id)).collect();
         let mut response = ControlResponse::default();
         let mut changes = Vec::new();
-        for decided in &request.partitions {
+        let take = |decided: &PartitionState| {
             let topic = &decided.topic_partition.topic;
             let id = ids.get(topic).copied().unwrap_or(TopicId::nil());
-            let config = configs.get(topic);
-            match self.take_role(decided, id, config) {
+            self.take_role(decided, id, configs.get(topic))
+        };
+        let outcomes = side_by_side(&request.partitions, take);
+        for (decided, outcome) in request.partitions.iter().zip(outcomes) {
+            match outcome {
                 Ok(Some(change)) => changes.push(change),
                 Ok(None) => {}
                 Err(refused) => {
@@ -236,7 +243,11 @@ impl Manager {
         if !decided.replicas.contains(&own_id) {
             return Err(code::UNKNOWN_TOPIC_OR_PARTITION);
         }
-        let partition = self.open(id, topic_id, config)?;
+        let partition = self.open(decided, topic_id, config)?;
+        if partition.is_offline() {
+            // This is how the controller learns which replicas are gone.
+            return Err(code::STORAGE_ERROR);
+        }
         if let Some(known) = partition.epoch() {
             let is_again = decided.leader_epoch == known && !partition.is_stopped();
             if decided.leader_epoch < known || is_again {
@@ -283,15 +294,20 @@ impl Manager {
 
     fn open(
         &self,
-        id: &TopicPartition,
+        decided: &PartitionState,
         topic_id: TopicId,
         config: Option<&LogConfig>,
     ) -> Result<Arc<Partition>, i16> {
+        let id = &decided.topic_partition;
         if let Ok(partition) = self.partition(id) {
             // The topic was deleted and created anew without this broker
             // hearing of its deletion: the old records are not the new topic's.
             check_topic_id(id, partition.topic_id(), topic_id)?;
             return Ok(partition);
+        }
+        if !decided.is_new && self.logs.get(id).is_none() && self.logs.has_offline_dirs() {
+            tracing::error!(partition = %id, "the log may lie in a directory that is offline");
+            return Err(code::STORAGE_ERROR);
         }
         let log = self.open_log(id, topic_id, config)?;
         let high_watermark = self.checkpointed.get(id).copied().unwrap_or(0);
@@ -386,6 +402,33 @@ impl Manager {
     fn refuse(&self, control: &mut Control, header: &ControlHeader) -> Option<ControlResponse> {
         control.refusal(header, self.broker_epoch())
     }
+}
+
+/// What `work` makes of each item, in their order. Each role that is taken waits
+/// for the disk once; many of them wait together.
+fn side_by_side<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    const THREADS: usize = 8;
+    const WORTH_IT_FROM: usize = 64;
+    if items.len() < WORTH_IT_FROM {
+        return items.iter().map(work).collect();
+    }
+    // Fetchers are started on the runtime of the caller.
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let (work, runtime) = (&work, &runtime);
+    std::thread::scope(|scope| {
+        let start = |chunk| {
+            scope.spawn(move || {
+                let _inside = runtime.as_ref().map(tokio::runtime::Handle::enter);
+                <[I]>::iter(chunk).map(work).collect::<Vec<T>>()
+            })
+        };
+        let chunks = items.chunks(items.len().div_ceil(THREADS));
+        let threads: Vec<_> = chunks.map(start).collect();
+        let done = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("roles are taken without panics"));
+        done.flatten().collect()
+    })
 }
 
 /// Refuses a log that belongs to another topic of the same name.

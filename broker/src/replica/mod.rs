@@ -18,6 +18,7 @@ mod follower;
 mod isolation;
 mod isr;
 mod leader;
+mod log_dirs;
 mod manager;
 mod message_set;
 mod partition;
@@ -29,6 +30,7 @@ pub use isolation::{Acks, Isolation};
 pub use isr::{IsrChannel, IsrDecision, IsrFailure, IsrProposal};
 pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
 pub use partition::{
-    Appended, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest, ReadResult, Reader,
+    Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
+    ReadResult, Reader,
 };
 pub use wait::{Registration, Waiter};

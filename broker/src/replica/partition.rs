@@ -7,6 +7,7 @@
 //! then log; neither is held across an await.
 
 mod append;
+mod delete_records;
 mod follow;
 mod in_sync;
 mod read;
@@ -21,6 +22,7 @@ use common::clock::SharedClock;
 use parking_lot::Mutex;
 
 pub use append::{Appended, Pending};
+pub use delete_records::DeleteRecordsError;
 pub(super) use follow::{Fetched, FollowError, Position};
 pub use read::{OffsetAtTime, OffsetQuery, ReadRequest, ReadResult, Reader};
 
@@ -158,6 +160,12 @@ impl Partition {
     pub fn extent(&self) -> (Offset, Offset, u64) {
         let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
+    }
+
+    /// Says whether the directory of the log failed.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.log.read().is_offline()
     }
 
     /// The id of the topic that the log belongs to, if it is known.

@@ -178,7 +178,7 @@ impl<'a> Connection<'a> {
             };
             let body = AuthPacket {
                 auth_type: 0,
-                scheme: scheme.clone(),
+                scheme: Some(scheme.clone()),
                 auth: Some(auth.clone()),
             };
             put_frame(&mut self.out, &[&header.to_bytes(), &body.to_bytes()]);

@@ -30,11 +30,14 @@ impl Record for Id {
         self.id.encode(out);
     }
 
-    /// A missing identity is an empty one: `auth` has none, and some clients send null.
+    /// What is missing is empty: `auth` has no identity, and some clients send null.
     fn decode(reader: &mut Reader) -> Result<Self> {
-        let scheme: String = reader.read()?;
+        let scheme: Option<String> = reader.read()?;
         let id: Option<String> = reader.read()?;
-        Ok(Self::new(scheme, id.unwrap_or_default()))
+        Ok(Self::new(
+            scheme.unwrap_or_default(),
+            id.unwrap_or_default(),
+        ))
     }
 }
 

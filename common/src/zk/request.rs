@@ -50,7 +50,7 @@ crate::jute_record! {
     pub struct CheckVersionRequest { path: String, version: i32 }
 
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct AuthPacket { auth_type: i32, scheme: String, auth: Option<Bytes> }
+    pub struct AuthPacket { auth_type: i32, scheme: Option<String>, auth: Option<Bytes> }
 
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct SaslRequest { token: Option<Bytes> }

@@ -142,7 +142,7 @@ fn each_request_round_trips() {
     });
     check(AuthPacket {
         auth_type: 0,
-        scheme: "digest".into(),
+        scheme: Some("digest".into()),
         auth: Some(Bytes::new()),
     });
     check(SaslRequest { token: None });

@@ -12,44 +12,51 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use common::task;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
+use super::{Pages, Shared};
+use crate::storage::SnapshotFile;
 
 /// How much of the file is in memory: this many pieces of this size.
 const PIECES: usize = 4;
 const PIECE_LEN: usize = 64 << 10;
 
 pub(super) async fn backup(
-    State(server): State<Shared>,
+    State(admin): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Response {
     if !peer.ip().to_canonical().is_loopback() {
         return refuse(StatusCode::FORBIDDEN, "backups are for this machine only");
     }
+    match snapshot(&admin).await {
+        Ok(snapshot) => send(snapshot, HeaderMap::new()),
+        Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}
+
+/// A snapshot of what is committed now.
+pub(super) async fn snapshot(admin: &Pages) -> Result<SnapshotFile, String> {
+    let stopping = || "the server is stopping".to_owned();
     let (told, done) = oneshot::channel();
-    let requested = server
+    admin
+        .server
         .pipeline
-        .snapshot(move |outcome| drop(told.send(outcome)));
-    if requested.is_err() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
-    }
-    match done.await {
-        Ok(Ok((file, len))) => send(file, len),
-        Ok(Err(error)) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error),
-        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
-    }
+        .snapshot(move |outcome| drop(told.send(outcome)))
+        .map_err(|_| stopping())?;
+    done.await.map_err(|_| stopping())?
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
 
-fn send(file: File, len: u64) -> Response {
+/// Sends the file, with these headers and those that say what it is.
+pub(super) fn send(snapshot: SnapshotFile, mut headers: HeaderMap) -> Response {
+    let SnapshotFile { file, len, .. } = snapshot;
     let (sender, receiver) = mpsc::channel(PIECES);
     // Not waited for: it ends with the file, or when nobody listens any more.
     drop(task::spawn_blocking("backup", move || pump(file, &sender)));
@@ -57,10 +64,9 @@ fn send(file: File, len: u64) -> Response {
         let piece = receiver.recv().await?;
         Some((piece, receiver))
     });
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, len.to_string()),
-    ];
+    let kind = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CONTENT_LENGTH, len.into());
     (headers, Body::from_stream(pieces)).into_response()
 }
 

@@ -1,235 +1,171 @@
 //! The admin port: the state of the server over HTTP.
 //!
 //! `/commands/...` has the names and fields of ZooKeeper's AdminServer, `/metrics`
-//! its Prometheus names, `/health` and `/ready` are for whoever supervises us.
+//! the names of its Prometheus provider, `/health` and `/ready` are for whoever
+//! supervises us; `/brokers`, `/controller`, `/topics`, `/sessions`, `/watches`,
+//! `/tree` and `/config` are for operators, and `/` shows it all on one page.
 //!
-//! **Invariant:** it only looks; nothing here changes anything but `/backup`, which
-//! has a snapshot written.
+//! **Invariant:** nobody has proven anything here: what the world may not read in the
+//! tree is not shown, and no header says who a caller is.
+//! **Invariant:** nothing here changes the tree; `/backup` and the command `snapshot`
+//! have a snapshot written, for callers on this machine.
 
 mod backup;
+mod commands;
+mod fields;
+mod guarded;
+mod kafka;
+mod look;
+mod page;
+mod prometheus;
+mod sessions;
+mod tree;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::config::Admin;
-use crate::server::{Server, four_letter};
+use crate::server::Server;
+use look::Look;
 
-type Shared = Arc<Server>;
+/// What the pages need.
+struct Pages {
+    server: Arc<Server>,
+    limiter: guarded::Limiter,
+}
 
-/// The commands with their other names.
-const COMMANDS: [(&str, &[&str]); 9] = [
-    ("configuration", &["conf", "config"]),
-    ("connections", &["cons"]),
-    ("environment", &["env", "envi"]),
-    ("is_read_only", &["isro"]),
-    ("monitor", &["mntr"]),
-    ("ruok", &[]),
-    ("server_stats", &["srvr"]),
-    ("stats", &["stat"]),
-    ("watch_summary", &["wchs"]),
-];
+type Shared = Arc<Pages>;
+
+impl Pages {
+    fn new(server: Arc<Server>) -> Shared {
+        let limiter = guarded::Limiter::default();
+        Arc::new(Self { server, limiter })
+    }
+
+    /// Where the commands are.
+    fn commands(&self) -> &str {
+        let admin = self.server.config.admin.as_ref();
+        admin.map_or("/commands", |admin| &admin.command_url)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(Look<'_>) -> T) -> T {
+        let access = &self.server.config.rules.access;
+        self.server
+            .pipeline
+            .with_state(|state| look(Look { state, access }))
+    }
+
+    /// Whether all is served; if not, why.
+    fn state(&self) -> Result<(), String> {
+        if self.server.shutdown.is_requested() {
+            return Err("stopping".to_owned());
+        }
+        match self.server.pipeline.trouble() {
+            Some(trouble) => Err(format!("reads only: {trouble}")),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Everything, for the admin port.
-pub(crate) fn router(server: Shared, config: &Admin) -> Router {
+pub(crate) fn router(server: Arc<Server>, config: &Admin) -> Router {
     let commands = &config.command_url;
     Router::new()
-        .route(commands, get(list))
-        .route(&format!("{commands}/"), get(list))
-        .route(&format!("{commands}/{{name}}"), get(command))
-        .route("/metrics", get(metrics))
+        .route("/", get(page::index))
+        .route(commands, get(commands::list))
+        .route(&format!("{commands}/"), get(commands::list))
+        .route(&format!("{commands}/{{name}}"), get(commands::run))
+        .route(&format!("{commands}/restore"), get(guarded::restore))
+        .route(&format!("{commands}/rest"), get(guarded::restore))
+        .route(&format!("{commands}/snapshot"), get(guarded::snapshot))
+        .route(&format!("{commands}/snap"), get(guarded::snapshot))
+        .route("/brokers", get(kafka::brokers))
+        .route("/config", get(settings))
+        .route("/controller", get(kafka::controller))
         .route("/health", get(health))
+        .route("/metrics", get(prometheus::metrics))
         .route("/ready", get(ready))
         .route("/backup", get(backup::backup))
-        .with_state(server)
+        .route("/sessions", get(sessions::sessions))
+        .route("/topics", get(kafka::topics))
+        .route("/tree", get(part_of_tree))
+        .route("/watches", get(sessions::watches))
+        .with_state(Pages::new(server))
 }
 
 /// Only the metrics, for a port of their own.
-pub(crate) fn metrics_router(server: Shared) -> Router {
+pub(crate) fn metrics_router(server: Arc<Server>) -> Router {
     Router::new()
-        .route("/metrics", get(metrics))
-        .with_state(server)
+        .route("/metrics", get(prometheus::metrics))
+        .with_state(Pages::new(server))
 }
 
-async fn list() -> Html<String> {
-    let mut page = String::new();
-    for (name, _) in COMMANDS {
-        let _ = writeln!(page, "<a href=\"/commands/{name}\">{name}</a><br/>");
-    }
-    Html(page)
+async fn health(State(admin): State<Shared>) -> Response {
+    alive(&admin, "ok\n")
 }
 
-async fn health(State(server): State<Shared>) -> impl IntoResponse {
-    alive(&server, "ok")
+async fn ready(State(admin): State<Shared>) -> Response {
+    alive(&admin, "ready\n")
 }
 
-async fn ready(State(server): State<Shared>) -> impl IntoResponse {
-    alive(&server, "ready")
-}
-
-fn alive(server: &Server, word: &'static str) -> (StatusCode, String) {
-    if server.shutdown.is_requested() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned())
-    } else if let Some(trouble) = server.pipeline.trouble() {
-        let text = format!("reads only: {trouble}\n");
-        (StatusCode::SERVICE_UNAVAILABLE, text)
-    } else if word == "ready" {
-        (StatusCode::OK, "ready\n".to_owned())
-    } else {
-        (StatusCode::OK, "ok\n".to_owned())
+fn alive(admin: &Pages, word: &'static str) -> Response {
+    match admin.state() {
+        Ok(()) => word.into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response(),
     }
 }
 
-/// Prometheus' text form, written from the table that `mntr` is written from.
-async fn metrics(State(server): State<Shared>) -> impl IntoResponse {
-    let mut text = String::new();
-    for metric in server.metrics() {
-        let kind = if metric.is_counter {
-            "counter"
-        } else {
-            "gauge"
-        };
-        let name = metric.name;
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {}", metric.value);
-    }
-    let content_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], text)
+async fn settings(State(admin): State<Shared>) -> Response {
+    json_response(&admin.server.config.settings)
 }
 
-async fn command(State(server): State<Shared>, Path(name): Path<String>) -> impl IntoResponse {
-    let known = COMMANDS
-        .iter()
-        .find(|(command, others)| *command == name || others.contains(&name.as_str()));
-    let mut answer = match known {
-        Some((command, _)) => fields(&server, command),
-        None => Map::new(),
+/// JSON, or a page for people whose browser asks for one.
+async fn part_of_tree(
+    State(admin): State<Shared>,
+    Query(asked): Query<tree::Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    let for_people = accepted.is_some_and(|accepted| accepted.contains("text/html"))
+        && asked.format.as_deref() != Some("json");
+    let part = match asked.part() {
+        Ok(part) => part,
+        Err(problem) => return bad_request(&problem),
     };
-    let error = match known {
-        Some(_) => Value::Null,
-        None => json!(format!("Unknown command: {name}")),
-    };
-    answer.insert(
-        "command".into(),
-        json!(known.map_or(name.as_str(), |(c, _)| c)),
-    );
-    answer.insert("error".into(), error);
-    let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+    match admin.look(|look| tree::show(look, &part)) {
+        None => not_found(&format!("no node {}", part.path)),
+        Some(shown) if for_people => page::tree(&shown).into_response(),
+        Some(shown) => json_response(&shown),
+    }
+}
+
+/// An object as indented JSON with a newline behind it.
+fn json(value: &impl Serialize) -> ([(HeaderName, &'static str); 1], String) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], text + "\n")
 }
 
-fn fields(server: &Server, command: &str) -> Map<String, Value> {
-    let value = match command {
-        "configuration" => configuration(server),
-        "connections" => json!({
-            "connections": connections(server),
-            "secure_connections": [],
-        }),
-        "environment" => json!({
-            "zookeeper.version": four_letter::version(),
-            "os.name": std::env::consts::OS,
-            "os.arch": std::env::consts::ARCH,
-        }),
-        "is_read_only" => json!({ "read_only": false }),
-        "monitor" => monitor(server),
-        "server_stats" => server_stats(server),
-        "stats" => {
-            let mut stats = server_stats(server);
-            stats["connections"] = connections(server);
-            stats["secure_connections"] = json!([]);
-            stats
-        }
-        "watch_summary" => {
-            let summary = server
-                .pipeline
-                .with_watches(crate::watch::Registry::summary);
-            json!({
-                "num_connections": summary.connections,
-                "num_paths": summary.paths,
-                "num_total_watches": summary.watches,
-            })
-        }
-        _ => json!({}),
-    };
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
+fn json_response(value: &impl Serialize) -> Response {
+    json(value).into_response()
 }
 
-fn configuration(server: &Server) -> Value {
-    let config = &server.config;
-    json!({
-        "client_port": config.client_address.port(),
-        "data_dir": config.storage.data_dir,
-        "data_log_dir": config.storage.log_dir,
-        "tick_time": config.tick.as_millis(),
-        "max_client_cnxns": config.connections_per_ip_max,
-        "min_session_timeout": config.session_timeout_ms_min,
-        "max_session_timeout": config.session_timeout_ms_max,
-        "server_id": 0,
-    })
+fn bad_request(problem: &str) -> Response {
+    refuse(StatusCode::BAD_REQUEST, problem)
 }
 
-fn connections(server: &Server) -> Value {
-    let connections = server.connections();
-    let described = connections.iter().map(|info| {
-        json!({
-            "remote_socket_address": info.peer.to_string(),
-            "outstanding_requests": info.queued,
-            "packets_received": info.received,
-            "packets_sent": info.sent,
-            "session_id": info.session.unwrap_or(0),
-            "session_timeout": info.timeout_ms,
-            "last_cxid": info.last_xid,
-            "last_latency": info.last_latency_ms,
-        })
-    });
-    described.collect()
+fn not_found(problem: &str) -> Response {
+    refuse(StatusCode::NOT_FOUND, problem)
 }
 
-fn monitor(server: &Server) -> Value {
-    let mut fields = Map::new();
-    fields.insert("version".into(), json!(four_letter::version()));
-    fields.insert("server_state".into(), json!("standalone"));
-    for metric in server.metrics() {
-        // Whole numbers stay whole in JSON.
-        let value = if metric.value.fract() == 0.0 {
-            json!(metric.value as i64)
-        } else {
-            json!(metric.value)
-        };
-        fields.insert(metric.name.into(), value);
-    }
-    Value::Object(fields)
-}
-
-fn server_stats(server: &Server) -> Value {
-    let latency = server.stats.latency();
-    let (zxid, nodes) = server
-        .pipeline
-        .with_state(|state| (state.zxid, state.tree.reported_len()));
-    let uptime = server.stats.uptime(server.clock.monotonic());
-    json!({
-        "version": four_letter::version(),
-        "read_only": false,
-        "server_stats": {
-            "packets_sent": server.stats.sent(),
-            "packets_received": server.stats.received(),
-            "server_state": "standalone",
-            "min_latency": latency.min,
-            "avg_latency": latency.avg,
-            "max_latency": latency.max,
-            "num_alive_client_connections": server.connection_count(),
-            "outstanding_requests": server.outstanding(),
-            "last_processed_zxid": zxid,
-            "uptime": uptime.as_millis(),
-        },
-        "node_count": nodes,
-    })
+fn refuse(status: StatusCode, problem: &str) -> Response {
+    let body = serde_json::json!({ "error": problem });
+    (status, json(&body)).into_response()
 }

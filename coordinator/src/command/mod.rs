@@ -9,11 +9,12 @@
 mod fetch;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::fs::rename_durably;
 
 use crate::storage::restore::{Restored, Sessions};
+use crate::storage::zookeeper::{self, Exported, Imported};
 use crate::storage::{self, fsck, restore};
 
 /// A subcommand of the program.
@@ -45,6 +46,25 @@ pub enum Command {
         /// Ends the sessions of the backup, and deletes their ephemeral nodes.
         #[arg(long)]
         drop_sessions: bool,
+    },
+    /// Takes over the data of a ZooKeeper server, of version 3.4 to 3.9.
+    Import {
+        /// Its dataDir; the server must not be running.
+        zookeeper_dir: PathBuf,
+        /// The dataDir of the coordinator; it may be the same one.
+        dir: PathBuf,
+        /// ZooKeeper's dataLogDir, if it has one.
+        #[arg(long)]
+        zookeeper_log_dir: Option<PathBuf>,
+    },
+    /// Makes a dataDir from which a real ZooKeeper 3.9 starts.
+    Export {
+        /// The dataDir of a coordinator that is not running.
+        dir: PathBuf,
+        zookeeper_dir: PathBuf,
+        /// The coordinator's dataLogDir, if it has one.
+        #[arg(long)]
+        log_dir: Option<PathBuf>,
     },
 }
 
@@ -115,8 +135,69 @@ impl Command {
                 let restored = restore::restore(file, dir, sessions)?;
                 describe(&restored, &format!("{} has", dir.display())).into()
             }
+            Self::Import {
+                zookeeper_dir,
+                dir,
+                zookeeper_log_dir,
+            } => {
+                let logs = zookeeper_log_dir.as_deref();
+                let imported = zookeeper::import(zookeeper_dir, logs, dir)?;
+                describe_import(&imported, dir).into()
+            }
+            Self::Export {
+                dir,
+                zookeeper_dir,
+                log_dir,
+            } => {
+                let exported = zookeeper::export(dir, log_dir.as_deref(), zookeeper_dir)?;
+                describe_export(&exported, zookeeper_dir).into()
+            }
         })
     }
+}
+
+fn describe_import(imported: &Imported, dir: &Path) -> String {
+    let mut text: String = imported
+        .warnings
+        .iter()
+        .map(|warning| format!("Note: {warning}.\n"))
+        .collect();
+    let source = match imported.snapshot_zxid {
+        Some(zxid) => format!("snapshot {zxid:#x} and"),
+        None => "no snapshot, but".to_owned(),
+    };
+    let _ = writeln!(
+        text,
+        "{} has the state of transaction {:#x}: {source} {} transactions; {} nodes, {} sessions, \
+         whose clients come back with the passwords that they have.",
+        dir.display(),
+        imported.zxid,
+        imported.replayed,
+        imported.nodes,
+        imported.sessions
+    );
+    text
+}
+
+fn describe_export(exported: &Exported, dir: &Path) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{} has the state of transaction {:#x}: {} nodes, {} sessions.",
+        dir.display(),
+        exported.zxid,
+        exported.nodes,
+        exported.sessions
+    );
+    let lost = exported.sessions - exported.resumable;
+    if lost > 0 {
+        let _ = writeln!(
+            text,
+            "The clients of {lost} sessions hold passwords that a ZooKeeper does not take: they \
+             get new sessions, and the old ones expire there."
+        );
+    }
+    text
 }
 
 fn describe(state: &Restored, begin: &str) -> String {

@@ -139,7 +139,7 @@ pub(super) fn authentication(
     Ok(Authentication {
         super_digest: owned(values, "DigestAuthenticationProvider.superDigest"),
         algorithm,
-        sasl_users: sasl_users(values, warnings)?,
+        sasl_users: sasl_users(values, open, warnings)?,
         super_users,
         keep_failed_sasl: values.bool("allowSaslFailedClients"),
         enforced_schemes: enforced_schemes(values, open)?,
@@ -150,8 +150,16 @@ fn owned(values: &Values, key: &str) -> Option<String> {
     values.opt_str(key).map(str::to_owned)
 }
 
-fn sasl_users(values: &Values, warnings: &mut Vec<String>) -> Result<Option<Users>, Error> {
+fn sasl_users(
+    values: &Values,
+    open: &Open,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Users>, Error> {
     let Some(file) = values.opt_str("java.security.auth.login.config") else {
+        if open.has_sasl_provider {
+            let lacking = "java.security.auth.login.config is not set: nobody can log in by SASL";
+            warnings.push(lacking.to_owned());
+        }
         return Ok(None);
     };
     let section = values.str("sasl.serverconfig");
@@ -161,10 +169,8 @@ fn sasl_users(values: &Values, warnings: &mut Vec<String>) -> Result<Option<User
         ));
         return Ok(None);
     };
-    if let Some(password) = values.opt_str("SASLAuthenticationProvider.superPassword")
-        && users.contains_key(SUPER)
-    {
-        users.insert(SUPER.to_owned(), password.to_owned());
+    if let Some(password) = values.opt_str("SASLAuthenticationProvider.superPassword") {
+        users.replace_password(SUPER, password);
     }
     Ok(Some(users))
 }

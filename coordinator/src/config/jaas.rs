@@ -54,8 +54,34 @@ pub(super) fn load(path: &Path, section: &str) -> Result<Option<Users>, Error> {
     Ok(Some(users.collect()))
 }
 
-/// Passwords by user.
-pub type Users = BTreeMap<String, String>;
+/// Users with their passwords, which it does not show.
+#[derive(Clone, Default)]
+pub struct Users(BTreeMap<String, String>);
+
+impl Users {
+    pub(crate) fn password(&self, user: &str) -> Option<&str> {
+        self.0.get(user).map(String::as_str)
+    }
+
+    /// Gives a user that there is another password.
+    pub(super) fn replace_password(&mut self, user: &str, password: &str) {
+        if let Some(known) = self.0.get_mut(user) {
+            *known = password.to_owned();
+        }
+    }
+}
+
+impl FromIterator<(String, String)> for Users {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(users: T) -> Self {
+        Self(users.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for Users {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 struct Section {
     name: String,
@@ -265,11 +291,10 @@ mod tests {
         "#;
         let users = parse(text, "Server").unwrap().unwrap();
         let expected = [("kafka", "plain"), ("super", "admin \"secret\"")];
-        let found: Vec<_> = users
-            .iter()
-            .map(|(u, p)| (u.as_str(), p.as_str()))
-            .collect();
-        assert_eq!(found, expected);
+        for (user, password) in expected {
+            assert_eq!(users.password(user), Some(password));
+        }
+        assert_eq!(format!("{users:?}"), r#"{"kafka", "super"}"#);
         assert!(parse(text, "Other").unwrap().is_none());
         let kerberos = parse(text, "Client").unwrap_err();
         assert!(

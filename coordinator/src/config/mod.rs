@@ -68,6 +68,8 @@ pub struct Config {
     /// 0 for any number.
     pub connections_per_ip_max: usize,
     pub frame_max: usize,
+    /// Whether a larger request is answered instead of ending its connection.
+    pub refuse_oversized: bool,
     pub outstanding_max: usize,
     /// 0 for any number.
     pub connections_max: usize,
@@ -151,6 +153,7 @@ impl Config {
             session_timeout_ms_max: max,
             connections_per_ip_max: values::unsigned(&values, "maxClientCnxns"),
             frame_max: values::unsigned(&values, "jute.maxbuffer"),
+            refuse_oversized: values.bool("jute.maxbuffer.refuse"),
             outstanding_max: values::unsigned(&values, "globalOutstandingLimit"),
             connections_max: values::unsigned(&values, "maxCnxns"),
             words: values::words(&values),
@@ -188,6 +191,31 @@ impl Config {
         ];
         overrides.extend(keys.iter().map(|(key, value)| format!("{key}={value}")));
         Self::load(None, &overrides).expect("these values are allowed")
+    }
+
+    /// The limits that hold, in a line for the operator.
+    #[must_use]
+    pub fn limits(&self) -> String {
+        let any = |limit: usize| match limit {
+            0 => "any number of".to_owned(),
+            limit => limit.to_string(),
+        };
+        let sync = match self.storage.sync {
+            true => "",
+            false => "; the disk is NOT waited for, a power cut loses acknowledged writes",
+        };
+        format!(
+            "sessions of {}..{} ms in ticks of {}; {} connections per address, {} in all; \
+             requests of {} bytes, {} outstanding; {} snapshots kept{sync}",
+            self.session_timeout_ms_min,
+            self.session_timeout_ms_max,
+            self.tick.as_millis(),
+            any(self.connections_per_ip_max),
+            any(self.connections_max),
+            self.frame_max,
+            self.outstanding_max,
+            self.storage.retain,
+        )
     }
 
     pub(crate) fn allows_word(&self, word: &str) -> bool {

@@ -190,6 +190,40 @@ fn without_tls_an_admin_port_that_wants_it_stays_closed() {
 }
 
 #[test]
+fn the_limits_are_said_in_a_line() {
+    let config = load(&["tickTime=2000", "maxClientCnxns=0", "forceSync=no"]).unwrap();
+    let limits = config.limits();
+    for part in [
+        "sessions of 4000..40000 ms",
+        "any number of connections per",
+        "NOT waited",
+    ] {
+        assert!(limits.contains(part), "{limits}");
+    }
+}
+
+#[test]
+fn what_was_meant_to_change_something_and_does_not_is_a_warning() {
+    for key in [
+        "audit.enable",
+        "zookeeper.IPAuthenticationProvider.usexforwardedfor",
+    ] {
+        assert_eq!(
+            load(&[&format!("{key}=true")]).unwrap().warnings.len(),
+            1,
+            "{key}"
+        );
+        assert!(
+            load(&[&format!("{key}=false")])
+                .unwrap()
+                .warnings
+                .is_empty(),
+            "{key}"
+        );
+    }
+}
+
+#[test]
 fn no_key_is_there_twice() {
     let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
     names.sort_unstable();

@@ -29,6 +29,15 @@ const ADMIN_TLS: [&str; 3] = [
     "admin.portUnification",
 ];
 
+/// Keys that change nothing here, and whose `true` was meant to change something.
+const MISSING: [(&str, &str); 2] = [
+    ("audit.enable", "there is no audit log yet"),
+    (
+        "IPAuthenticationProvider.usexforwardedfor",
+        "nobody's address is taken from a header",
+    ),
+];
+
 /// What is left to be looked at key by key, and what the operator should know.
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -66,8 +75,8 @@ pub(super) fn read(all: &Properties) -> Result<Written, Error> {
             let noted = (key.to_owned(), origin.clone());
             written.without_effect.push(noted);
         } else {
-            if key == "audit.enable" && wanted {
-                let why = "there is no audit log yet";
+            let missing = MISSING.iter().find(|(name, _)| *name == key && wanted);
+            if let Some((_, why)) = missing {
                 written
                     .warnings
                     .push(format!("{origin}: {key}={value}: {why}"));

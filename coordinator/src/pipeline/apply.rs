@@ -6,9 +6,11 @@ use common::zk::{Create2Response, ErrorCode, MultiResult, PathResponse, StatResp
 
 use super::request::{Client, Event, Reply};
 use super::{Shared, Watching};
+use crate::metrics::Metrics;
 use crate::tree::Inconsistent;
 use crate::tree::acl::Access;
 use crate::txn::{Effect, Entry, Outcome};
+use crate::watch::Change;
 
 /// Applies one entry. The events are queued before anybody can read the new state.
 pub(super) fn apply(
@@ -21,7 +23,8 @@ pub(super) fn apply(
     if !applied.effects.is_empty() {
         let mut watching = shared.watching.lock();
         for effect in &applied.effects {
-            watching.tell(&shared.rules.access, effect, entry.zxid, told);
+            let count = watching.tell(&shared.rules.access, effect, entry.zxid, told);
+            count_told(&shared.metrics, effect.change, count);
         }
     }
     Ok(applied.outcome)
@@ -34,9 +37,10 @@ impl Watching {
         effect: &Effect,
         zxid: i64,
         told: &mut Vec<Arc<dyn Client>>,
-    ) {
-        for watcher in self.registry.trigger(&effect.path, effect.change) {
-            let Some(client) = self.clients.get(&watcher) else {
+    ) -> usize {
+        let watchers = self.registry.trigger(&effect.path, effect.change);
+        for watcher in &watchers {
+            let Some(client) = self.clients.get(watcher) else {
                 continue;
             };
             // Who may not read a node is not told of it either.
@@ -53,7 +57,22 @@ impl Watching {
             });
             note(told, Arc::clone(client));
         }
+        watchers.len()
     }
+}
+
+/// A change that nobody watched is no value of the metric, as in ZooKeeper.
+fn count_told(metrics: &Metrics, change: Change, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let metric = match change {
+        Change::Created => &metrics.node_created_watch_count,
+        Change::Deleted => &metrics.node_deleted_watch_count,
+        Change::DataChanged => &metrics.node_changed_watch_count,
+        Change::ChildrenChanged => &metrics.node_children_watch_count,
+    };
+    metric.add(count as u64);
 }
 
 /// Adds a client to those to be woken, unless it was the last one added: the same

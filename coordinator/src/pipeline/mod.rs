@@ -19,6 +19,7 @@ mod apply;
 mod prepare;
 mod quota;
 mod read;
+mod report;
 mod request;
 mod rules;
 mod solo;
@@ -27,20 +28,20 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use common::clock::SharedClock;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::metrics::Metrics;
 use crate::session::{Session, Tracker};
-use crate::storage::Done;
+use crate::storage::{Done, SnapshotFile};
 use crate::txn::State;
 use crate::watch::{Registry, WatcherId};
 
 pub use crate::tree::acl::Access;
-pub(crate) use request::{Answer, Client, Creation, Event, Read, Reply, Request, Write};
+pub(crate) use request::{Answer, Arrival, Client, Creation, Event, Read, Reply, Request, Write};
 pub use rules::Rules;
 pub(crate) use solo::Solo;
 pub(crate) use writer::{Failure, Writer};
@@ -52,7 +53,7 @@ pub(crate) struct Origin {
     pub(crate) session: Arc<Session>,
     pub(crate) xid: i32,
     pub(crate) ids: Arc<[common::zk::Id]>,
-    pub(crate) received: Duration,
+    pub(crate) received: Arrival,
 }
 
 /// A request on its way.
@@ -105,6 +106,7 @@ struct Shared {
     clock: SharedClock,
     rules: Rules,
     quotas: quota::Quotas,
+    metrics: Metrics,
     /// Why nothing can be committed at present.
     trouble: ArcSwapOption<String>,
 }
@@ -140,6 +142,7 @@ impl Handle {
             clock,
             rules,
             quotas: quota::Quotas::default(),
+            metrics: Metrics::default(),
             trouble: ArcSwapOption::empty(),
         }))
     }
@@ -155,6 +158,10 @@ impl Handle {
         if waiting.stopped {
             return Err(Stopped);
         }
+        let metrics = &self.0.metrics;
+        metrics
+            .prep_processor_request_queued
+            .add(burst.len() as u64);
         waiting.submissions.append(burst);
         drop(waiting);
         self.0.queue.arrived.notify_one();
@@ -199,6 +206,10 @@ impl Handle {
         &self.0.sessions
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     /// Looks at the state; `look` must be quick, writes wait for it.
     pub(crate) fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.0.state.read())
@@ -214,14 +225,14 @@ impl Handle {
     }
 
     /// Has a snapshot written of what is committed when the writer comes to it, and
-    /// passes on its file and length, or why there is none.
+    /// passes on its file, or why there is none.
     pub(crate) fn snapshot(
         &self,
-        done: impl FnOnce(Result<(std::fs::File, u64), String>) + Send + 'static,
+        done: impl FnOnce(Result<SnapshotFile, String>) + Send + 'static,
     ) -> Result<(), Stopped> {
         let done: Done = Box::new(move |outcome| {
             // Opened here, while nothing can have deleted it yet.
-            let opened = outcome.and_then(|path| crate::storage::open_snapshot(&path));
+            let opened = outcome.and_then(|path| SnapshotFile::open(&path));
             done(opened.map_err(|error| error.to_string()));
         });
         let mut waiting = self.0.queue.waiting.lock();

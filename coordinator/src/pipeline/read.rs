@@ -17,6 +17,9 @@ use crate::txn::State;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
 
+/// Where there is no transaction to speak of.
+const NO_ZXID: i64 = -1;
+
 /// Serves a read where it arrived.
 pub(super) fn serve(shared: &Shared, origin: &Origin, read: &Read) {
     answer(shared, origin, read, false);
@@ -46,7 +49,10 @@ fn answer(shared: &Shared, origin: &Origin, read: &Read, queued: bool) {
     };
     client.on_reply(Answer {
         xid: origin.xid,
-        zxid: state.zxid,
+        zxid: match read {
+            Read::Unknown => NO_ZXID,
+            _ => state.zxid,
+        },
         received: origin.received,
         result,
         queued,
@@ -80,7 +86,7 @@ impl Looking<'_> {
                 let node = self.readable(path)?;
                 if *watch {
                     let id = self.client.watcher_id();
-                    self.watch(|w| w.registry.watch_children(not_empty(path), id));
+                    self.watch(|w| w.registry.watch_children(path, id));
                 }
                 let children = names(node);
                 match with_stat {
@@ -91,9 +97,12 @@ impl Looking<'_> {
             Read::GetAllChildrenNumber { path } => {
                 self.readable(path)?;
                 let count = self.state.tree.descendant_count(path);
+                // Under its other name the root counts among those that begin with a slash.
+                let count = count + usize::from(path.is_empty());
                 Reply::Count(i32::try_from(count).unwrap_or(i32::MAX))
             }
             Read::GetEphemerals { prefix } => self.ephemerals(prefix),
+            Read::Ping => Reply::Nothing,
             Read::Sync { path } => Reply::Path(path.clone()),
             Read::SetWatches(request) => self.set_watches(request),
             Read::AddWatch { path, mode } => {
@@ -121,6 +130,7 @@ impl Looking<'_> {
                 Reply::Multi(results.collect::<Result<_>>()?)
             }
             Read::Refused(code) => return Err(*code),
+            Read::Unknown => return Err(ErrorCode::Unimplemented),
             Read::WhoAmI => Reply::WhoAmI(self.ids.iter().map(client_info).collect()),
         })
     }
@@ -196,7 +206,7 @@ impl Looking<'_> {
     fn watch_data_if(&self, wanted: bool, path: &str) {
         if wanted {
             let id = self.client.watcher_id();
-            self.watch(|watching| watching.registry.watch_data(not_empty(path), id));
+            self.watch(|watching| watching.registry.watch_data(path, id));
         }
     }
 
@@ -250,14 +260,9 @@ impl Looking<'_> {
         self.client.on_event(Event {
             event_type,
             path,
-            zxid: -1,
+            zxid: NO_ZXID,
         });
     }
-}
-
-/// Watches on the root are kept under one of its two names.
-fn not_empty(path: &str) -> &str {
-    if path.is_empty() { "/" } else { path }
 }
 
 fn names(node: Node<'_>) -> Vec<String> {

@@ -6,13 +6,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::zk::{
     Acl, AddWatchMode, CheckWatchesRequest, ClientInfo, CreateRequest, CreateTtlRequest,
-    DeleteRequest, ErrorCode, EventType, Id, MultiOp, MultiResult, SetAclRequest, SetDataRequest,
-    SetWatches2, Stat, WatcherType,
+    DeleteRequest, ErrorCode, EventType, Id, MultiOp, MultiResult, OpCode, SetAclRequest,
+    SetDataRequest, SetWatches2, Stat, WatcherType,
 };
 
 use crate::session::Session;
 use crate::tree::Leftover;
 use crate::watch::WatcherId;
+
+/// When a request arrived, and as what; for the statistics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) at: Duration,
+    /// `None` for what is no operation, and for what the server asks of itself.
+    pub(crate) op: Option<OpCode>,
+}
+
+impl From<Duration> for Arrival {
+    fn from(at: Duration) -> Self {
+        Self { at, op: None }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -90,6 +104,8 @@ pub(crate) enum Read {
     GetEphemerals {
         prefix: String,
     },
+    /// A sign of life; its answer takes its turn like any other.
+    Ping,
     /// Done when everything before it is.
     Sync {
         path: String,
@@ -105,6 +121,8 @@ pub(crate) enum Read {
     WhoAmI,
     /// A request that cannot be served; it only takes its turn.
     Refused(ErrorCode),
+    /// An operation that is none for clients. It has not got as far as a zxid.
+    Unknown,
 }
 
 /// The body of a successful reply.
@@ -172,7 +190,7 @@ pub(crate) struct Answer {
     pub(crate) xid: i32,
     /// The last transaction that the reply knows of.
     pub(crate) zxid: i64,
-    pub(crate) received: Duration,
+    pub(crate) received: Arrival,
     pub(crate) result: Result<Reply, ErrorCode>,
     /// Whether the request had gone through the queue.
     pub(crate) queued: bool,

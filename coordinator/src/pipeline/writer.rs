@@ -109,10 +109,19 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let (clock, metrics) = (&shared.clock, &shared.metrics);
+        let begun = clock.monotonic();
+        metrics.prep_processor_queue_size.add(batch.len() as u64);
         let mut entries = Vec::with_capacity(batch.len());
         let prepared = self.prepare(batch, &mut entries);
+        let proposed = clock.monotonic();
+        metrics.prep_process_time.add_time(proposed - begun);
+        let mut committed = proposed;
         if !entries.is_empty() {
             self.commit(&entries)?;
+            committed = clock.monotonic();
+            metrics.synced(entries.len(), committed - proposed);
         }
         let mut told: Vec<Arc<dyn Client>> = Vec::new();
         for prepared in prepared {
@@ -122,6 +131,8 @@ impl Writer {
             }
         }
         wake(&told);
+        let applying = clock.monotonic() - committed;
+        metrics.proposal_process_time.add_time(applying);
         Ok(())
     }
 

@@ -3,21 +3,50 @@
 use bytes::BytesMut;
 use common::jute::{Error, Reader, Record, Result};
 use common::zk::{
-    AddWatchMode, AddWatchRequest, CheckWatchesRequest, Create2Response, CreateTtlRequest,
-    ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse, GetChildren2Response,
-    GetChildrenResponse, GetDataResponse, GetEphemeralsRequest, GetEphemeralsResponse, MultiOp,
-    MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse, PathWatchRequest, ReplyHeader,
-    SaslResponse, SetWatches, SetWatches2, StatResponse, WatcherType, WhoAmIResponse,
+    AddWatchMode, AddWatchRequest, CheckWatchesRequest, Create2Response, CreateMode, CreateRequest,
+    CreateTtlRequest, ErrorCode, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse,
+    GetChildren2Response, GetChildrenResponse, GetDataResponse, GetEphemeralsRequest,
+    GetEphemeralsResponse, MultiOp, MultiRequest, MultiResponse, OpCode, PathRequest, PathResponse,
+    PathWatchRequest, ReplyHeader, SaslResponse, SetWatches, SetWatches2, StatResponse,
+    WatcherType, WhoAmIResponse,
 };
 
 use crate::pipeline::{Creation, Read, Reply, Request, Write};
 
 /// Decodes the body of a request; `None` if the operation is not one for clients.
 pub(super) fn request(op: OpCode, body: &mut Reader) -> Result<Option<Request>> {
-    if let Some(write) = write(op, body)? {
-        return Ok(Some(Request::Write(write)));
+    match write(op, body) {
+        Ok(Some(write)) => Ok(Some(Request::Write(write))),
+        // ZooKeeper notices a path that is missing only when it prepares the transaction.
+        Err(Error::UnexpectedNull) => {
+            let code = match op {
+                OpCode::SetData | OpCode::SetAcl => ErrorCode::BadArguments,
+                _ => ErrorCode::MarshallingError,
+            };
+            Ok(Some(Request::Write(Write::Refused(code))))
+        }
+        Err(error) => Err(error),
+        Ok(None) => Ok(read(op, body)?.map(Request::Read)),
     }
-    Ok(read(op, body)?.map(Request::Read))
+}
+
+/// Whether a request goes through the log.
+pub(super) fn is_write(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::CreateTtl
+            | OpCode::Delete
+            | OpCode::DeleteContainer
+            | OpCode::SetData
+            | OpCode::SetAcl
+            | OpCode::Multi
+            | OpCode::Reconfig
+            | OpCode::CreateSession
+            | OpCode::CloseSession
+    )
 }
 
 fn write(op: OpCode, body: &mut Reader) -> Result<Option<Write>> {
@@ -65,6 +94,7 @@ fn read(op: OpCode, body: &mut Reader) -> Result<Option<Read>> {
             }
         }
         OpCode::GetAcl => Read::GetAcl { path: path(body)? },
+        OpCode::Ping => Read::Ping,
         OpCode::Sync => Read::Sync { path: path(body)? },
         OpCode::GetAllChildrenNumber => Read::GetAllChildrenNumber { path: path(body)? },
         OpCode::GetEphemerals => {
@@ -109,7 +139,49 @@ fn multi_ops(body: &mut Reader, op: OpCode) -> Result<Vec<MultiOp>> {
             "an operation of this kind of multi",
             stranger.op_code().code(),
         )),
-        None => Ok(ops),
+        None => ops.into_iter().map(multi_op).collect(),
+    }
+}
+
+/// A part of a multi as ZooKeeper's decoder leaves it: the flags decide about the kind
+/// of node, some make the whole request unreadable, and reads leave no watches.
+fn multi_op(op: MultiOp) -> Result<MultiOp> {
+    match op {
+        MultiOp::Create(create) => of_mode(create, MultiOp::Create),
+        MultiOp::Create2(create) => of_mode(create, MultiOp::Create2),
+        MultiOp::CreateContainer(create) => of_mode(create, MultiOp::CreateContainer),
+        MultiOp::CreateTtl(create) => Ok(without_needless_ttl(create)),
+        MultiOp::GetData(read) => Ok(MultiOp::GetData(without_watch(read))),
+        MultiOp::GetChildren(read) => Ok(MultiOp::GetChildren(without_watch(read))),
+        MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => Ok(op),
+    }
+}
+
+fn of_mode(create: CreateRequest, otherwise: fn(CreateRequest) -> MultiOp) -> Result<MultiOp> {
+    match CreateMode::from_flags(create.flags) {
+        Some(mode) if mode.has_ttl() => Err(bad_discriminant("a mode without TTL", create.flags)),
+        Some(CreateMode::Container) => Ok(MultiOp::CreateContainer(create)),
+        Some(_) => Ok(otherwise(create)),
+        None => Err(bad_discriminant("a create mode", create.flags)),
+    }
+}
+
+fn without_watch(read: PathWatchRequest) -> PathWatchRequest {
+    PathWatchRequest {
+        watch: false,
+        ..read
+    }
+}
+
+fn without_needless_ttl(create: CreateTtlRequest) -> MultiOp {
+    let mode = CreateMode::from_flags(create.flags);
+    if mode.is_some_and(CreateMode::has_ttl) {
+        return MultiOp::CreateTtl(create);
+    }
+    let (create, _) = Creation::with_ttl(create);
+    match mode {
+        Some(CreateMode::Container) => MultiOp::CreateContainer(create),
+        _ => MultiOp::Create(create),
     }
 }
 

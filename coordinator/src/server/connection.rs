@@ -8,8 +8,10 @@
 //! **Invariant:** `pending` counts this connection's requests in the pipeline;
 //! only when it is 0 may a request be answered here.
 
+mod account;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -28,10 +30,15 @@ use super::auth::DigestMd5;
 use super::death::{self, Listens};
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
+use super::stats::Traffic;
 use super::{Server, codec};
-use crate::pipeline::{Answer, Client, Event, Origin, Read, Reply, Request, Submission, Write};
+use crate::pipeline::{
+    Answer, Arrival, Client, Event, Origin, Read, Reply, Request, Submission, Write,
+};
 use crate::session::Session;
 use crate::watch::WatcherId;
+
+pub(crate) use account::ConnectionInfo;
 
 /// How long a socket may stay without a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,28 +59,13 @@ pub(crate) struct Connection {
     pending: AtomicUsize,
     /// No more is read: the connection ends when what is under way is answered.
     draining: AtomicBool,
-    received: AtomicU64,
-    sent: AtomicU64,
-    last_xid: AtomicI32,
-    last_latency_us: AtomicU64,
-}
-
-/// What the operator is shown of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionInfo {
-    pub(crate) id: WatcherId,
-    pub(crate) peer: SocketAddr,
-    pub(crate) queued: usize,
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) session: Option<i64>,
-    pub(crate) timeout_ms: i32,
-    pub(crate) last_xid: i32,
-    pub(crate) last_latency_ms: u64,
+    established_ms: i64,
+    pub(super) traffic: Traffic,
 }
 
 impl Connection {
     fn new(server: Arc<Server>, peer: SocketAddr, sink: Arc<OwnedWriteHalf>) -> Self {
+        let established_ms = server.clock.wall_ms();
         let address: Arc<[Id]> = Arc::from([Id::new("ip", peer.ip().to_string())]);
         Self {
             id: server.next_connection_id(),
@@ -85,25 +77,8 @@ impl Connection {
             opened: Mutex::default(),
             pending: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            last_xid: AtomicI32::new(0),
-            last_latency_us: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn info(&self) -> ConnectionInfo {
-        let session = self.session.get();
-        ConnectionInfo {
-            id: self.id,
-            peer: self.peer,
-            queued: self.pending.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-            sent: self.sent.load(Ordering::Relaxed),
-            session: session.map(|session| session.id),
-            timeout_ms: session.map_or(0, |session| session.timeout_ms()),
-            last_xid: self.last_xid.load(Ordering::Relaxed),
-            last_latency_ms: self.last_latency_us.load(Ordering::Relaxed) / 1000,
+            established_ms,
+            traffic: Traffic::default(),
         }
     }
 
@@ -119,22 +94,20 @@ impl Connection {
         *ids = all.into();
     }
 
-    pub(super) fn count_received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.received.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_answered(&self, received: Duration) {
-        let latency = self.server.clock.monotonic().saturating_sub(received);
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.last_latency_us.store(us, Ordering::Relaxed);
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.answered(latency);
-    }
-
     fn push_reply(&self, xid: i32, zxid: i64, result: Result<Reply, ErrorCode>) {
-        self.outbound
-            .push(|out| codec::encode_reply(out, xid, zxid, result));
+        let mut size = 0;
+        self.outbound.push(|out| {
+            let before = out.len();
+            codec::encode_reply(out, xid, zxid, result);
+            size = out.len() - before;
+        });
+        self.count_sent();
+        self.server.stats.response_sizes.add(size);
+        if size > self.server.config.frame_max {
+            self.note_large_reply(xid, size);
+        }
+        let metrics = self.server.pipeline.metrics();
+        metrics.response_bytes.add(size as u64);
     }
 }
 
@@ -157,7 +130,7 @@ impl Client for Connection {
             }
             result => self.push_reply(answer.xid, answer.zxid, result),
         }
-        self.count_answered(answer.received);
+        self.count_answered(answer.xid, answer.zxid, answer.received);
         if answer.queued {
             // After the reply is in its place, so that whoever sees 0 comes behind it.
             self.pending.fetch_sub(1, Ordering::Release);
@@ -175,12 +148,16 @@ impl Client for Connection {
             state: KeeperState::SyncConnected.code(),
             path: event.path.to_owned(),
         };
+        let mut size = 0;
         self.outbound.push(|out| {
+            let before = out.len();
             header.encode(out);
             body.encode(out);
+            size = out.len() - before;
         });
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.server.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.count_sent();
+        let metrics = self.server.pipeline.metrics();
+        metrics.watch_bytes.add(size as u64);
     }
 
     fn wake(&self) {
@@ -220,6 +197,7 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
     if let Err(error) = task.serve(source).await {
         // Where something was to be sent, a closed socket shows as an error.
         task.ended_by_client |= matches!(error, Error::Io(_));
+        error.count(server.pipeline.metrics());
         if error.is_noteworthy() {
             tracing::warn!(%peer, %error, "connection closed");
         } else {
@@ -297,14 +275,21 @@ impl Task<'_> {
                 biased;
                 () = connection.outbound.woken() => {}
                 frame = frames.next(), if !draining => {
-                    let Ok(Some(frame)) = frame else {
-                        self.ended_by_client = matches!(
-                            frame,
-                            Ok(None) | Err(frame::Error::Io(_) | frame::Error::Truncated)
-                        );
-                        return frame.map(drop).map_err(Error::from);
-                    };
-                    self.on_frame(session, frame).await?;
+                    match frame {
+                        Ok(Some(frame)) => self.on_frame(session, frame).await?,
+                        Ok(None) => {
+                            self.ended_by_client = true;
+                            return Ok(());
+                        }
+                        Err(frame::Error::TooLarge { length, limit }) => {
+                            self.refuse_oversized(frames, (length, limit)).await?;
+                        }
+                        Err(error) => {
+                            let is_cut = matches!(error, frame::Error::Io(_) | frame::Error::Truncated);
+                            self.ended_by_client = is_cut;
+                            return Err(error.into());
+                        }
+                    }
                     // Requests that have arrived together are handed on together,
                     // and so are their replies.
                     if frames.has_frame()
@@ -344,25 +329,18 @@ impl Task<'_> {
     async fn on_frame(&mut self, session: &Arc<Session>, frame: Bytes) -> Result<(), Error> {
         let received = self.server.clock.monotonic();
         session.touch(received);
-        self.connection.count_received();
+        self.connection.count_received(frame.len() + frame::PREFIX);
         let mut body = Reader::new(frame);
         let header: RequestHeader = body.read().map_err(Error::Header)?;
-        self.connection
-            .last_xid
-            .store(header.xid, Ordering::Relaxed);
         let op = OpCode::from_code(header.op);
+        let received = Arrival { at: received, op };
         match op {
-            Some(OpCode::Auth) => return self.authenticate(&mut body, received),
+            Some(OpCode::Auth) => return self.authenticate(header.xid, &mut body, received),
             Some(OpCode::Sasl) => return self.sasl(header.xid, &mut body, received),
             _ if !self.is_admitted(header.xid, received) => return Ok(()),
             _ => {}
         }
         let decoded = match op {
-            Some(OpCode::Ping) => {
-                let zxid = self.server.pipeline.with_state(|state| state.zxid);
-                self.answer_now(xid::PING, zxid, received, Ok(Reply::Nothing));
-                return Ok(());
-            }
             Some(op) => codec::request(op, &mut body),
             None => Ok(None),
         };
@@ -372,7 +350,7 @@ impl Task<'_> {
             Ok(None) => {
                 tracing::warn!(peer = %self.connection.peer, op = header.op, "unknown operation");
                 self.drain();
-                Request::Read(Read::Refused(ErrorCode::Unimplemented))
+                Request::Read(Read::Unknown)
             }
             Err(error) => {
                 tracing::info!(peer = %self.connection.peer, op = header.op, %error, "bad request");
@@ -382,15 +360,19 @@ impl Task<'_> {
         if matches!(request, Request::Write(Write::CloseSession)) {
             self.drain();
         }
-        self.dispatch(Arc::clone(session), header.xid, received, request)
+        let xid = match op {
+            Some(OpCode::Ping) => xid::PING,
+            _ => header.xid,
+        };
+        self.dispatch(Arc::clone(session), xid, received, request)
             .await
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let is_idle = self.connection.pending.load(Ordering::Acquire) == 0;
@@ -408,7 +390,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn origin(&self, session: Arc<Session>, xid: i32, received: Duration) -> Origin {
+    fn origin(&self, session: Arc<Session>, xid: i32, received: Arrival) -> Origin {
         Origin {
             client: Some(Arc::clone(&self.connection) as _),
             session,
@@ -428,7 +410,7 @@ impl Task<'_> {
         &mut self,
         session: Arc<Session>,
         xid: i32,
-        received: Duration,
+        received: Arrival,
         request: Request,
     ) -> Result<(), Error> {
         let permits = Arc::clone(&self.server.outstanding);
@@ -437,7 +419,12 @@ impl Task<'_> {
             Err(_) => {
                 // What waits here holds permits, and they only come back from there.
                 self.submit_burst()?;
-                permits.acquire_owned().await.map_err(|_| Error::Stopping)?
+                // Nor are the client's pings read meanwhile.
+                let hold = session.hold();
+                let acquired = permits.acquire_owned().await;
+                session.touch(self.server.clock.monotonic());
+                drop(hold);
+                acquired.map_err(|_| Error::Stopping)?
             }
         };
         let submission = Submission {
@@ -464,10 +451,13 @@ impl Task<'_> {
         &self,
         xid: i32,
         zxid: i64,
-        received: Duration,
+        received: Arrival,
         result: Result<Reply, ErrorCode>,
     ) {
         self.connection.push_reply(xid, zxid, result);
-        self.connection.count_answered(received);
+        // Proving who one is is no operation, in ZooKeeper's statistics too.
+        if !matches!(received.op, Some(OpCode::Auth | OpCode::Sasl)) {
+            self.connection.count_answered(xid, zxid, received);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use common::zk::ErrorCode;
 use common::{frame, jute};
 
+use crate::metrics::Metrics;
+
 /// The end of a connection that its client did not ask for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -42,12 +44,26 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Adds the end of a connection to what is counted.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        if self.is_noteworthy() {
+            metrics.connection_drop_count.increment();
+        }
+        match self {
+            Self::HandshakeTimeout(_) => metrics.sessionless_connections_expired.increment(),
+            Self::Frame(_) | Self::Io(_) | Self::Handshake(_) | Self::Header(_) => {}
+            Self::Credentials(_) | Self::ClientIsAhead { .. } => {}
+            Self::SlowClient(_) | Self::Stopping => {}
+        }
+    }
+}
+
 /// What a client is told whose request cannot be decoded. Nothing has happened.
 pub(super) fn code_of(error: &jute::Error) -> ErrorCode {
     match error {
         jute::Error::Truncated { .. }
         | jute::Error::NegativeLength(_)
-        | jute::Error::NotUtf8
         | jute::Error::UnexpectedNull
         | jute::Error::BadDiscriminant { .. }
         | jute::Error::Trailing(_) => ErrorCode::MarshallingError,

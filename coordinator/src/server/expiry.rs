@@ -12,7 +12,7 @@ use crate::session::Session;
 const STEP_MAX: Duration = Duration::from_millis(500);
 /// A pause this much longer than asked for means that this process did not run:
 /// it was stopped, swapped out or starved. Its clients could not reach it.
-const STALL_MIN: Duration = Duration::from_millis(500);
+const STALL_MIN: Duration = Duration::from_millis(100);
 
 /// Runs until a stop is requested.
 pub(crate) async fn expire_sessions(server: Arc<Server>) {
@@ -32,9 +32,9 @@ pub(crate) async fn expire_sessions(server: Arc<Server>) {
             server.stats.stall_ms.fetch_add(ms, Ordering::Relaxed);
             tracing::warn!(
                 ms,
-                "this process did not run; all sessions get that much longer"
+                "this process did not run; the sessions get that much longer"
             );
-            sessions.stalled(stall);
+            sessions.stalled(stall, now);
         }
         for session in sessions.expired(now) {
             tracing::info!(
@@ -42,6 +42,8 @@ pub(crate) async fn expire_sessions(server: Arc<Server>) {
                 timeout_ms = session.timeout_ms(),
                 "session expired"
             );
+            let metrics = server.pipeline.metrics();
+            metrics.stale_sessions_expired.increment();
             close(&server, session, now);
         }
     }
@@ -66,7 +68,7 @@ pub(super) fn close(server: &Server, session: Arc<Session>, now: Duration) {
             session,
             xid: 0,
             ids: Arc::from([]),
-            received: now,
+            received: now.into(),
         },
         request: Request::Write(Write::CloseSession),
         _permit: None,
@@ -84,7 +86,8 @@ mod tests {
     fn only_a_pause_that_matters_is_a_stall() {
         let ms = Duration::from_millis;
         assert_eq!(stall(ms(200), ms(200)), ms(0));
-        assert_eq!(stall(ms(600), ms(200)), ms(0));
+        assert_eq!(stall(ms(250), ms(200)), ms(0));
+        assert_eq!(stall(ms(600), ms(200)), ms(400));
         assert_eq!(stall(ms(20_200), ms(200)), ms(20_000));
     }
 }

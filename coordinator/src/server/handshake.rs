@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use common::frame::FrameReader;
+use common::frame::{self, FrameReader};
 use common::jute::Record;
-use common::zk::{ConnectRequest, ConnectResponse, PASSWORD_LEN};
+use common::zk::{ConnectRequest, ConnectResponse, OpCode, PASSWORD_LEN};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use super::connection::Task;
 use super::death::Listens;
 use super::error::Error;
 use super::four_letter;
-use crate::pipeline::{Client, Request, Write};
+use crate::pipeline::{Arrival, Client, Request, Write};
 use crate::session::Session;
 
 /// The room for what arrives; most requests fit, so that one read brings a whole one.
@@ -35,8 +35,12 @@ impl Task<'_> {
             }
         }
         if let Some(word) = four_letter::Word::parse(&first[..four_letter::LEN]) {
-            self.connection.count_received();
-            let text = four_letter::answer(self.server, word);
+            self.connection.count_received(four_letter::LEN);
+            let argument = self.argument(&mut source, &mut first, word).await?;
+            let text = four_letter::answer(self.server, word, &argument);
+            if !text.is_empty() {
+                self.connection.count_sent();
+            }
             self.connection.outbound.push_text(&text);
             self.flush().await?;
             return Ok(None);
@@ -47,7 +51,9 @@ impl Task<'_> {
             return Ok(None);
         };
         let received = self.server.clock.monotonic();
-        self.connection.count_received();
+        self.connection.count_received(frame.len() + frame::PREFIX);
+        let metrics = self.server.pipeline.metrics();
+        metrics.connection_request_count.increment();
         let request = ConnectRequest::from_bytes(frame).map_err(Error::Handshake)?;
         let here = self.server.pipeline.with_state(|state| state.zxid);
         if request.last_zxid_seen > here {
@@ -71,6 +77,23 @@ impl Task<'_> {
         let listens_at = request.listens_at.map(|port| SocketAddr::new(peer, port));
         self.listens = listens_at.map(Listens::at);
         Ok(Some(frames))
+    }
+
+    /// The bytes that a word brings along, as far as they come.
+    async fn argument(
+        &self,
+        source: &mut OwnedReadHalf,
+        first: &mut BytesMut,
+        word: four_letter::Word,
+    ) -> Result<BytesMut, Error> {
+        let wanted = four_letter::LEN + word.argument_len();
+        while word.is_allowed(self.server) && first.len() < wanted {
+            if source.read_buf(first).await? == 0 {
+                break;
+            }
+        }
+        first.truncate(wanted);
+        Ok(first.split_off(four_letter::LEN.min(first.len())))
     }
 
     /// The session that the request wants; `None` if it may not have it.
@@ -98,6 +121,8 @@ impl Task<'_> {
             return Ok(None);
         };
         sessions.reattach(&session, timeout_ms, received);
+        let metrics = self.server.pipeline.metrics();
+        metrics.connection_revalidate_count.increment();
         Ok(Some(session))
     }
 
@@ -110,6 +135,10 @@ impl Task<'_> {
         *self.connection.opened.lock() = Some(sender);
         let request = Request::Write(Write::CreateSession { timeout_ms });
         let session = Session::requested(self.server.session_ids.next(), timeout_ms);
+        let received = Arrival {
+            at: received,
+            op: Some(OpCode::CreateSession),
+        };
         self.submit(session, 0, received, request).await?;
         self.submit_burst()?;
         opened.await.map_err(|_| Error::Stopping)
@@ -135,6 +164,7 @@ impl Task<'_> {
             read_only: request.read_only.map(|_| false),
         };
         self.connection.outbound.push(|out| response.encode(out));
+        self.connection.count_sent();
         self.flush().await?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Server;
 use crate::pipeline::{Origin, Request, Submission, Write};
 use crate::session::Session;
-use crate::tree::Leftover;
+use crate::tree::{Leftover, Look};
 
 /// Who asks for what the server itself wants.
 const NO_SESSION: i64 = 0;
@@ -23,12 +23,17 @@ pub(crate) async fn remove_leftovers(server: Arc<Server>) {
         if stopped_within(&server, config.check_interval).await {
             return;
         }
-        let (now_ms, never_used_ms) = (server.clock.wall_ms(), config.never_used_ms_max);
-        let look = |state: &crate::txn::State| state.tree.leftovers(now_ms, never_used_ms);
-        for leftover in server.pipeline.with_state(look) {
-            tracing::info!(path = leftover.path, "removing a node that is not needed");
-            if !submit(&server, leftover).await || stopped_within(&server, pause).await {
-                return;
+        let mut look = Look::default();
+        while !look.is_over {
+            let (now_ms, never_used_ms) = (server.clock.wall_ms(), config.never_used_ms_max);
+            let leftovers = server
+                .pipeline
+                .with_state(|state| state.tree.leftovers(&mut look, now_ms, never_used_ms));
+            for leftover in leftovers {
+                tracing::info!(path = leftover.path, "removing a node that is not needed");
+                if !submit(&server, leftover).await || stopped_within(&server, pause).await {
+                    return;
+                }
             }
         }
     }
@@ -53,7 +58,7 @@ async fn submit(server: &Server, leftover: Leftover) -> bool {
             session: Session::requested(NO_SESSION, 0),
             xid: 0,
             ids: Arc::from([]),
-            received: server.clock.monotonic(),
+            received: server.clock.monotonic().into(),
         },
         request: Request::Write(Write::DeleteLeftover(leftover)),
         _permit: Some(permit),

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::task;
@@ -45,7 +44,7 @@ fn accept(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr, connections
     let place = match Place::take(server, peer.ip()) {
         Ok(place) => place,
         Err(full) => {
-            server.stats.rejected.fetch_add(1, Ordering::Relaxed);
+            server.pipeline.metrics().connection_rejected.increment();
             tracing::warn!(%peer, "{full}");
             return;
         }

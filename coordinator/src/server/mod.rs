@@ -11,17 +11,21 @@
 mod auth;
 mod codec;
 mod connection;
+pub(crate) mod date;
 mod death;
 mod error;
 mod expiry;
-pub(crate) mod four_letter;
+mod four_letter;
 mod handshake;
 mod leftovers;
 mod listener;
+pub(crate) mod monitor;
 mod outbound;
+mod oversize;
 mod stats;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -47,6 +51,7 @@ const SERVER_ID: u8 = 1;
 /// What all connections share.
 pub(crate) struct Server {
     pub(crate) config: Arc<Config>,
+    client_address: SocketAddr,
     pub(crate) pipeline: Handle,
     pub(crate) stats: Stats,
     pub(crate) clock: SharedClock,
@@ -62,15 +67,21 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(
         config: Arc<Config>,
+        client_address: SocketAddr,
         pipeline: Handle,
         clock: SharedClock,
         shutdown: Shutdown,
     ) -> Self {
+        let session_ids = pipeline.with_state(|state| {
+            let known = state.sessions.keys().copied();
+            IdGenerator::new(SERVER_ID, clock.wall_ms(), known)
+        });
         Self {
             stats: Stats::new(clock.monotonic()),
-            session_ids: IdGenerator::new(SERVER_ID, clock.wall_ms()),
+            session_ids,
             outstanding: Arc::new(Semaphore::new(config.outstanding_max)),
             config,
+            client_address,
             pipeline,
             clock,
             shutdown,
@@ -91,6 +102,19 @@ impl Server {
         let mut infos: Vec<_> = open.map(|connection| connection.info()).collect();
         infos.sort_by_key(|info| info.id);
         infos
+    }
+
+    /// What `crst` does.
+    pub(crate) fn reset_connections(&self) {
+        let connections = self.connections.lock();
+        for connection in connections.values().filter_map(Weak::upgrade) {
+            connection.traffic.reset();
+        }
+    }
+
+    /// The port that clients connect to, also where any free one was wanted.
+    pub(crate) fn client_port(&self) -> u16 {
+        self.client_address.port()
     }
 
     pub(crate) fn connection_count(&self) -> usize {

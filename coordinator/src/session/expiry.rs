@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +19,19 @@ pub(crate) struct Session {
     timeout_ms: AtomicI32,
     touched_ms: AtomicU64,
     closing: AtomicBool,
+    /// How often the server has stopped listening to it for the time being.
+    holds: AtomicUsize,
+}
+
+/// While it exists the server does not listen to the session, which therefore
+/// cannot be silent.
+#[derive(Debug)]
+pub(crate) struct Hold<'a>(&'a Session);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Session {
@@ -28,6 +41,7 @@ impl Session {
             timeout_ms: AtomicI32::new(timeout_ms),
             touched_ms: AtomicU64::new(millis(now)),
             closing: AtomicBool::new(false),
+            holds: AtomicUsize::new(0),
         }
     }
 
@@ -40,9 +54,22 @@ impl Session {
         self.timeout_ms.load(Ordering::Relaxed)
     }
 
+    /// When its timeout has passed, by the monotonic clock, unless it is touched again.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        let timeout = u64::try_from(self.timeout_ms()).unwrap_or(0);
+        self.touched_ms.load(Ordering::Relaxed) + timeout
+    }
+
     /// The client is alive at `now`.
     pub(crate) fn touch(&self, now: Duration) {
         self.touched_ms.fetch_max(millis(now), Ordering::Relaxed);
+    }
+
+    /// Its requests are not read until the guard is dropped; whoever drops it must
+    /// touch the session before.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+        Hold(self)
     }
 
     /// Its closing is under way: nothing more is accepted from it.
@@ -64,8 +91,6 @@ struct Buckets {
     sessions: HashMap<i64, Arc<Session>>,
     /// Number of the tick at whose end they are looked at, to the sessions.
     due: BTreeMap<u64, HashSet<i64>>,
-    /// How long this process itself stood still: no client's fault.
-    stalled_ms: u64,
 }
 
 /// All live sessions and their deadlines.
@@ -87,7 +112,7 @@ impl Tracker {
     pub(crate) fn track(&self, id: i64, timeout_ms: i32, now: Duration) -> Arc<Session> {
         let session = Arc::new(Session::new(id, timeout_ms, now));
         let mut buckets = self.buckets.lock();
-        let bucket = self.bucket(&session, buckets.stalled_ms);
+        let bucket = self.bucket(&session);
         buckets.sessions.insert(id, Arc::clone(&session));
         buckets.due.entry(bucket).or_default().insert(id);
         session
@@ -103,7 +128,7 @@ impl Tracker {
         session.touch(now);
         let mut buckets = self.buckets.lock();
         // A shorter timeout than before would be noticed too late in the old bucket.
-        let bucket = self.bucket(session, buckets.stalled_ms);
+        let bucket = self.bucket(session);
         buckets.due.entry(bucket).or_default().insert(session.id);
     }
 
@@ -115,9 +140,15 @@ impl Tracker {
         self.buckets.lock().sessions.len()
     }
 
-    /// Every deadline moves by the time that this process did not run.
-    pub(crate) fn stalled(&self, by: Duration) {
-        self.buckets.lock().stalled_ms += millis(by);
+    /// This process did not run for a while before `now`: no client's fault. Every
+    /// deadline from before moves by as much.
+    pub(crate) fn stalled(&self, by: Duration, now: Duration) {
+        let (by, now) = (millis(by), millis(now));
+        for session in self.buckets.lock().sessions.values() {
+            let touched = session.touched_ms.load(Ordering::Relaxed);
+            let moved = (touched + by).min(now);
+            session.touched_ms.fetch_max(moved, Ordering::Relaxed);
+        }
     }
 
     /// The sessions whose timeout has passed at `now`. Each is named once, unless
@@ -134,7 +165,10 @@ impl Tracker {
             let Some(session) = buckets.sessions.get(&id).map(Arc::clone) else {
                 continue;
             };
-            let bucket = self.bucket(&session, buckets.stalled_ms);
+            if session.holds.load(Ordering::Acquire) > 0 {
+                session.touch(now);
+            }
+            let bucket = self.bucket(&session);
             if bucket > due_before {
                 buckets.due.entry(bucket).or_default().insert(id);
             } else if !session.is_closing() {
@@ -144,12 +178,20 @@ impl Tracker {
         expired
     }
 
+    /// All live sessions, by their ids.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let buckets = self.buckets.lock();
+        let mut all: Vec<_> = buckets.sessions.values().map(Arc::clone).collect();
+        all.sort_by_key(|session| session.id);
+        all
+    }
+
     /// The sessions by the tick at which they are due, for the operator.
     pub(crate) fn buckets(&self) -> BTreeMap<u64, Vec<i64>> {
         let buckets = self.buckets.lock();
         let mut sets: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
         for session in buckets.sessions.values() {
-            let bucket = self.bucket(session, buckets.stalled_ms);
+            let bucket = self.bucket(session);
             sets.entry(bucket * self.tick_ms)
                 .or_default()
                 .push(session.id);
@@ -158,10 +200,10 @@ impl Tracker {
     }
 
     /// The first tick that ends after the deadline.
-    fn bucket(&self, session: &Session, stalled_ms: u64) -> u64 {
+    fn bucket(&self, session: &Session) -> u64 {
         let timeout = u64::try_from(session.timeout_ms()).unwrap_or(0);
         let touched = session.touched_ms.load(Ordering::Relaxed);
-        (touched + timeout + stalled_ms) / self.tick_ms + 1
+        (touched + timeout) / self.tick_ms + 1
     }
 }
 
@@ -207,8 +249,39 @@ mod tests {
     fn a_stall_of_the_process_is_not_held_against_the_clients() {
         let (clock, tracker) = (ManualClock::new(), Tracker::new(TICK));
         tracker.track(1, 4000, clock.monotonic());
-        tracker.stalled(Duration::from_secs(60));
-        assert!(tracker.expired(advance(&clock, 60_000)).is_empty());
+        let now = advance(&clock, 60_000);
+        tracker.stalled(Duration::from_secs(60), now);
+        assert!(tracker.expired(now).is_empty());
+        assert!(tracker.expired(advance(&clock, 4000)).is_empty());
+        assert_eq!(ids(tracker.expired(advance(&clock, 1000))), [1]);
+    }
+
+    /// The time of a stall once stayed in every deadline for ever.
+    #[test]
+    fn a_stall_does_not_prolong_what_comes_after_it() {
+        let (clock, tracker) = (ManualClock::new(), Tracker::new(TICK));
+        let session = tracker.track(1, 4000, clock.monotonic());
+        let now = advance(&clock, 60_000);
+        // It is heard of before the stall is noticed.
+        session.touch(now);
+        tracker.stalled(Duration::from_secs(60), now);
+        tracker.track(2, 4000, now);
+        assert!(tracker.expired(advance(&clock, 4000)).is_empty());
+        let mut expired = ids(tracker.expired(advance(&clock, 1000)));
+        expired.sort();
+        assert_eq!(expired, [1, 2]);
+    }
+
+    #[test]
+    fn a_session_that_is_not_listened_to_is_not_silent() {
+        let (clock, tracker) = (ManualClock::new(), Tracker::new(TICK));
+        let session = tracker.track(1, 4000, clock.monotonic());
+        let hold = session.hold();
+        for _ in 0..9 {
+            assert!(tracker.expired(advance(&clock, 3000)).is_empty());
+        }
+        session.touch(clock.monotonic());
+        drop(hold);
         assert!(tracker.expired(advance(&clock, 4000)).is_empty());
         assert_eq!(ids(tracker.expired(advance(&clock, 1000))), [1]);
     }

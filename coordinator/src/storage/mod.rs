@@ -26,6 +26,7 @@ mod recovery;
 pub(crate) mod restore;
 mod snapshot;
 mod snapshotter;
+pub(crate) mod zookeeper;
 
 use std::fs;
 use std::io;
@@ -121,6 +122,33 @@ pub enum Error {
     Random(getrandom::Error),
     #[error("{dir} is no data directory of the coordinator (it has no folder '{FOLDER}')")]
     NoData { dir: PathBuf },
+    #[error("{dir} is no dataDir of a ZooKeeper server (it has no folder '{ZOOKEEPER_FOLDER}')")]
+    NoZooKeeperData { dir: PathBuf },
+    #[error(
+        "{dir} holds no snapshot of a ZooKeeper, nor logs that begin with the first transaction"
+    )]
+    NoZooKeeperSnapshot { dir: PathBuf },
+    #[error("{path}, behind {offset} bytes: {source}")]
+    ForeignSnapshot {
+        path: PathBuf,
+        /// Where the reading ended, in what is left when any compression is undone.
+        offset: u64,
+        source: io::Error,
+    },
+    #[error(
+        "{path} is damaged at offset {offset}, behind transaction {zxid:#x}: {source}. Nothing was \
+         imported. ZooKeeper would not start from this file either; its zkTxnLogToolkit.sh can \
+         take out what is damaged"
+    )]
+    ForeignLog {
+        path: PathBuf,
+        offset: u64,
+        /// The last transaction before the damage, 0 if it is in the first one.
+        zxid: i64,
+        source: io::Error,
+    },
+    #[error("the node {path:?} cannot be imported: {reason}")]
+    ForeignNode { path: String, reason: &'static str },
     #[error("{dir} holds a state already; choose another directory, or move it away")]
     Occupied { dir: PathBuf },
     #[error("given up, because the daemon stops")]
@@ -165,6 +193,18 @@ pub struct Options {
     pub sync: bool,
 }
 
+impl Options {
+    /// The folder of the snapshots.
+    pub(crate) fn snapshot_folder(&self) -> PathBuf {
+        self.data_dir.join(FOLDER)
+    }
+
+    /// The folder of the logs, which may be the same.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log_dir.join(FOLDER)
+    }
+}
+
 /// The open storage of one daemon.
 #[derive(Debug)]
 pub(crate) struct Storage {
@@ -180,12 +220,18 @@ pub(crate) struct Storage {
 impl Storage {
     /// Locks the directories and reads what they hold.
     pub(crate) fn open(options: Options) -> Result<(Self, State, Recovered), Error> {
-        let snapshot_dir = prepare_dir(&options.data_dir)?;
+        let snapshot_dir = options.data_dir.join(FOLDER);
+        if !snapshot_dir.is_dir() {
+            refuse_zookeeper(&options.data_dir)?;
+            refuse_zookeeper(&options.log_dir)?;
+            make_folder(&snapshot_dir)?;
+        }
         let mut locks = vec![DirLock::acquire(&snapshot_dir, LOCK_FILE)?];
         let log_dir = if options.log_dir == options.data_dir {
             snapshot_dir.clone()
         } else {
-            let dir = prepare_dir(&options.log_dir)?;
+            let dir = options.log_dir.join(FOLDER);
+            make_folder(&dir)?;
             locks.push(DirLock::acquire(&dir, LOCK_FILE)?);
             dir
         };
@@ -272,12 +318,28 @@ impl Storage {
     }
 }
 
-/// Opens a snapshot to be copied as it is, and says how long it is. The open file
-/// stays whole also when the snapshot is deleted.
-pub(crate) fn open_snapshot(path: &Path) -> Result<(fs::File, u64), Error> {
-    let file = fs::File::open(path).at(path)?;
-    let len = file.metadata().at(path)?.len();
-    Ok((file, len))
+/// A snapshot to be copied as it is. The open file stays whole also when the
+/// snapshot is deleted.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) file: fs::File,
+    pub(crate) len: u64,
+    /// The last transaction in it.
+    pub(crate) zxid: i64,
+}
+
+impl SnapshotFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fs::File::open(path).at(path)?;
+        let len = file.metadata().at(path)?.len();
+        let number = path.extension().and_then(|number| number.to_str());
+        let zxid = number.and_then(|number| i64::from_str_radix(number, 16).ok());
+        Ok(Self {
+            file,
+            len,
+            zxid: zxid.unwrap_or(0),
+        })
+    }
 }
 
 /// Ends a log. All its batches are on the disk, also if there is no room for the mark.
@@ -291,19 +353,14 @@ fn finish(log: &mut log::Writer) -> Result<(), Error> {
     }
 }
 
-/// Our folder below `dir`, readable by its owner alone.
-fn prepare_dir(dir: &Path) -> Result<PathBuf, Error> {
-    let own = dir.join(FOLDER);
-    if own.is_dir() {
-        return Ok(own);
-    }
-    if dir.join(ZOOKEEPER_FOLDER).is_dir() {
-        return Err(Error::ZooKeeperData {
+/// Where a ZooKeeper's state is that was not imported, none of our own begins.
+fn refuse_zookeeper(dir: &Path) -> Result<(), Error> {
+    match dir.join(ZOOKEEPER_FOLDER).is_dir() {
+        true => Err(Error::ZooKeeperData {
             dir: dir.to_owned(),
-        });
+        }),
+        false => Ok(()),
     }
-    make_folder(&own)?;
-    Ok(own)
 }
 
 /// Creates a folder that only its owner may read, unless it is there.
@@ -318,5 +375,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,9 @@ const VERSION: u32 = 1;
 /// A chunk of nodes ends at this many, or at this many bytes of data.
 const NODES_PER_CHUNK: usize = 256;
 const CHUNK_DATA_MAX: usize = 1 << 20;
+/// So much is brought to the disk at a time: a whole snapshot at once would make
+/// the log wait, which shares the disk with it.
+const UNSYNCED_MAX: usize = 4 << 20;
 
 /// The parts of a snapshot, in this order; the variants are part of the format.
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +128,7 @@ pub(crate) struct Writer {
     out: Option<BufWriter<File>>,
     pending: Vec<NodeRecord>,
     pending_data: usize,
+    unsynced: usize,
     nodes: u64,
 }
 
@@ -141,6 +145,7 @@ impl Writer {
             out: Some(BufWriter::new(file)),
             pending: Vec::new(),
             pending_data: 0,
+            unsynced: 0,
             nodes: 0,
         };
         writer.bytes(MAGIC)?;
@@ -214,10 +219,17 @@ impl Writer {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match &mut self.out {
-            Some(out) => out.write_all(bytes).at(&self.temporary),
-            None => Err(Error::Failed),
+        let Some(out) = &mut self.out else {
+            return Err(Error::Failed);
+        };
+        out.write_all(bytes).at(&self.temporary)?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= UNSYNCED_MAX {
+            self.unsynced = 0;
+            out.flush().at(&self.temporary)?;
+            out.get_ref().sync_data().at(&self.temporary)?;
         }
+        Ok(())
     }
 
     fn discard(&self) {

@@ -12,6 +12,9 @@ use std::thread::JoinHandle;
 use super::merge::Merge;
 use super::{Error, recovery};
 
+/// The priority of the thread: lower than that of those who answer clients.
+const NICENESS: i32 = 10;
+
 /// Who wants to know of a snapshot is told its file, or why there is none.
 pub(crate) type Done = Box<dyn FnOnce(Result<PathBuf, Error>) + Send>;
 
@@ -56,6 +59,7 @@ impl Snapshotter {
         let (jobs, queue) = mpsc::channel::<Job>();
         let shared = Arc::clone(&progress);
         let run = move || {
+            yield_to_others();
             for job in queue {
                 let outcome = carry_out(&place, job.zxid, &shared);
                 shared.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -108,6 +112,13 @@ impl Drop for Snapshotter {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+/// Writing snapshots has time; on Linux this is about the calling thread alone.
+fn yield_to_others() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "snapshots are written with the priority of all else");
     }
 }
 

@@ -20,7 +20,7 @@ mod slab;
 mod upkeep;
 
 pub(crate) use owner::{Owner, TTL_MS_MAX};
-pub(crate) use upkeep::Leftover;
+pub(crate) use upkeep::{Leftover, Look};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Deref;
@@ -108,7 +108,7 @@ impl<'a> Node<'a> {
     }
 
     /// The names of the children, in the order of their creation.
-    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let slab = &self.tree.slab;
         let children = slab.children(self.id);
         children.map(|id| slab.get(id).name())
@@ -187,7 +187,7 @@ pub(crate) struct Tree {
     ephemerals: Ephemerals,
     ephemeral_count: usize,
     /// The containers and the nodes with a TTL.
-    removable: HashSet<slab::Id>,
+    removable: BTreeSet<slab::Id>,
     /// The paths that have limits below `/zookeeper/quota`.
     quotas: HashSet<Arc<str>>,
     /// Bytes of all paths and data.
@@ -233,7 +233,7 @@ impl Tree {
             classes: Classes::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
-            removable: HashSet::new(),
+            removable: BTreeSet::new(),
             quotas: HashSet::new(),
             data_size: 0,
         }

@@ -38,6 +38,14 @@ pub(super) fn role(path: &str) -> Option<Role<'_>> {
     }
 }
 
+/// The path that a node sets limits for, if it is there for that.
+pub(crate) fn limited(path: &str) -> Option<&str> {
+    match role(path) {
+        Some(Role::Limits(about)) => Some(about),
+        Some(Role::Stats(_)) | None => None,
+    }
+}
+
 pub(crate) fn limits_path(about: &str) -> String {
     format!("{QUOTA_PATH}{about}/{LIMITS}")
 }

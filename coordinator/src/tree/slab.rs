@@ -201,38 +201,46 @@ impl Slab {
 
     /// The names from the root down to a node, with a slash before each.
     pub(super) fn path(&self, id: Id) -> String {
-        let upwards = std::iter::successors(Some(id), |id| Some(self.links(*id).parent));
-        let upwards = upwards.take_while(|id| self.links(*id).parent != NONE);
-        let mut names: Vec<&str> = upwards.map(|id| self.get(id).name()).collect();
+        let mut names: Vec<&[u8]> = self.names_upwards(id).collect();
         if names.is_empty() {
             return "/".to_owned();
         }
         names.reverse();
         let length = names.iter().map(|name| name.len() + 1).sum();
-        let mut path = String::with_capacity(length);
+        let mut path = Vec::with_capacity(length);
         for name in names {
-            path.push('/');
-            path.push_str(name);
+            path.push(b'/');
+            path.extend_from_slice(name);
         }
-        path
+        String::from_utf8(path).expect("it is made of names")
+    }
+
+    /// The names from a node up to the root, which has none.
+    pub(super) fn names_upwards(&self, id: Id) -> impl Iterator<Item = &[u8]> {
+        let mut id = id;
+        std::iter::from_fn(move || {
+            let parent = self.links(id).parent;
+            if parent == NONE {
+                return None;
+            }
+            let name = self.get(id).name_bytes();
+            id = parent;
+            Some(name)
+        })
     }
 
     /// Says whether `path` is that of a node.
     pub(super) fn has_path(&self, id: Id, path: &str) -> bool {
-        let mut rest = path.as_bytes();
-        let mut id = id;
-        let mut parent = self.links(id).parent;
-        if parent == NONE {
+        if self.links(id).parent == NONE {
             return path == "/";
         }
-        while parent != NONE {
-            let before = rest.strip_suffix(self.get(id).name_bytes());
+        let mut rest = path.as_bytes();
+        for name in self.names_upwards(id) {
+            let before = rest.strip_suffix(name);
             let Some(before) = before.and_then(|before| before.strip_suffix(b"/")) else {
                 return false;
             };
             rest = before;
-            id = parent;
-            parent = self.links(id).parent;
         }
         rest.is_empty()
     }

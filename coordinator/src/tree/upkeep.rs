@@ -1,10 +1,12 @@
 //! What the tree keeps up by itself: the counts of the quotas, and the list of
 //! the nodes that the server removes some day.
 
+use std::ops::Bound;
+
 use common::zk::path;
 
 use super::quota::{self, Track};
-use super::{Node, Owner, Tree, signed};
+use super::{Node, Owner, Tree, signed, slab};
 
 /// A node to remove, in the version that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +15,40 @@ pub(crate) struct Leftover {
     pub(crate) version: i32,
 }
 
+/// A way through all candidates, a part at a time, so that nobody waits long.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    next: Option<slab::Id>,
+    pub(crate) is_over: bool,
+}
+
+/// As many candidates are looked at in one go.
+const LOOK_MAX: usize = 1000;
+
 impl Tree {
-    /// The containers without children and the nodes whose time to live is over.
-    /// A container that never had children is left alone for `never_used_ms`,
-    /// and for ever if that is 0.
-    pub(crate) fn leftovers(&self, now_ms: i64, never_used_ms: i64) -> Vec<Leftover> {
-        let nodes = self.removable.iter().map(|id| self.node(*id));
-        let leftovers = nodes.filter(|node| is_leftover(*node, now_ms, never_used_ms));
-        let leftovers = leftovers.map(|node| Leftover {
-            path: node.path(),
-            version: node.version,
-        });
-        leftovers.collect()
+    /// The containers without children and the nodes whose time to live is over,
+    /// among the next ones to look at. A container that never had children is left
+    /// alone for `never_used_ms`, and for ever if that is 0.
+    pub(crate) fn leftovers(
+        &self,
+        look: &mut Look,
+        now_ms: i64,
+        never_used_ms: i64,
+    ) -> Vec<Leftover> {
+        let from = look.next.map_or(Bound::Unbounded, Bound::Included);
+        let mut candidates = self.removable.range((from, Bound::Unbounded));
+        let nodes = candidates.by_ref().take(LOOK_MAX);
+        let leftovers = nodes
+            .map(|id| self.node(*id))
+            .filter(|node| is_leftover(*node, now_ms, never_used_ms))
+            .map(|node| Leftover {
+                path: node.path(),
+                version: node.version,
+            })
+            .collect();
+        look.next = candidates.next().copied();
+        look.is_over = look.next.is_none();
+        leftovers
     }
 
     /// The longest prefix of `path` that has a quota: itself or what is above it.
@@ -125,6 +149,14 @@ mod tests {
         tree.create(path, &new, at(1000)).unwrap();
     }
 
+    fn leftovers(tree: &Tree, now_ms: i64, never_used_ms: i64) -> Vec<Leftover> {
+        let (mut look, mut all) = (Look::default(), Vec::new());
+        while !look.is_over {
+            all.extend(tree.leftovers(&mut look, now_ms, never_used_ms));
+        }
+        all
+    }
+
     fn paths(mut leftovers: Vec<Leftover>) -> Vec<String> {
         leftovers.sort_by(|a, b| a.path.cmp(&b.path));
         leftovers
@@ -138,30 +170,49 @@ mod tests {
         let mut tree = Tree::fresh();
         create(&mut tree, "/c", "", Owner::Container);
         assert_eq!(tree.get("/c").unwrap().stat().ephemeral_owner, 0);
-        assert!(tree.leftovers(i64::MAX, 0).is_empty());
-        assert_eq!(paths(tree.leftovers(1501, 500)), ["/c"]);
-        assert!(tree.leftovers(1500, 500).is_empty());
+        assert!(leftovers(&tree, i64::MAX, 0).is_empty());
+        assert_eq!(paths(leftovers(&tree, 1501, 500)), ["/c"]);
+        assert!(leftovers(&tree, 1500, 500).is_empty());
         create(&mut tree, "/c/x", "", Owner::Nobody);
-        assert!(tree.leftovers(i64::MAX, 500).is_empty());
+        assert!(leftovers(&tree, i64::MAX, 500).is_empty());
         tree.delete("/c/x", 2).unwrap();
-        assert_eq!(paths(tree.leftovers(0, 0)), ["/c"]);
+        assert_eq!(paths(leftovers(&tree, 0, 0)), ["/c"]);
         tree.delete("/c", 3).unwrap();
-        assert!(tree.leftovers(i64::MAX, 1).is_empty());
+        assert!(leftovers(&tree, i64::MAX, 1).is_empty());
         assert!(tree.removable.is_empty());
+    }
+
+    #[test]
+    fn many_candidates_are_looked_at_in_parts() {
+        let mut tree = Tree::fresh();
+        for n in 0..2 * LOOK_MAX + 1 {
+            create(&mut tree, &format!("/t{n}"), "", Owner::Ttl { ms: 1 });
+        }
+        let mut look = Look::default();
+        let part = tree.leftovers(&mut look, i64::MAX, 0);
+        assert_eq!((part.len(), look.is_over), (LOOK_MAX, false));
+        // What is removed meanwhile, also where the look goes on, is no matter.
+        for leftover in part {
+            tree.delete(&leftover.path, 2).unwrap();
+        }
+        assert_eq!(leftovers(&tree, i64::MAX, 0).len(), LOOK_MAX + 1);
+        assert_eq!(tree.leftovers(&mut look, i64::MAX, 0).len(), LOOK_MAX);
+        assert_eq!(tree.leftovers(&mut look, i64::MAX, 0).len(), 1);
+        assert!(look.is_over);
     }
 
     #[test]
     fn a_ttl_counts_from_the_last_change() {
         let mut tree = Tree::fresh();
         create(&mut tree, "/t", "", Owner::Ttl { ms: 100 });
-        assert!(tree.leftovers(1100, 0).is_empty());
-        assert_eq!(paths(tree.leftovers(1101, 0)), ["/t"]);
+        assert!(leftovers(&tree, 1100, 0).is_empty());
+        assert_eq!(paths(leftovers(&tree, 1101, 0)), ["/t"]);
         tree.set_data("/t", None, 1, at(1050)).unwrap();
-        assert!(tree.leftovers(1150, 0).is_empty());
-        let leftover = tree.leftovers(1151, 0).remove(0);
+        assert!(leftovers(&tree, 1150, 0).is_empty());
+        let leftover = leftovers(&tree, 1151, 0).remove(0);
         assert_eq!(leftover.version, 1);
         create(&mut tree, "/t/x", "", Owner::Nobody);
-        assert!(tree.leftovers(i64::MAX, 0).is_empty());
+        assert!(leftovers(&tree, i64::MAX, 0).is_empty());
         assert!(tree.ephemerals().is_empty());
     }
 

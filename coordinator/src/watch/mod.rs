@@ -3,11 +3,12 @@
 //! Flow: reads register, `pipeline::apply` triggers and delivers to whom it is told.
 //!
 //! **Invariant:** pure bookkeeping; it knows watchers by number only.
-//! **Invariant:** the two tables of a watcher and of a path always mirror each other.
 
-use std::collections::{HashMap, HashSet};
+mod table;
 
-use common::zk::{EventType, WatcherType, path};
+use common::zk::{EventType, WatcherType};
+
+use table::{Table, add_new};
 
 /// Names one client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,140 +20,6 @@ pub(crate) enum Mode {
     OneShot = 1,
     Persistent = 2,
     Recursive = 4,
-}
-
-/// The modes in which one watcher watches one path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Modes(u8);
-
-impl Modes {
-    fn has(self, mode: Mode) -> bool {
-        self.0 & mode as u8 != 0
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// One of the two tables: watches on data, or on children.
-#[derive(Debug, Default)]
-struct Table {
-    by_path: HashMap<String, HashMap<WatcherId, Modes>>,
-    by_watcher: HashMap<WatcherId, HashSet<String>>,
-    recursive_count: usize,
-}
-
-impl Table {
-    fn add(&mut self, path: &str, watcher: WatcherId, mode: Mode) {
-        if !self.by_path.contains_key(path) {
-            self.by_path.insert(path.to_owned(), HashMap::new());
-        }
-        let Some(watchers) = self.by_path.get_mut(path) else {
-            return;
-        };
-        let modes = watchers.entry(watcher).or_default();
-        if modes.has(mode) {
-            return;
-        }
-        if modes.is_empty() {
-            let paths = self.by_watcher.entry(watcher).or_default();
-            paths.insert(path.to_owned());
-        }
-        modes.0 |= mode as u8;
-        if mode == Mode::Recursive {
-            self.recursive_count += 1;
-        }
-    }
-
-    fn modes(&self, path: &str, watcher: WatcherId) -> Modes {
-        let watchers = self.by_path.get(path);
-        let modes = watchers.and_then(|watchers| watchers.get(&watcher));
-        modes.copied().unwrap_or_default()
-    }
-
-    /// Removes one mode, or all; says whether there was something to remove.
-    fn remove(&mut self, path: &str, watcher: WatcherId, mode: Option<Mode>) -> bool {
-        let before = self.modes(path, watcher);
-        let after = Modes(mode.map_or(0, |mode| before.0 & !(mode as u8)));
-        if before == after {
-            return false;
-        }
-        if before.has(Mode::Recursive) && !after.has(Mode::Recursive) {
-            self.recursive_count -= 1;
-        }
-        self.store(path, watcher, after);
-        true
-    }
-
-    fn store(&mut self, path: &str, watcher: WatcherId, modes: Modes) {
-        let Some(watchers) = self.by_path.get_mut(path) else {
-            return;
-        };
-        if !modes.is_empty() {
-            watchers.insert(watcher, modes);
-            return;
-        }
-        watchers.remove(&watcher);
-        if watchers.is_empty() {
-            self.by_path.remove(path);
-        }
-        if let Some(paths) = self.by_watcher.get_mut(&watcher) {
-            paths.remove(path);
-            if paths.is_empty() {
-                self.by_watcher.remove(&watcher);
-            }
-        }
-    }
-
-    fn remove_watcher(&mut self, watcher: WatcherId) {
-        let paths = self.by_watcher.remove(&watcher).unwrap_or_default();
-        for path in paths {
-            let Some(watchers) = self.by_path.get_mut(&path) else {
-                continue;
-            };
-            if watchers
-                .remove(&watcher)
-                .is_some_and(|m| m.has(Mode::Recursive))
-            {
-                self.recursive_count -= 1;
-            }
-            if watchers.is_empty() {
-                self.by_path.remove(&path);
-            }
-        }
-    }
-
-    /// Who is told about a change of `path`; their one-shot watches are gone then.
-    fn trigger(&mut self, path: &str) -> Vec<WatcherId> {
-        let mut told: Vec<WatcherId> = match self.by_path.get(path) {
-            None => Vec::new(),
-            Some(watchers) => watchers.keys().copied().collect(),
-        };
-        for watcher in &told {
-            self.remove(path, *watcher, Some(Mode::OneShot));
-        }
-        if self.recursive_count > 0 {
-            self.add_recursive_above(path, &mut told);
-        }
-        told
-    }
-
-    fn add_recursive_above(&self, path: &str, told: &mut Vec<WatcherId>) {
-        let mut ancestor = path::parent(path);
-        while let Some(path) = ancestor {
-            for (watcher, modes) in self.by_path.get(path).into_iter().flatten() {
-                if modes.has(Mode::Recursive) && !told.contains(watcher) {
-                    told.push(*watcher);
-                }
-            }
-            ancestor = path::parent(path);
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.by_watcher.values().map(HashSet::len).sum()
-    }
 }
 
 /// What changed at a path.
@@ -219,11 +86,7 @@ impl Registry {
             Change::ChildrenChanged => self.children.trigger(path),
             Change::Deleted => {
                 let mut told = self.data.trigger(path);
-                for watcher in self.children.trigger(path) {
-                    if !told.contains(&watcher) {
-                        told.push(watcher);
-                    }
-                }
+                add_new(&mut told, self.children.trigger(path));
                 told
             }
         }
@@ -265,11 +128,22 @@ impl Registry {
         self.data.count() + self.children.count()
     }
 
+    /// The paths whose data or existence somebody watches, in no order.
+    pub(crate) fn data_paths_of(&self, watcher: WatcherId) -> impl Iterator<Item = &str> {
+        self.data.paths_of(watcher)
+    }
+
+    /// The paths of both tables, each with its number of watchers.
+    pub(crate) fn watched_paths(&self) -> impl Iterator<Item = (&str, usize)> {
+        let tables = [&self.data, &self.children].into_iter();
+        tables.flat_map(Table::watched)
+    }
+
     /// As ZooKeeper's `wchs`, which reports watches on data only.
     pub(crate) fn summary(&self) -> Summary {
         Summary {
-            connections: self.data.by_watcher.len(),
-            paths: self.data.by_path.len(),
+            connections: self.data.watcher_count(),
+            paths: self.data.path_count(),
             watches: self.data.count(),
         }
     }
@@ -347,7 +221,7 @@ mod tests {
         assert!(registry.remove("/a", WatcherType::Any, A));
         registry.remove_watcher(A);
         assert_eq!(registry.trigger("/a/b/c", Change::Created), []);
-        assert_eq!(registry.data.recursive_count, 0);
+        assert_eq!(registry.data.recursive_count(), 0);
     }
 
     #[test]

@@ -137,6 +137,11 @@ impl TestClient {
         xid
     }
 
+    /// Sends what may be no request at all.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.sink.write_all(bytes).await.unwrap();
+    }
+
     /// The next reply; events before it are kept. `None` at the end of the socket.
     pub(crate) async fn receive(&mut self) -> Option<(i32, Answered)> {
         loop {
@@ -293,7 +298,7 @@ impl TestClient {
     pub(crate) async fn authenticate(&mut self, credentials: &str) -> Result<(), ErrorCode> {
         let request = AuthPacket {
             auth_type: 0,
-            scheme: "digest".into(),
+            scheme: Some("digest".into()),
             auth: Some(Bytes::copy_from_slice(credentials.as_bytes())),
         };
         self.call(OpCode::Auth, &request).await.map(drop)

@@ -1,4 +1,5 @@
 use common::zk::CreateMode::*;
+use common::zk::{CreateRequest, ErrorCode, MultiOp, MultiRequest, OpCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -43,14 +44,79 @@ async fn garbage_ends_its_own_connection_only() {
 async fn a_request_beyond_the_limit_closes_the_connection() {
     let server = fresh().await;
     let mut client = server.client().await;
-    client.send_raw(1, &vec![0; 2 << 20]).await;
+    client.send(OpCode::Create, &large_request()).await;
     client.closed().await;
-    server
-        .client()
-        .await
-        .create("/still-here", Persistent)
-        .await
-        .unwrap();
+    let mut other = server.client().await;
+    assert_eq!(other.children("/", false).await.unwrap(), ["zookeeper"]);
+}
+
+fn large_request() -> CreateRequest {
+    let mut request = create_request("/large", Persistent);
+    request.data = Some(vec![0; 2 << 20].into());
+    request
+}
+
+/// A list of children may be larger than the client takes.
+#[tokio::test]
+async fn replies_beyond_the_limit_are_counted() {
+    let server = fresh_with(&[("jute.maxbuffer", "1024")]).await;
+    let mut client = server.client().await;
+    let admin = server.daemon.admin_address().unwrap();
+    let count = |page: String| {
+        let line = page
+            .lines()
+            .find(|l| l.starts_with("replies_beyond_maxbuffer "));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 0"
+    );
+    for n in 0..3 {
+        let path = format!("/{n}-{}", "x".repeat(400));
+        client.create(&path, Persistent).await.unwrap();
+    }
+    assert_eq!(client.children("/", false).await.unwrap().len(), 4);
+    assert_eq!(
+        count(http(admin, "/metrics").await),
+        "replies_beyond_maxbuffer 1"
+    );
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_can_be_refused_instead() {
+    let server = fresh_with(&[("jute.maxbuffer.refuse", "true")]).await;
+    let mut client = server.client().await;
+    client.create("/before", Persistent).await.unwrap();
+    let refused = client.call(OpCode::Create, &large_request()).await;
+    assert_eq!(refused, Err(ErrorCode::BadArguments));
+    let ops = vec![MultiOp::Create(large_request())];
+    let refused = client.call(OpCode::Multi, &MultiRequest { ops }).await;
+    assert_eq!(refused, Err(ErrorCode::BadArguments));
+    assert_eq!(
+        client.children("/", false).await.unwrap(),
+        ["before", "zookeeper"]
+    );
+}
+
+#[tokio::test]
+async fn a_length_that_nobody_means_ends_the_connection() {
+    let server = fresh().await;
+    let mut client = server.client().await;
+    client.send_bytes(&(65_i32 << 20).to_be_bytes()).await;
+    client.closed().await;
+}
+
+/// Ten seconds pass at once where nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_session_is_closed_after_a_while() {
+    let server = fresh().await;
+    assert_eq!(converse(server.daemon.client_address(), b"").await, b"");
+    let half_a_hello = &framed(&common::jute::Record::to_bytes(&hello(10_000)))[..20];
+    assert_eq!(
+        converse(server.daemon.client_address(), half_a_hello).await,
+        b""
+    );
 }
 
 #[tokio::test]
@@ -66,6 +132,41 @@ async fn an_address_has_only_so_many_connections() {
     drop(first);
     // The place is free once the server has seen the end of the first.
     while TestClient::open(address, hello(5000)).await.is_none() {}
+}
+
+#[tokio::test]
+async fn the_server_has_only_so_many_connections() {
+    let server = fresh_with(&[("maxCnxns", "2")]).await;
+    let address = server.daemon.client_address();
+    let mut first = TestClient::connect(address).await;
+    let second = TestClient::connect(address).await;
+    assert!(TestClient::open(address, hello(10_000)).await.is_none());
+    first.create("/still-here", Persistent).await.unwrap();
+    drop(second);
+    // Its place is free again once the server has seen that.
+    while TestClient::open(address, hello(10_000)).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who sends more than may be outstanding is not read from for a while, and gets
+/// all its answers in the end.
+#[tokio::test]
+async fn outstanding_requests_are_bounded_and_all_answered() {
+    let server = fresh_with(&[("globalOutstandingLimit", "2")]).await;
+    let (mut one, mut other) = (server.client().await, server.client().await);
+    for n in 0..100 {
+        for (client, name) in [(&mut one, "one"), (&mut other, "other")] {
+            let request = create_request(&format!("/{name}{n}"), Persistent);
+            client.send(OpCode::Create, &request).await;
+        }
+    }
+    for client in [&mut one, &mut other] {
+        for _ in 0..100 {
+            let (_, answer) = client.receive().await.unwrap();
+            assert!(answer.is_ok(), "{answer:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod admin;
 mod backup;
 mod client;
 mod death;
+mod fuzz;
 mod limits;
 mod operations;
 mod recovery;

@@ -57,8 +57,8 @@ impl Log {
     /// Where the last cleaning ended; the start of the log when that is
     /// unknown or lies outside of it.
     fn first_dirty_offset(&self) -> Offset {
-        let checkpoint = self.cleaner_checkpoint.as_ref();
-        let known = checkpoint.and_then(|checkpoint| checkpoint.get(&self.partition));
+        let home = self.home.as_ref();
+        let known = home.and_then(|home| home.cleaner_checkpoint.get(&self.partition));
         let range = self.log_start_offset..=self.log_end_offset;
         known
             .filter(|offset| range.contains(offset))

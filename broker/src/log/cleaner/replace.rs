@@ -138,9 +138,9 @@ impl Log {
     pub(super) fn finish_cleaning(&self, cuts_at_start: u64, end: Offset) -> Result<(), Error> {
         // A cut takes the lock for writing, so none comes in between.
         if self.cuts.load(Ordering::Acquire) == cuts_at_start
-            && let Some(checkpoint) = &self.cleaner_checkpoint
+            && let Some(home) = &self.home
         {
-            checkpoint.set(&self.partition, end)?;
+            home.cleaner_checkpoint.set(&self.partition, end)?;
         }
         Ok(())
     }

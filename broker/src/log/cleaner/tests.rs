@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::super::tests::{NOW, all_batches, all_records, append, small};
 use super::super::{
-    AppendOrigin, Disk, Identity, LockedDirs, Log, LogConfig, ManagerConfig, OpenParams,
+    AppendOrigin, Disk, FailureHook, Identity, LockedDirs, Log, LogConfig, ManagerConfig,
+    OpenParams,
 };
 use super::*;
 use crate::model::TopicName;
@@ -38,6 +39,7 @@ fn manager(dir: &Path, config: &LogConfig) -> Arc<Manager> {
         recovery_threads_per_dir: 1,
         producer_expiration_ms: 86_400_000,
         defaults: config.clone(),
+        on_dir_failure: FailureHook::default(),
     };
     let dirs = LockedDirs::acquire(&[dir.to_owned()]).unwrap();
     let config_of = |_: &str| config.clone();
@@ -508,7 +510,7 @@ fn a_crash_at_any_step_of_the_swap_leaves_the_old_or_the_new_segments() {
                 recovery_point: 200,
                 clean_shutdown,
                 producer_expiration_ms: 86_400_000,
-                cleaner_checkpoint: None,
+                home: None,
             };
             let log = Log::open(params, Arc::new(Disk), NOW).unwrap();
             assert_eq!(log.recovery().damage, None, "step {step}");

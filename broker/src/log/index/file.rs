@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::MmapMut;
 
 /// Room is made in the file in steps of this size.
 const PAGE: usize = 4096;
@@ -80,7 +80,7 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// Preallocates the file, as Kafka leaves the active segment's.
-    pub(super) fn preallocate(&mut self) -> io::Result<()> {
+    fn preallocate(&mut self) -> io::Result<()> {
         let file = self.open_for_writing()?;
         let kept = (self.entries * N) as u64;
         let wanted = (self.entries_max() * N) as u64;
@@ -96,7 +96,12 @@ impl<const N: usize> EntryFile<N> {
     /// Unmaps the file and cuts it to its entries.
     pub(super) fn trim(&mut self) -> io::Result<()> {
         self.map = None;
-        self.open_for_writing()?.set_len((self.entries * N) as u64)
+        let file = self.open_for_writing()?;
+        let length = (self.entries * N) as u64;
+        match file.metadata()?.len() == length {
+            true => Ok(()),
+            false => file.set_len(length),
+        }
     }
 
     /// Makes the entries durable.
@@ -117,36 +122,46 @@ impl<const N: usize> EntryFile<N> {
         if self.entries == 0 {
             return Ok(None);
         }
-        self.with_entries(|entries| {
+        if let Some(map) = &self.map {
+            let bytes = map.get(..self.entries * N).unwrap_or_default();
+            let entries = bytes.as_chunks::<N>().0;
             let count = entries.partition_point(|entry| is_before(entry));
-            let slot = count.checked_sub(1)?;
-            Some((slot, entries[slot]))
-        })
+            return Ok(count.checked_sub(1).map(|slot| (slot, entries[slot])));
+        }
+        self.last_in_file(is_before)
+    }
+
+    /// Reads one entry after the other: less than a map costs, and a map would
+    /// have to take room on the disk for the holes of a file that a crash left.
+    fn last_in_file(
+        &self,
+        is_before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<Option<(usize, [u8; N])>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let (mut low, mut high) = (0, self.entries.min(length / N));
+        let mut found = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut entry = [0; N];
+            file.read_exact_at(&mut entry, (middle * N) as u64)?;
+            match is_before(&entry) {
+                true => {
+                    found = Some((middle, entry));
+                    low = middle + 1;
+                }
+                false => high = middle,
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn last(&self) -> io::Result<Option<[u8; N]>> {
         Ok(self.last_where(|_| true)?.map(|(_, entry)| entry))
-    }
-
-    fn with_entries<T: Default>(&self, use_entries: impl Fn(&[[u8; N]]) -> T) -> io::Result<T> {
-        let length = self.entries * N;
-        if let Some(map) = &self.map {
-            let bytes = map.get(..length).unwrap_or_default();
-            return Ok(use_entries(bytes.as_chunks::<N>().0));
-        }
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
-            Err(error) => return Err(error),
-        };
-        if file.metadata()?.len() == 0 {
-            return Ok(T::default());
-        }
-        // SAFETY: the file belongs to this process (the log directory is
-        // locked) and is cut only through `&mut self`, which ends this borrow.
-        let map = unsafe { Mmap::map(&file)? };
-        let bytes = map.get(..length.min(map.len())).unwrap_or_default();
-        Ok(use_entries(bytes.as_chunks::<N>().0))
     }
 
     fn map_for_writing(&mut self, needed: usize) -> io::Result<&mut MmapMut> {

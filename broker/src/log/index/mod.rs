@@ -3,7 +3,7 @@
 //! one. That of aborted transactions is a list, and mostly absent.
 //!
 //! A closed segment's index holds neither a map nor a descriptor; a lookup
-//! maps it for its own duration. That keeps 10 000 partitions within the
+//! reads the few entries that it needs. That keeps 10 000 partitions within the
 //! limits of one process.
 //!
 //! **Invariant:** the file's layout is Kafka's: big-endian entries, relative

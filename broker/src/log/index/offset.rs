@@ -101,10 +101,6 @@ impl OffsetIndex {
         self.file.trim()
     }
 
-    pub(in crate::log) fn preallocate(&mut self) -> io::Result<()> {
-        self.file.preallocate()
-    }
-
     pub(in crate::log) fn trim(&mut self) -> io::Result<()> {
         self.file.trim()
     }

@@ -28,8 +28,9 @@ impl Manager {
         };
         let mut log = log.write();
         log.interrupt_cleaning();
-        if let Some(checkpoint) = &log.cleaner_checkpoint {
-            checkpoint.remove(partition)?;
+        if let Some(home) = &log.home {
+            home.cleaner_checkpoint.remove(partition)?;
+            home.remove_log();
         }
         let delay_ms = log.config().file_delete_delay_ms;
         let path = log.rename_for_deletion(&deletion_name(partition))?;

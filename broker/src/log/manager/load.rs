@@ -9,19 +9,41 @@ use parking_lot::{Mutex, RwLock};
 
 use super::super::checkpoint::{self, LOG_START, RECOVERY_POINT};
 use super::super::config::LogConfig;
-use super::super::{Error, Log, OpenParams};
+use super::super::{Error, Log, LogDir, OpenParams};
 use super::{Manager, OpenError};
 use crate::model::{TopicName, TopicPartition};
 
 pub(super) const DELETE_SUFFIX: &str = "-delete";
+/// Ends the name of a log that is being moved to another directory.
+const FUTURE_SUFFIX: &str = "-future";
+/// Ends the name of a log that a KRaft broker set aside.
+const STRAY_SUFFIX: &str = "-stray";
+
+/// Logs between two lines about the progress of a start.
+const PROGRESS_STEP: usize = 2000;
+
+/// What the logs of one directory needed.
+#[derive(Debug, Default)]
+struct Recovered {
+    segments: usize,
+    bytes_cut: u64,
+}
+
+impl Recovered {
+    fn add(&mut self, log: &Log) {
+        self.segments += log.recovery().segments_scanned;
+        self.bytes_cut += log.recovery().bytes_cut;
+    }
+}
 
 impl Manager {
     pub(super) fn load_dir(
         &self,
-        dir: &Path,
+        home: &Arc<LogDir>,
         now_ms: i64,
         config_of: &(dyn Fn(&str) -> LogConfig + Sync),
     ) -> Result<(), OpenError> {
+        let dir = home.path();
         let clean = checkpoint::take_clean_shutdown(dir)?;
         let recovery_points = read_or_empty(&dir.join(RECOVERY_POINT));
         let log_starts = read_or_empty(&dir.join(LOG_START));
@@ -33,35 +55,62 @@ impl Manager {
                 recovery_point: recovery_points.get(&partition).copied().unwrap_or(0),
                 clean_shutdown: clean,
                 producer_expiration_ms: self.config.producer_expiration_ms,
-                cleaner_checkpoint: self.cleaner_checkpoints.get(dir).cloned(),
+                home: Some(Arc::clone(home)),
                 partition,
                 dir: path,
             });
         }
-        if let Some(checkpoint) = self.cleaner_checkpoints.get(dir) {
-            let known: HashSet<_> = params.iter().map(|params| &params.partition).collect();
-            checkpoint.retain(|partition| known.contains(partition));
+        let known: HashSet<_> = params.iter().map(|params| &params.partition).collect();
+        home.cleaner_checkpoint
+            .retain(|partition| known.contains(partition));
+        let (path, count) = (dir.display(), params.len());
+        match clean {
+            true => tracing::info!(dir = %path, count, "loading logs after a clean shutdown"),
+            false if count > 0 => {
+                tracing::info!(dir = %path, count, "recovering logs: there was no clean shutdown");
+            }
+            false => {}
         }
         let loaded = self.open_all(&params, now_ms);
-        let mut logs = self.logs.write();
+        let mut recovered = Recovered::default();
         for log in loaded {
             let log = log?;
-            let partition = log.partition().clone();
-            if let Some(first) = logs.get(&partition) {
-                return Err(OpenError::Twice {
-                    partition,
-                    first: first.read().dir().to_owned(),
-                    second: log.dir().to_owned(),
-                });
-            }
-            logs.insert(partition, Arc::new(RwLock::new(log)));
+            recovered.add(&log);
+            self.add(log)?;
+            home.add_log();
         }
+        if recovered.segments > 0 {
+            let Recovered {
+                segments,
+                bytes_cut,
+            } = recovered;
+            tracing::info!(dir = %path, count, segments, bytes_cut, "recovered");
+        }
+        Ok(())
+    }
+
+    fn add(&self, log: Log) -> Result<(), OpenError> {
+        let partition = log.partition().clone();
+        let mut logs = match is_future(log.dir()) {
+            true => self.future_logs.write(),
+            false => self.logs.write(),
+        };
+        if let Some(first) = logs.get(&partition) {
+            return Err(OpenError::Twice {
+                partition,
+                first: first.read().dir().to_owned(),
+                second: log.dir().to_owned(),
+            });
+        }
+        logs.insert(partition, Arc::new(RwLock::new(log)));
         Ok(())
     }
 
     fn open_all(&self, params: &[OpenParams], now_ms: i64) -> Vec<Result<Log, Error>> {
         let threads = self.config.recovery_threads_per_dir.max(1);
+        let params_count = params.len();
         let next = AtomicUsize::new(0);
+        let done = AtomicUsize::new(0);
         let loaded = Mutex::new(Vec::with_capacity(params.len()));
         std::thread::scope(|scope| {
             for _ in 0..threads.min(params.len()) {
@@ -69,6 +118,10 @@ impl Manager {
                     while let Some(params) = params.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let log = Log::open(params.clone(), Arc::clone(&self.storage), now_ms);
                         loaded.lock().push(log);
+                        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                        if done.is_multiple_of(PROGRESS_STEP) {
+                            tracing::info!(done, of = params_count, "logs loaded");
+                        }
                     }
                 });
             }
@@ -98,6 +151,8 @@ impl Manager {
             };
             if name.ends_with(DELETE_SUFFIX) {
                 self.doom_dir(entry.path(), now_ms);
+            } else if name.ends_with(STRAY_SUFFIX) {
+                tracing::warn!(path = %entry.path().display(), "a stray partition is left alone");
             } else if let Some(partition) = parse_dir_name(&name) {
                 found.push((partition, entry.path()));
             } else {
@@ -116,8 +171,17 @@ fn read_or_empty(path: &Path) -> checkpoint::Offsets {
     })
 }
 
-/// Splits `<topic>-<partition>`.
+fn is_future(dir: &Path) -> bool {
+    let name = dir.file_name().map(|name| name.as_encoded_bytes());
+    name.is_some_and(|name| name.ends_with(FUTURE_SUFFIX.as_bytes()))
+}
+
+/// Splits `<topic>-<partition>`, or `<topic>-<partition>.<id>-future`.
 fn parse_dir_name(name: &str) -> Option<TopicPartition> {
+    let name = match name.strip_suffix(FUTURE_SUFFIX) {
+        Some(name) => name.rsplit_once('.')?.0,
+        None => name,
+    };
     let (topic, partition) = name.rsplit_once('-')?;
     let is_number = !partition.is_empty() && partition.bytes().all(|b| b.is_ascii_digit());
     let partition: i32 = partition.parse().ok()?;

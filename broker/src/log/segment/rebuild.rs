@@ -32,9 +32,7 @@ impl Segment {
         })?;
         if self.bytes_since_index > index_interval {
             let offset = header.last_offset();
-            self.offsets.append(OffsetPosition { offset, position })?;
-            self.times.maybe_append(largest)?;
-            self.bytes_since_index = 0;
+            self.add_index_entries(OffsetPosition { offset, position }, largest);
         }
         self.bytes_since_index += header.size() as u64;
         Ok(())

@@ -87,11 +87,6 @@ fn bad_batches_are_refused_and_leave_nothing() {
         refused(&mut log, control),
         AppendError::InvalidRecord(_)
     ));
-    let stamped = BatchBuilder::new(Compression::None).log_append_time(5);
-    let mut stamped = stamped;
-    assert!(stamped.push(5, None, None, &[]));
-    let refusal = refused(&mut log, stamped.build().unwrap());
-    assert!(matches!(refusal, AppendError::InvalidTimestamp { .. }));
     append(&mut log, good);
     assert_eq!(all_records(&log).len(), 2);
 }
@@ -114,7 +109,7 @@ fn compacted_topics_want_keys_and_bounded_topics_recent_records() {
     });
     assert!(matches!(
         refused(&mut log, keyless),
-        AppendError::WithoutKey { indexes } if indexes == [0]
+        AppendError::InvalidRecords(faults) if faults == [RecordFault::WithoutKey { index: 0 }]
     ));
     append(&mut log, batch(1, 1, NOW));
 
@@ -123,12 +118,19 @@ fn compacted_topics_want_keys_and_bounded_topics_recent_records() {
         message_timestamp_after_max_ms: 500,
         ..LogConfig::default()
     });
-    for time in [NOW - 1001, NOW + 501] {
-        let refusal = refused(&mut log, batch(1, 1, time));
-        assert!(matches!(
-            refusal,
-            AppendError::InvalidTimestamp { index: 0, .. }
-        ));
+    for time in [NOW - 1002, NOW + 501] {
+        let refusal = refused(&mut log, batch(2, 1, time));
+        let AppendError::InvalidRecords(faults) = refusal else {
+            panic!("{refusal}");
+        };
+        let (earliest, latest) = (NOW - 1000, NOW + 500);
+        let fault = |index| RecordFault::Timestamp {
+            index,
+            timestamp: time + i64::from(index),
+            earliest,
+            latest,
+        };
+        assert_eq!(faults, [fault(0), fault(1)], "every record is named");
     }
     append(&mut log, batch(1, 1, NOW - 1000));
     append(&mut log, batch(1, 1, NOW + 500));
@@ -147,6 +149,74 @@ fn the_topic_decides_on_time_and_codec() {
     assert_eq!(batches[0].header().compression(), Compression::Zstd);
     assert!(all_records(&log).iter().all(|r| r.timestamp == NOW));
     assert_eq!(all_records(&log).len(), 4);
+}
+
+/// A batch whose records a producer claims to be stamped by the broker.
+fn stamped(codec: Compression) -> Bytes {
+    let mut builder = BatchBuilder::new(codec).log_append_time(NOW - 5);
+    assert!(builder.push(1, None, Some(b"v"), &[]));
+    builder.build().unwrap()
+}
+
+#[test]
+fn a_stamp_of_the_producers_is_its_records_time_or_refused() {
+    for codec in [Compression::None, Compression::Lz4] {
+        let (_dir, mut log) = new_log(&LogConfig::default());
+        append(&mut log, stamped(codec));
+        let batches = all_batches(&log);
+        batches[0].check_crc().unwrap();
+        let header = batches[0].header();
+        assert_eq!(header.timestamp_type(), TimestampType::CreateTime);
+        assert_eq!(header.max_timestamp, NOW - 5);
+        let (_dir, mut log) = new_log(&LogConfig {
+            message_timestamp_type: TimestampType::LogAppendTime,
+            ..LogConfig::default()
+        });
+        assert!(matches!(
+            refused(&mut log, stamped(codec)),
+            AppendError::InvalidRecords(faults)
+                if faults == [RecordFault::StampedByProducer { index: 0 }]
+        ));
+    }
+}
+
+#[test]
+fn what_a_header_says_of_plain_records_must_be_so() {
+    const COUNT_AT: usize = 57;
+    const LAST_DELTA_AT: usize = 23;
+    const MAX_TIMESTAMP_AT: usize = 35;
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    let good = batch(3, 10, NOW);
+    let forged = |at: usize, bytes: &[u8]| {
+        let mut batch = good.to_vec();
+        batch[at..at + bytes.len()].copy_from_slice(bytes);
+        let crc = common::checksum::crc32c(&batch[21..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        batch
+    };
+    for count in [2_i32, 4] {
+        let mut wrong = forged(COUNT_AT, &count.to_be_bytes());
+        wrong[LAST_DELTA_AT..LAST_DELTA_AT + 4].copy_from_slice(&(count - 1).to_be_bytes());
+        let crc = common::checksum::crc32c(&wrong[21..]);
+        wrong[17..21].copy_from_slice(&crc.to_be_bytes());
+        let refusal = refused(&mut log, wrong.into());
+        assert!(
+            matches!(refusal, AppendError::InvalidRecord(_)),
+            "{refusal}"
+        );
+    }
+    // The largest time is put right: searches by time rely on it.
+    append(
+        &mut log,
+        forged(MAX_TIMESTAMP_AT, &1_i64.to_be_bytes()).into(),
+    );
+    let batches = all_batches(&log);
+    batches[0].check_crc().unwrap();
+    let latest = all_records(&log)
+        .iter()
+        .map(|record| record.timestamp)
+        .max();
+    assert_eq!(Some(batches[0].header().max_timestamp), latest);
 }
 
 #[test]

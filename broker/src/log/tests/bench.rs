@@ -84,6 +84,7 @@ fn continue_the_directory_of_a_real_kafka() {
         recovery_threads_per_dir: 1,
         producer_expiration_ms: 86_400_000,
         defaults: LogConfig::default(),
+        on_dir_failure: FailureHook::default(),
     };
     let manager = Manager::open(
         LockedDirs::acquire(&[dir]).unwrap(),
@@ -148,4 +149,77 @@ fn a_full_disk_is_an_error_and_passes() {
     assert_eq!(log.recovery().damage, None);
     assert_eq!(all_records(&log).len() as i64, appended + 100);
     println!("{appended} appended before the disk was full");
+}
+
+/// The cost of many partitions: time to create, close and load them, memory,
+/// descriptors and maps. `LOG_TEST_COUNT` says how many.
+#[test]
+#[ignore = "a measurement"]
+fn many_partitions() {
+    let count = std::env::var("LOG_TEST_COUNT").map_or(10_000, |count| count.parse().unwrap());
+    let root = tempfile::tempdir().unwrap();
+    let clock = common::clock::system();
+    let open = || {
+        let config = ManagerConfig {
+            identity: Identity {
+                cluster_id: "7a9JoY5vSPWT-0NdQcaWWA".to_owned(),
+                broker_id: 1,
+            },
+            recovery_threads_per_dir: 1,
+            producer_expiration_ms: 86_400_000,
+            defaults: LogConfig::default(),
+            on_dir_failure: FailureHook::default(),
+        };
+        let dirs = LockedDirs::acquire(&[root.path().to_owned()]).unwrap();
+        Manager::open(dirs, config, Arc::new(Disk), NOW, &|_| LogConfig::default()).unwrap()
+    };
+    let show = |what: &str, since: std::time::Duration| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let rss = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let fds = std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let took = clock.monotonic() - since;
+        println!(
+            "{what}: {took:.2?}, {rss}, {fds} descriptors, {} maps",
+            maps.lines().count()
+        );
+    };
+    let id = |index| TopicPartition::new(TopicName::new("many").unwrap(), index);
+    let start = clock.monotonic();
+    show("empty", start);
+    let manager = open();
+    for index in 0..count {
+        let topic_id = Some(TopicId::from_u128(77));
+        manager
+            .get_or_create(&id(index), topic_id, LogConfig::default(), NOW)
+            .unwrap();
+    }
+    show("created", start);
+    let start = clock.monotonic();
+    for (_, log) in manager.all() {
+        for _ in 0..50 {
+            append(&mut log.write(), batch(1, 100, NOW));
+        }
+    }
+    show("written", start);
+    let start = clock.monotonic();
+    for _ in 0..10 {
+        manager.flush_dirty(NOW);
+    }
+    show("ten rounds of maintenance", start);
+    let start = clock.monotonic();
+    manager.shutdown_cleanly(1, NOW).unwrap();
+    drop(manager);
+    show("closed", start);
+    let start = clock.monotonic();
+    let manager = open();
+    show("loaded after a clean shutdown", start);
+    drop(manager);
+    let start = clock.monotonic();
+    let manager = open();
+    show("loaded after a crash", start);
+    assert_eq!(manager.all().len(), usize::try_from(count).unwrap());
 }

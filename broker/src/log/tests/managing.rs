@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
@@ -12,6 +13,7 @@ fn config() -> ManagerConfig {
         recovery_threads_per_dir: 2,
         producer_expiration_ms: 86_400_000,
         defaults: small(),
+        on_dir_failure: FailureHook::default(),
     }
 }
 
@@ -191,4 +193,173 @@ fn idle_partitions_cost_one_descriptor_each() {
         "{} files",
         open_files() - before
     );
+}
+
+/// A disk on which everything below one directory fails from a moment on.
+#[derive(Debug)]
+struct FailingDisk {
+    below: PathBuf,
+    has_failed: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct FailingFile(Arc<dyn SegmentFile>, Option<Arc<AtomicBool>>);
+
+impl FailingDisk {
+    fn wrap(&self, path: &Path, file: Arc<dyn SegmentFile>) -> Arc<dyn SegmentFile> {
+        let switch = path.starts_with(&self.below);
+        Arc::new(FailingFile(file, switch.then(|| self.has_failed.clone())))
+    }
+}
+
+impl FailingFile {
+    fn check(&self) -> io::Result<()> {
+        const EIO: i32 = 5;
+        match &self.1 {
+            Some(failed) if failed.load(Ordering::SeqCst) => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Storage for FailingDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(self.wrap(path, Disk.create(path)?))
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(self.wrap(path, Disk.open(path)?))
+    }
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        Disk.replace(path, content)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        Disk.sync_dir(dir)
+    }
+}
+
+impl SegmentFile for FailingFile {
+    fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()> {
+        self.check()?;
+        self.0.write_at(position, parts)
+    }
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check()?;
+        self.0.read_at(position, buffer)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_length(length)
+    }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.0.allocate(length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.check()?;
+        self.0.sync()
+    }
+    fn as_file(&self) -> Option<&std::fs::File> {
+        self.0.as_file()
+    }
+}
+
+#[test]
+fn a_directory_that_fails_takes_its_logs_with_it_and_no_others() {
+    let (_root, dirs) = two_dirs();
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let storage = FailingDisk {
+        below: dirs[0].clone(),
+        has_failed: has_failed.clone(),
+    };
+    let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let told = heard.clone();
+    let mut settings = config();
+    settings.on_dir_failure = FailureHook::new(move |dir| told.lock().push(dir.to_owned()));
+    let locks = LockedDirs::acquire(&dirs).unwrap();
+    let config_of = |_: &str| small();
+    let manager_ = Manager::open(locks, settings, Arc::new(storage), NOW, &config_of).unwrap();
+    fill(&manager_);
+    has_failed.store(true, Ordering::SeqCst);
+    assert!(manager_.flush_dirty(NOW).is_empty(), "nothing is due");
+    let (mut lost, mut alive) = (0, 0);
+    for (_, log) in manager_.all() {
+        let mut log = log.write();
+        let appended = log.append_as_leader(batch(1, 10, NOW), 0, AppendOrigin::Client, NOW);
+        let read = log.read(0, EVERYTHING);
+        if log.dir().starts_with(&dirs[0]) {
+            assert!(
+                matches!(appended, Err(AppendError::Storage(_))),
+                "{appended:?}"
+            );
+            assert!(matches!(read, Err(ReadError::Storage(_))), "{read:?}");
+            assert!(log.is_offline());
+            lost += 1;
+        } else {
+            assert!(appended.is_ok() && read.is_ok() && !log.is_offline());
+            alive += 1;
+        }
+    }
+    assert_eq!((lost, alive), (3, 3));
+    assert_eq!(*heard.lock(), [dirs[0].clone()], "told once");
+    assert!(manager_.has_offline_dirs());
+    // New logs go where there is a disk, and checkpoints are still written.
+    for index in 10..14 {
+        let log = manager_.get_or_create(&numbered(index), None, small(), NOW);
+        assert!(log.unwrap().read().dir().starts_with(&dirs[1]));
+    }
+    manager_.checkpoint_recovery_points().unwrap();
+    let described = manager_.describe(&|_| true);
+    assert_eq!(described[0].space, None);
+    assert!(described[0].logs.is_empty());
+    assert!(described[1].space.unwrap().total > 0);
+    assert_eq!(described[1].logs.len(), 7);
+    assert!(manager_.shutdown_cleanly(1, NOW).is_err());
+    let is_clean = |dir: &Path| dir.join(".kafka_cleanshutdown").exists();
+    assert!(!is_clean(&dirs[0]) && is_clean(&dirs[1]));
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_left_out_while_there_are_others() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let (bad, good) = (file.join("below"), root.path().join("good"));
+    let manager_ = manager(&[bad.clone(), good]).unwrap();
+    let offline = manager_.dirs().iter().filter(|dir| !dir.is_online());
+    assert_eq!(
+        offline.map(|dir| dir.path()).collect::<Vec<_>>(),
+        [bad.as_path()]
+    );
+    fill(&manager_);
+    assert_eq!(manager_.all().len(), 6);
+    drop(manager_);
+    let refused = manager(&[bad]).unwrap_err();
+    assert!(refused.to_string().contains("below"), "{refused}");
+}
+
+#[test]
+fn a_log_on_its_way_to_another_directory_is_not_the_partitions_log() {
+    let (_root, dirs) = two_dirs();
+    let first = manager(&dirs[..1]).unwrap();
+    fill(&first);
+    first.shutdown_cleanly(1, NOW).unwrap();
+    drop(first);
+    let id = "0123456789abcdef0123456789abcdef";
+    let future = dirs[0].join(format!("a.b-c-5.{id}-future"));
+    std::fs::create_dir(&future).unwrap();
+    for suffix in ["log", "index", "timeindex"] {
+        let name = format!("{:020}.{suffix}", 0);
+        std::fs::copy(dirs[0].join("a.b-c-2").join(&name), future.join(&name)).unwrap();
+    }
+    std::fs::create_dir(dirs[0].join(format!("a.b-c-9.{id}-stray"))).unwrap();
+    let second = manager(&dirs[..1]).unwrap();
+    assert_eq!(second.all().len(), 6);
+    assert_eq!(second.get(&numbered(5)).unwrap().read().log_end_offset(), 6);
+    let described = second.describe(&|id| *id == numbered(5));
+    let logs = described[0].logs.iter();
+    let logs: Vec<_> = logs
+        .map(|log| (log.is_future, log.log_end_offset))
+        .collect();
+    assert_eq!(logs, [(false, 6), (true, 3)]);
 }

@@ -48,7 +48,7 @@ pub(super) fn params(dir: &Path, config: &LogConfig) -> OpenParams {
         recovery_point: 0,
         clean_shutdown: false,
         producer_expiration_ms: 86_400_000,
-        cleaner_checkpoint: None,
+        home: None,
     }
 }
 

@@ -14,6 +14,7 @@ mod fetch;
 mod fields;
 mod leader_epoch;
 mod list_offsets;
+mod log_dirs;
 mod offsets;
 mod produce;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::DeleteTopics, 0),
     (ApiKey::OffsetForLeaderEpoch, 0),
     (ApiKey::DescribeConfigs, 0),
+    (ApiKey::DescribeLogDirs, 0),
 ];
 
 /// A request that has versions older than the general codec's.

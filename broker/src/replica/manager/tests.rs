@@ -14,6 +14,7 @@ fn manager(dir: &std::path::Path) -> Manager {
         recovery_threads_per_dir: 1,
         producer_expiration_ms: i64::MAX,
         defaults: LogConfig::default(),
+        on_dir_failure: log::FailureHook::default(),
     };
     let dirs = LockedDirs::acquire(&[dir.to_owned()]).unwrap();
     let config_of = |_: &str| LogConfig::default();

@@ -24,6 +24,7 @@ impl Partition {
         if leader.epoch != epoch {
             return Err(Error::FencedEpoch);
         }
+        let has_new_start = leader.log_start_of(id) != Some(progress.log_start);
         leader.on_fetch(id, progress).map_err(|error| match error {
             NotCounted::NotAssigned => Error::UnknownEpoch,
             NotCounted::Stale => Error::NotLeader,
@@ -35,7 +36,7 @@ impl Partition {
         if is_proposed {
             self.around.isr_queue.push(&self.id);
         }
-        if watermark != before {
+        if watermark != before || has_new_start {
             self.waiters.wake();
         }
         Ok(watermark)

@@ -29,7 +29,13 @@ pub(super) const KEYS: &[Key] = &[
             max: 1 << 30,
         },
         "1048575",
-        "Bytes; the largest request. A larger one closes the connection.",
+        "Bytes; the largest request. Whoever sends a larger one loses the connection; the log names the request.",
+    ),
+    key(
+        "jute.maxbuffer.refuse",
+        Kind::Bool,
+        "false",
+        "Whether a larger request is answered with the error BadArguments, and the connection goes on. (No key of ZooKeeper's.)",
     ),
     key(
         "globalOutstandingLimit",

@@ -101,7 +101,7 @@ fn finish(token: &[u8], nonce: &str, users: &Users) -> Result<Step, Error> {
         return Err(Error::Directive("qop"));
     }
     let user = response.text("username")?;
-    let password = users.get(&user).ok_or(Error::Credentials)?;
+    let password = users.password(&user).ok_or(Error::Credentials)?;
     let secret = response.secret(&user, password, nonce)?;
     let uri = response.required("digest-uri")?;
     let expected = response.proof(&secret, nonce, &[b"AUTHENTICATE:", uri])?;
@@ -258,10 +258,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn users() -> Users {
-        Users::from([
-            ("bob".into(), "secret".into()),
-            ("Zoë".into(), "pässword€".into()),
-        ])
+        let users = [("bob", "secret"), ("Zoë", "pässword€")];
+        users
+            .map(|(user, password)| (user.into(), password.into()))
+            .into_iter()
+            .collect()
     }
 
     /// The response of an honest client.

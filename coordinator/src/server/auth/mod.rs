@@ -7,54 +7,59 @@
 
 mod digest_md5;
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use common::jute::Reader;
-use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest, xid};
+use common::zk::{AuthPacket, ErrorCode, Id, SaslRequest};
 
+use super::Server;
 use super::connection::Task;
 use super::error::Error;
 use crate::config::Authentication;
-use crate::pipeline::{Client, Reply};
+use crate::pipeline::{Arrival, Client, Reply};
 use crate::tree::acl::SUPER;
 use digest_md5::Step;
 
 pub(super) use digest_md5::DigestMd5;
 
-impl Task<'_> {
-    /// Answers an auth packet; who proves nothing is let go.
-    pub(super) fn authenticate(
-        &mut self,
-        body: &mut Reader,
-        received: Duration,
-    ) -> Result<(), Error> {
-        let packet = body.read::<AuthPacket>().map_err(Error::Credentials)?;
-        if let Some(proven) = self.proven_ids(&packet) {
-            self.connection.add_ids(proven);
-            self.answer_now(xid::AUTH, 0, received, Ok(Reply::Nothing));
-        } else {
-            tracing::warn!(peer = %self.connection.peer, "authentication failed");
-            self.answer_now(xid::AUTH, 0, received, Err(ErrorCode::AuthFailed));
-            self.drain();
-        }
-        Ok(())
-    }
-
-    /// Who the packet proves the client to be; `None` if it proves nothing.
-    fn proven_ids(&self, packet: &AuthPacket) -> Option<Vec<Id>> {
-        let config = &self.server.config;
-        match packet.scheme.as_str() {
-            "digest" if config.rules.access.digest => {
-                let credentials = String::from_utf8_lossy(packet.auth.as_deref()?);
-                Some(digest_ids(&credentials, &config.authentication))
+impl Server {
+    /// Who somebody proves to be, besides their address; `None` if they prove nothing.
+    pub(crate) fn proven_ids(&self, scheme: &str, auth: Option<&[u8]>) -> Option<Vec<Id>> {
+        match scheme {
+            "digest" if self.config.rules.access.digest => {
+                let credentials = String::from_utf8_lossy(auth?);
+                Some(digest_ids(&credentials, &self.config.authentication))
             }
             // Everybody has shown their address by connecting.
             "ip" => Some(Vec::new()),
             _ => None,
         }
+    }
+}
+
+impl Task<'_> {
+    /// Answers an auth packet, under whatever number it came; who proves nothing is
+    /// let go.
+    pub(super) fn authenticate(
+        &mut self,
+        xid: i32,
+        body: &mut Reader,
+        received: Arrival,
+    ) -> Result<(), Error> {
+        let packet = body.read::<AuthPacket>().map_err(Error::Credentials)?;
+        let scheme = packet.scheme.unwrap_or_default();
+        let proven = self.server.proven_ids(&scheme, packet.auth.as_deref());
+        if let Some(proven) = proven {
+            self.connection.add_ids(proven);
+            self.answer_now(xid, 0, received, Ok(Reply::Nothing));
+        } else {
+            self.server.stats.auth_failed.increment();
+            tracing::warn!(peer = %self.connection.peer, "authentication failed");
+            self.answer_now(xid, 0, received, Err(ErrorCode::AuthFailed));
+            self.drain();
+        }
+        Ok(())
     }
 
     /// Answers one step of a SASL login.
@@ -62,7 +67,7 @@ impl Task<'_> {
         &mut self,
         xid: i32,
         body: &mut Reader,
-        received: Duration,
+        received: Arrival,
     ) -> Result<(), Error> {
         let server = self.server;
         let config = &server.config.authentication;
@@ -96,7 +101,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn sasl_failed(&mut self, xid: i32, received: Duration) {
+    fn sasl_failed(&mut self, xid: i32, received: Arrival) {
         let config = &self.server.config.authentication;
         let is_required = config
             .enforced_schemes
@@ -106,6 +111,7 @@ impl Task<'_> {
             self.answer_now(xid, 0, received, Ok(Reply::SaslToken(None)));
             return;
         }
+        self.server.stats.auth_failed.increment();
         let code = match is_required {
             true => ErrorCode::SessionClosedRequireSaslAuth,
             false => ErrorCode::AuthFailed,
@@ -116,7 +122,7 @@ impl Task<'_> {
 
     /// Whether the client may ask for anything; one that had to prove who it is
     /// and did not is told so and let go.
-    pub(super) fn is_admitted(&mut self, xid: i32, received: Duration) -> bool {
+    pub(super) fn is_admitted(&mut self, xid: i32, received: Arrival) -> bool {
         let schemes = &self.server.config.authentication.enforced_schemes;
         let ids = || self.connection.ids();
         if schemes.is_empty() || ids().iter().any(|id| schemes.contains(&id.scheme)) {
