@@ -85,7 +85,13 @@ class Trio:
         self.wait_in_sync(topic)
 
     def partitions(self, topic):
-        return self.metadata().topics[topic].partitions
+        """As one of the brokers tells; a new topic is not known to all at once."""
+
+        def told():
+            known = self.metadata().topics.get(topic)
+            return known and not known.error and known.partitions
+
+        return wait_until(told, HEAL, f"{topic} is known", 0.2)
 
     def leader(self, topic, partition=0):
         """The leader, once there is one."""
