@@ -13,6 +13,7 @@ pub mod jute;
 pub mod metrics;
 pub mod net;
 pub mod notify;
+pub mod page;
 pub mod persist;
 pub mod shutdown;
 pub mod task;

@@ -90,14 +90,14 @@ def test_a_compacted_log_goes_to_kafka_and_back(shared):
     # Ours takes over what Kafka left, compacts it further, and is killed.
     shared.ours.start()
     assert "torn end" not in shared.ours.log.read_text()
-    table.read("read_uncommitted")
+    table.read()
     before = shared.cleaned_to()
     table.fill(2000)
     shared.wait_cleaned(before + 1000)
-    table.read("read_uncommitted")
+    table.read()
     shared.ours.kill()
     shared.ours.start()
-    table.read("read_uncommitted")
+    table.read()
     described = log_dirs(shared.bootstrap)
     shared.ours.stop()
     check_files(shared.partition)
@@ -114,7 +114,7 @@ def test_a_compacted_log_goes_to_kafka_and_back(shared):
 
     shared.ours.start()
     table.fill(100)
-    table.read("read_uncommitted")
+    table.read()
 
 
 def log_dirs(bootstrap):

@@ -70,6 +70,9 @@ def test_sasl_by_hand(tmp_path, keys):
         # A token where none is expected is passed over; what is no token ends it all.
         ours, oracle = pair.clients()
         assert tokens(ours, b"hello")[1] == tokens(oracle, b"hello")[1]
+        nobody = (AUTH, i32(0) + text(None) + text("u:p"), -4)
+        ours, oracle = pair.clients()
+        assert ours.call(*nobody) == oracle.call(*nobody)
         for op, xid in [(SASL, 7), (AUTH, -4)]:
             for client in pair.clients():
                 with pytest.raises((EOFError, ConnectionResetError)):

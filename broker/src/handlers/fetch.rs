@@ -30,8 +30,9 @@ use super::context::RequestContext;
 use super::error;
 use super::partitions::Partitions;
 use super::wire::text;
+use crate::log;
 use crate::model::{BrokerId, TopicPartition};
-use crate::protocol::fetch_response::{Partition, Response, Topic};
+use crate::protocol::fetch_response::{AbortedTransaction, Partition, Response, Topic};
 use crate::record::Compression;
 use crate::replica::{self, Isolation, ReadRequest, Reader, Registration, Waiter};
 
@@ -201,6 +202,13 @@ impl Fetch {
                 EpochEndOffset::default()
                     .with_epoch(epoch)
                     .with_end_offset(end)
+            }),
+            aborted: result.aborted.map(|aborted| {
+                let wire = |transaction: log::AbortedTransaction| AbortedTransaction {
+                    producer_id: transaction.producer_id,
+                    first_offset: transaction.first_offset,
+                };
+                aborted.into_iter().map(wire).collect()
             }),
             records: result.records,
             ..Partition::error(index, 0)

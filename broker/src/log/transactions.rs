@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::index::AbortedTransaction;
-use super::{Error, Log};
+use super::{Error, Log, Read};
 use crate::model::Offset;
 
 impl Log {
@@ -48,6 +48,19 @@ impl Log {
             }
         }
         Ok(found)
+    }
+
+    /// The aborted transactions with records in what was read below
+    /// `upper_bound`; a read ends with its segment.
+    pub fn aborted_transactions_of(
+        &self,
+        read: &Read,
+        upper_bound: Offset,
+    ) -> Result<Vec<AbortedTransaction>, Error> {
+        let floor = self.floor_segment(read.start_offset);
+        let mut later = self.segments.range(floor + 1..);
+        let end = later.next().map_or(self.log_end_offset, |(&base, _)| base);
+        self.aborted_transactions(read.start_offset, upper_bound.min(end))
     }
 
     /// Enters the transaction that the batch just written has aborted.

@@ -36,7 +36,17 @@ pub struct Partition {
     /// Where the leader is instead (Fetch 12+).
     pub current_leader: Option<LeaderIdAndEpoch>,
     pub preferred_read_replica: i32,
+    /// For readers of committed records: the transactions whose records in this
+    /// answer they must skip.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     pub records: Option<Part>,
+}
+
+/// Producer and first offset of a transaction that was aborted (Fetch 4+).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    pub producer_id: i64,
+    pub first_offset: i64,
 }
 
 impl Partition {
@@ -52,6 +62,7 @@ impl Partition {
             diverging_epoch: None,
             current_leader: None,
             preferred_read_replica: -1,
+            aborted: None,
             records: None,
         }
     }
@@ -155,7 +166,7 @@ impl Writer {
             if self.version >= 5 {
                 self.memory.put_i64(partition.log_start_offset);
             }
-            self.null_array();
+            self.aborted(partition.aborted.as_deref())?;
         }
         if self.version >= 11 {
             self.memory.put_i32(partition.preferred_read_replica);
@@ -163,6 +174,20 @@ impl Writer {
         self.records(partition.records)?;
         if self.is_flexible() {
             self.partition_tags(partition.diverging_epoch, partition.current_leader)?;
+        }
+        Ok(())
+    }
+
+    fn aborted(&mut self, aborted: Option<&[AbortedTransaction]>) -> Result<(), Error> {
+        let Some(aborted) = aborted else {
+            self.null_array();
+            return Ok(());
+        };
+        self.array_length(aborted.len())?;
+        for transaction in aborted {
+            self.memory.put_i64(transaction.producer_id);
+            self.memory.put_i64(transaction.first_offset);
+            self.no_tagged_fields();
         }
         Ok(())
     }
@@ -295,7 +320,7 @@ mod tests {
 
     use common::wire::FileRange;
     use kafka_protocol::messages::BrokerId;
-    use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+    use kafka_protocol::messages::fetch_response::{self, FetchableTopicResponse, PartitionData};
     use kafka_protocol::protocol::StrBytes;
     use tokio::io::AsyncReadExt;
 
@@ -326,6 +351,10 @@ mod tests {
                                 .with_leader_epoch(4)
                         }),
                         preferred_read_replica: -1,
+                        aborted: Some(vec![AbortedTransaction {
+                            producer_id: 70,
+                            first_offset: 4,
+                        }]),
                         records,
                     },
                     Partition::error(2, 3),
@@ -354,7 +383,11 @@ mod tests {
             .with_high_watermark(10)
             .with_last_stable_offset(9)
             .with_log_start_offset(2)
-            .with_aborted_transactions(None)
+            .with_aborted_transactions(Some(vec![
+                fetch_response::AbortedTransaction::default()
+                    .with_producer_id(70.into())
+                    .with_first_offset(4),
+            ]))
             .with_records(Some(Bytes::from_static(RECORDS)));
         if version >= FLEXIBLE_FROM {
             first.diverging_epoch = EpochEndOffset::default().with_epoch(3).with_end_offset(8);

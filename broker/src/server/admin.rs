@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use common::metrics;
+use common::page::{document, escape};
 
 /// What the pages show; the daemon's wiring implements it.
 pub trait Status: Send + Sync + 'static {
@@ -36,18 +37,42 @@ pub fn router(status: Arc<dyn Status>) -> Router {
 
 type Shared = State<Arc<dyn Status>>;
 
-async fn index(State(status): Shared) -> Html<String> {
-    let facts = serde_json::to_string_pretty(&status.overview()).unwrap_or_default();
-    Html(format!(
-        "<!doctype html><title>broker</title><h1>Broker</h1><pre>{}</pre>\
-         <p><a href=\"/health\">health</a> <a href=\"/ready\">ready</a> \
-         <a href=\"/metrics\">metrics</a> <a href=\"/topics\">topics</a></p>",
-        escape(&facts)
-    ))
+/// The facts and where to look on, for people.
+async fn index(State(status): Shared) -> Response {
+    let (class, state) = match status.ready() {
+        Ok(()) => ("state", "serving".to_owned()),
+        Err(why) => ("state bad", why),
+    };
+    let overview = status.overview();
+    let facts = overview.as_object().into_iter().flatten();
+    let cards: String = facts
+        .map(|(name, value)| {
+            let (name, value) = (escape(&name.replace('_', " ")), escape(&shown(value)));
+            format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n")
+        })
+        .collect();
+    let links: String = ["topics", "metrics", "health", "ready"]
+        .map(|page| format!("<li><a href=\"/{page}\">{page}</a></li>\n"))
+        .concat();
+    let body = format!(
+        "<h1>Broker</h1>\n<p class=\"{class}\">{}</p>\n<dl class=\"facts\">\n{cards}</dl>\n\
+         <h2>More</h2>\n<ul class=\"links\">\n{links}</ul>\n",
+        escape(&state)
+    );
+    document("Broker", &body, None)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+/// A fact as people write it.
+fn shown(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => "–".to_owned(),
+        serde_json::Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(shown).collect();
+            items.join(" ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The process answers; that is all that it says.
@@ -77,4 +102,22 @@ async fn metrics_page(State(status): Shared) -> Response {
 
 async fn topics(State(status): Shared) -> Json<serde_json::Value> {
     Json(status.topics())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn facts_are_for_reading() {
+        for (value, text) in [
+            (json!("PLAINTEXT://a:1"), "PLAINTEXT://a:1"),
+            (json!(["a", "b"]), "a b"),
+            (json!(null), "–"),
+            (json!(7), "7"),
+        ] {
+            assert_eq!(shown(&value), text);
+        }
+    }
 }

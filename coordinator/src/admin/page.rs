@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use axum::extract::{Query, State};
-use axum::http::header;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
+use common::page::{document, escape};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,10 +16,6 @@ use super::sessions::{self, Sessions};
 use super::tree::Shown;
 use super::{Pages, Shared, commands};
 use crate::server::monitor::version;
-
-const STYLE: &str = include_str!("page.css");
-/// Nothing is loaded, from anywhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// How many rows the tables of the first page have at most.
 const ROWS: usize = 20;
@@ -63,26 +59,6 @@ pub(super) async fn index(State(admin): State<Shared>, Query(asked): Query<Asked
     links(&mut body, &admin);
     let refresh = asked.refresh.filter(|seconds| *seconds > 0);
     document("Coordinator", &body, refresh)
-}
-
-/// The page around `body`.
-fn document(title: &str, body: &str, refresh: Option<u32>) -> Response {
-    let refresh = refresh.map_or_else(String::new, |seconds| {
-        format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">\n")
-    });
-    let title = escape(title);
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         {refresh}<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-         <body>\n{body}</body>\n</html>\n"
-    );
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, Html(page)).into_response()
 }
 
 fn head(admin: &Pages, asked: &Asked) -> String {
@@ -418,24 +394,6 @@ fn crumbs(path: &str) -> String {
     html
 }
 
-/// Text as HTML. Control characters are shown, not sent.
-fn escape(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            '\n' | '\t' => html.push(c),
-            c if c.is_control() => html.push('\u{fffd}'),
-            c => html.push(c),
-        }
-    }
-    html
-}
-
 /// Text as a part of a query.
 fn url(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -490,11 +448,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_clients_stay_texts() {
-        assert_eq!(
-            escape("<a href='x'>&\"\x1b[2J"),
-            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;\u{fffd}[2J"
-        );
+    fn texts_in_queries_are_encoded() {
         assert_eq!(url("/a b&c=ü"), "/a%20b%26c%3D%C3%BC");
     }
 

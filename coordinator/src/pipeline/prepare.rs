@@ -56,8 +56,9 @@ pub(super) fn prepare(
     context: Context<'_>,
     write: &Write,
 ) -> Result<Txn, Refusal> {
+    view.forget_growth();
     let mut prepare = Prepare { view, context };
-    Ok(match write {
+    let txn = match write {
         Write::Create(request, creation) => prepare.create(request, *creation)?,
         Write::DeleteLeftover(leftover) => prepare.delete_leftover(leftover)?,
         Write::Delete(request) => prepare.delete(request)?,
@@ -70,7 +71,9 @@ pub(super) fn prepare(
         Write::CloseSession => prepare.close_session(),
         Write::Reconfig => return Err(prepare.reconfig().into()),
         Write::Refused(code) => return Err((*code).into()),
-    })
+    };
+    prepare.view.keep_growth();
+    Ok(txn)
 }
 
 struct Prepare<'a, 'tree> {
@@ -151,7 +154,7 @@ impl Prepare<'_, '_> {
         }
         parent.child_count -= 1;
         self.view.put(parent_path, parent);
-        self.view.remove(path);
+        self.remove(path, &node);
         Ok(Txn::Delete {
             path: path.to_owned(),
         })
@@ -172,7 +175,7 @@ impl Prepare<'_, '_> {
         let mut parent = self.existing(parent_path)?;
         parent.child_count -= 1;
         self.view.put(parent_path, parent);
-        self.view.remove(path);
+        self.remove(path, &node);
         Ok(Txn::Delete {
             path: path.to_owned(),
         })
@@ -279,7 +282,9 @@ impl Prepare<'_, '_> {
                 parent.child_count = parent.child_count.saturating_sub(1);
                 self.view.put(parent_path, parent);
             }
-            self.view.remove(path);
+            if let Some(node) = self.view.get(path) {
+                self.remove(path, &node);
+            }
         }
         Txn::CloseSession { ephemerals }
     }
@@ -291,12 +296,21 @@ impl Prepare<'_, '_> {
         Ok(())
     }
 
-    fn check_quota(&self, path: &str, growth: Growth) -> Result<(), ErrorCode> {
+    fn remove(&mut self, path: &str, node: &Facts) {
+        self.view.grow(path, Growth::of_deletion(node.data_len));
+        self.view.remove(path);
+    }
+
+    fn check_quota(&mut self, path: &str, growth: Growth) -> Result<(), ErrorCode> {
         let Context {
             quotas, rules, now, ..
         } = self.context;
-        let when = (rules.enforce_quota, now);
-        quotas.check(self.view.tree(), path, growth, when)
+        let Some(quota) = self.view.quota_of(path) else {
+            return Ok(());
+        };
+        quotas.check(&quota, growth, (rules.enforce_quota, now))?;
+        self.view.grow(path, growth);
+        Ok(())
     }
 
     fn check_acl(&self, node: &Facts, wanted: i32) -> Result<(), ErrorCode> {

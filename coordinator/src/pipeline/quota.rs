@@ -1,7 +1,7 @@
 //! Whether a change fits the quota that it falls under.
 //!
-//! As in ZooKeeper the statistics are those of the committed state: what is under
-//! way at the same time, or in the same multi, is not counted yet.
+//! What the same batch changes counts already, so that nobody exceeds a quota by
+//! sending faster. Within one multi it does not, as in ZooKeeper.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::zk::ErrorCode;
 use parking_lot::Mutex;
 
-use crate::tree::Tree;
+use crate::tree::quota::Track;
 
 /// A quota that stays exceeded is reported this often.
 const REPORT_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -17,7 +17,7 @@ const REPORT_PAUSE: Duration = Duration::from_secs(15 * 60);
 const REPORTED_MAX: usize = 1000;
 
 /// By how much a change moves the statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Growth {
     pub(super) count: i64,
     pub(super) bytes: i64,
@@ -37,6 +37,31 @@ impl Growth {
             bytes: signed(after) - signed(before),
         }
     }
+}
+
+impl Growth {
+    pub(super) fn of_deletion(bytes: usize) -> Self {
+        Self {
+            count: -1,
+            bytes: -signed(bytes),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// A quota and what is used of it.
+#[derive(Debug)]
+pub(super) struct Quota {
+    /// The path that it is set on.
+    pub(super) about: String,
+    pub(super) limits: Track,
+    pub(super) used: Track,
+    /// What will be used besides, when what is under way is carried out.
+    pub(super) pending: Growth,
 }
 
 fn signed(length: usize) -> i64 {
@@ -63,15 +88,12 @@ impl Quotas {
     /// quotas are enforced.
     pub(super) fn check(
         &self,
-        tree: &Tree,
-        path: &str,
+        quota: &Quota,
         growth: Growth,
         (enforce, now): (bool, Duration),
     ) -> Result<(), ErrorCode> {
-        let Some(about) = tree.quota_of(path) else {
-            return Ok(());
-        };
-        for excess in excesses(tree, about, growth).into_iter().flatten() {
+        let about = &quota.about;
+        for excess in excesses(quota, growth).into_iter().flatten() {
             if self.is_to_report(about, now) {
                 let kind = if excess.is_hard { "hard" } else { "soft" };
                 let Excess {
@@ -107,10 +129,13 @@ impl Quotas {
 
 /// The limits on nodes and on bytes that would be exceeded. What does not grow
 /// (or shrink) is not checked: nobody is punished for what others did.
-fn excesses(tree: &Tree, about: &str, growth: Growth) -> [Option<Excess>; 2] {
-    let Some((limits, used)) = tree.quota(about) else {
-        return [None, None];
-    };
+fn excesses(quota: &Quota, growth: Growth) -> [Option<Excess>; 2] {
+    let Quota {
+        limits,
+        used,
+        pending,
+        ..
+    } = quota;
     let excess = |what, grows: i64, used: i64, limit: Option<(i64, bool)>| {
         let (limit, is_hard) = limit.filter(|_| grows != 0)?;
         let would_be = used.saturating_add(grows);
@@ -121,8 +146,10 @@ fn excesses(tree: &Tree, about: &str, growth: Growth) -> [Option<Excess>; 2] {
             is_hard,
         })
     };
+    let count = used.count().saturating_add(pending.count);
+    let bytes = used.bytes().saturating_add(pending.bytes);
     [
-        excess("count", growth.count, used.count(), limits.count_limit()),
-        excess("bytes", growth.bytes, used.bytes(), limits.bytes_limit()),
+        excess("count", growth.count, count, limits.count_limit()),
+        excess("bytes", growth.bytes, bytes, limits.bytes_limit()),
     ]
 }

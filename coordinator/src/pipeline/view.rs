@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::quota::{Growth, Quota};
 use crate::tree::{AclRef, Node, Tree};
 
 /// What preparing needs to know of a node.
@@ -36,6 +37,10 @@ pub(super) struct View<'a> {
     changes: HashMap<String, Option<Facts>>,
     /// What the changes since the mark have replaced, oldest first.
     undo: Vec<(String, Option<Option<Facts>>)>,
+    /// By how much the requests of the batch move the statistics of each quota.
+    growth: HashMap<String, Growth>,
+    /// The same of the request that is being prepared, which does not count yet.
+    growing: Vec<(String, Growth)>,
 }
 
 impl<'a> View<'a> {
@@ -44,12 +49,40 @@ impl<'a> View<'a> {
             tree,
             changes: HashMap::new(),
             undo: Vec::new(),
+            growth: HashMap::new(),
+            growing: Vec::new(),
         }
     }
 
-    /// The tree as it is now.
-    pub(super) fn tree(&self) -> &'a Tree {
-        self.tree
+    /// The quota that `path` falls under, with what the batch has used of it.
+    pub(super) fn quota_of(&self, path: &str) -> Option<Quota> {
+        let about = self.tree.quota_of(path)?;
+        let (limits, used) = self.tree.quota(about)?;
+        Some(Quota {
+            about: about.to_owned(),
+            limits,
+            used,
+            pending: self.growth.get(about).copied().unwrap_or_default(),
+        })
+    }
+
+    /// A change that will move the statistics of the quota that it falls under.
+    pub(super) fn grow(&mut self, path: &str, growth: Growth) {
+        if let Some(about) = self.tree.quota_of(path) {
+            self.growing.push((about.to_owned(), growth));
+        }
+    }
+
+    /// The request that was prepared last has come to nothing, or is none yet.
+    pub(super) fn forget_growth(&mut self) {
+        self.growing.clear();
+    }
+
+    /// The request will be carried out.
+    pub(super) fn keep_growth(&mut self) {
+        for (about, growth) in self.growing.drain(..) {
+            self.growth.entry(about).or_default().add(growth);
+        }
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Facts> {

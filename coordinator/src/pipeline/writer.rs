@@ -67,7 +67,9 @@ impl Writer {
         let (unanswered, abandoned) = {
             let mut waiting = shared.queue.waiting.lock();
             waiting.stopped = true;
-            (std::mem::take(&mut waiting.submissions), waiting.abandoned)
+            let snapshots = std::mem::take(&mut waiting.snapshots);
+            let submissions = std::mem::take(&mut waiting.submissions);
+            ((submissions, snapshots), waiting.abandoned)
         };
         drop(unanswered);
         outcome?;

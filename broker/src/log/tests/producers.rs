@@ -151,3 +151,70 @@ fn an_open_transaction_holds_the_stable_offset_until_its_marker() {
     let log = open(dir.path(), &LogConfig::default());
     assert_eq!(log.first_unstable_offset(Offset::MAX), None);
 }
+
+#[test]
+fn readers_of_committed_records_learn_what_was_aborted() {
+    let (dir, mut log) = new_log(&LogConfig::default());
+    let data = |id: i64, sequence: i32| {
+        let builder = BatchBuilder::new(Compression::None);
+        let mut builder = builder.producer(id, 0, sequence).transactional();
+        assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
+        builder.build().unwrap()
+    };
+    let end = |log: &mut Log, id: i64, commit: bool| {
+        let builder = BatchBuilder::new(Compression::None);
+        let mut builder = builder.producer(id, 0, -1).transactional().control();
+        let key = [0, 0, 0, u8::from(commit)];
+        assert!(builder.push(NOW, Some(&key), Some(b"\0\0\0\0\0\x05"), &[]));
+        let bytes = builder.build().unwrap();
+        log.append_as_leader(bytes, 0, AppendOrigin::Coordinator, NOW)
+            .unwrap();
+    };
+    append(&mut log, data(1, 0)); // 0
+    append(&mut log, data(2, 0)); // 1
+    append(&mut log, data(3, 0)); // 2
+    end(&mut log, 2, false); // 3
+    end(&mut log, 1, true); // 4
+    append(&mut log, data(3, 1)); // 5
+    let expected = AbortedTransaction {
+        producer_id: 2,
+        first_offset: 1,
+        last_offset: 3,
+        last_stable_offset: 0,
+    };
+    let check = |log: &Log| {
+        assert_eq!(log.aborted_transactions(0, 6).unwrap(), [expected]);
+        assert_eq!(log.aborted_transactions(0, 1).unwrap(), []);
+        assert_eq!(log.aborted_transactions(4, 6).unwrap(), []);
+        assert_eq!(
+            log.last_stable_offset(6),
+            2,
+            "the third transaction is open"
+        );
+    };
+    // The ends of the others must be replicated to count.
+    for (high_watermark, stable) in [(0, 0), (3, 0), (4, 0), (5, 2), (6, 2)] {
+        let found = log.last_stable_offset(high_watermark);
+        assert_eq!(found, stable, "high watermark {high_watermark}");
+    }
+    check(&log);
+    log.close(NOW).unwrap();
+    let index = dir.path().join("00000000000000000000.txnindex");
+    let written = std::fs::read(&index).unwrap();
+    drop(log);
+    check(&open_clean(dir.path(), &LogConfig::default()));
+    // After a crash the index is made anew, also where it was torn.
+    std::fs::write(&index, &written[..20]).unwrap();
+    let mut log = open(dir.path(), &LogConfig::default());
+    check(&log);
+    log.close(NOW).unwrap();
+    assert_eq!(std::fs::read(&index).unwrap(), written);
+    // A clean start trusts what it finds, unless it cannot be right.
+    std::fs::write(&index, &written[..20]).unwrap();
+    check(&open_clean(dir.path(), &LogConfig::default()));
+    // A cut of the log cuts the index.
+    let mut log = open_clean(dir.path(), &LogConfig::default());
+    log.truncate_to(3, NOW).unwrap();
+    assert_eq!(log.aborted_transactions(0, 6).unwrap(), []);
+    assert_eq!(log.last_stable_offset(3), 0);
+}

@@ -6,7 +6,8 @@ use common::wire::{FileRange, Part};
 
 use super::{Partition, Role};
 use crate::log::{
-    self, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, MAX_TIMESTAMP, ReadBounds, SegmentFile,
+    self, AbortedTransaction, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, MAX_TIMESTAMP, ReadBounds,
+    SegmentFile,
 };
 use crate::model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use crate::replica::error::Error;
@@ -51,6 +52,8 @@ pub struct ReadResult {
     pub log_start_offset: Offset,
     /// Epoch and end offset at which the reader's log leaves this one.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// For a reader of committed records: what it must skip.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     pub records: Option<Part>,
 }
 
@@ -89,9 +92,10 @@ impl Partition {
         let log = self.log.read();
         let mut result = ReadResult {
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset: log.last_stable_offset(high_watermark),
             log_start_offset: log.log_start_offset(),
             diverging: None,
+            aborted: (request.isolation == Isolation::ReadCommitted).then(Vec::new),
             records: None,
         };
         if let Some(epoch) = request.last_epoch
@@ -102,7 +106,8 @@ impl Partition {
         }
         let upper_bound = match request.isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => high_watermark,
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => result.last_stable_offset,
         };
         let bounds = ReadBounds {
             max_bytes: request.bytes_max,
@@ -110,6 +115,11 @@ impl Partition {
             at_least_one_batch: request.whole_batch,
         };
         let read = log.read(request.offset, bounds)?;
+        if read.slice.is_some()
+            && let Some(aborted) = &mut result.aborted
+        {
+            *aborted = log.aborted_transactions_of(&read, upper_bound)?;
+        }
         let leader_end = log.log_end_offset();
         drop(log);
         if let Reader::Follower {
@@ -148,7 +158,8 @@ impl Partition {
         let log = self.log.read();
         let end = match isolation {
             Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted | Isolation::ReadCommitted => seen.high_watermark,
+            Isolation::ReadUncommitted => seen.high_watermark,
+            Isolation::ReadCommitted => log.last_stable_offset(seen.high_watermark),
         };
         // A new leader does not know yet what the old one committed (KIP-207).
         let is_end_known =

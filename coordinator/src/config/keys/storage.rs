@@ -19,7 +19,7 @@ pub(super) const KEYS: &[Key] = &[
         "snapCount",
         INT,
         "100000",
-        "About how many transactions there are between snapshots; at least 2.",
+        "About how many transactions there are between snapshots, more when the tree is large; at least 2.",
     ),
     key(
         "preAllocSize",

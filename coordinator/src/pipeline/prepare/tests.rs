@@ -392,4 +392,17 @@ fn a_hard_quota_is_kept_where_quotas_are_enforced() {
         );
         assert!(try_it(&Rules::default()).is_ok());
     }
+    // Sent together they are counted together, and a deletion makes room.
+    let mut view = View::new(&state.tree);
+    let codes: Vec<_> = [
+        delete("/q/a", -1),
+        create("/q/b", 0),
+        create("/q/c", 0),
+        delete("/q/b", -1),
+        create("/q/c", 0),
+    ]
+    .iter()
+    .map(|write| try_under(&enforced, &mut view, write).is_ok())
+    .collect();
+    assert_eq!(codes, [true, true, false, true, true]);
 }
