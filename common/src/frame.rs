@@ -97,6 +97,22 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(kept.freeze())
     }
 
+    /// The length of the next frame as soon as it is known, while few of its
+    /// bytes were read; `None` when the peer closed between frames. Cancel safe.
+    pub async fn announcement(&mut self) -> Result<Option<usize>, Error> {
+        loop {
+            if let Some(length) = self.announced()? {
+                return Ok(Some(length));
+            }
+            if self.fill().await? == 0 {
+                return match self.buffer.is_empty() {
+                    true => Ok(None),
+                    false => Err(Error::Truncated),
+                };
+            }
+        }
+    }
+
     /// Waits for more bytes; 0 at the end of the stream.
     async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|context| {
@@ -185,6 +201,18 @@ mod tests {
         let got = frames(b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c", 10).await;
         let got: Vec<_> = got.into_iter().map(Result::unwrap).collect();
         assert_eq!(got, [&b"ab"[..], b"", b"c"]);
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_announced_before_it_is_read() {
+        let bytes = frame(1 << 20);
+        let mut reader = FrameReader::new(&bytes[..], 1 << 20);
+        assert_eq!(reader.announcement().await.unwrap(), Some(1 << 20));
+        assert!(reader.buffer.len() <= READ_STEP);
+        assert_eq!(reader.next().await.unwrap().unwrap().len(), 1 << 20);
+        assert_eq!(reader.announcement().await.unwrap(), None);
+        let mut cut = FrameReader::new(&b"\0\0"[..], 10);
+        assert!(matches!(cut.announcement().await, Err(Error::Truncated)));
     }
 
     #[tokio::test]

@@ -36,7 +36,8 @@ class Client:
 
     def read(self, bootstrap, topic, count):
         printed = self._run("read", bootstrap, topic, count)
-        return [json.loads(line) for line in printed.splitlines()]
+        # Some loggers of the JVM write between the records.
+        return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
     def _run(self, *arguments, stdin=""):
         command = [*self.command, *arguments]
@@ -141,7 +142,8 @@ def records(count):
         # Old releases of kafka-python want one of the two.
         if number % 11 == 5 and number % 4 != 1:
             value = None
-        headers = [["h", str(number)], ["h", "again"], ["null", None]] if number % 3 == 0 else []
+        # No null among them: kafka-python 1.4.7 cannot read that.
+        headers = [["h", str(number)], ["h", "again"]] if number % 3 == 0 else []
         all_records.append(
             {
                 "timestamp": now + number,

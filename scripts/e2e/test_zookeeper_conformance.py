@@ -273,3 +273,11 @@ def test_answers_are_the_same_with_everything_enabled(tmp_path):
         pair.compare([("reconfig", RECONFIG, text(None) * 3 + i64(-1))])
         ours, oracle = pair.clients()
         assert removal(ours) == removal(oracle)
+
+
+def test_a_ping_keeps_its_place_among_the_requests(tmp_path):
+    with Pair(tmp_path) as pair:
+        for client in pair.clients():
+            asked = client.ask((CREATE, create("/a")), (PING, b"", -2), (GET, watching("/a")))
+            answered = [REPLY.unpack_from(client.receive())[0] for _ in asked]
+            assert answered == [xid for xid, _ in asked]

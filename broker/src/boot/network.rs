@@ -15,7 +15,7 @@ use crate::config::{Config, endpoints, is_wildcard, millis};
 use crate::handlers::Handlers;
 use crate::protocol::interbroker::Endpoint;
 use crate::server::admin::{self, Status};
-use crate::server::{self, Limits, LimitsConfig, Listener};
+use crate::server::{self, Limits, LimitsConfig, Listener, RequestMemory};
 
 /// Bound sockets that nobody is served on yet.
 pub(super) struct Sockets {
@@ -35,6 +35,7 @@ impl Sockets {
         let connection = server::Config {
             request_bytes_max: size(config.values.i32("socket.request.max.bytes")),
             idle_max: millis(&config.values, "connections.max.idle.ms"),
+            memory: RequestMemory::new(config.values.i64("queued.max.request.bytes")),
         };
         let mut listeners = Vec::new();
         for address in &config.listeners {

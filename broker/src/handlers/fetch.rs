@@ -28,6 +28,7 @@ use self::session::{Opened, OpenedAs, Question};
 use self::wanted::Wanted;
 use super::context::RequestContext;
 use super::error;
+use super::moved::Leaders;
 use super::partitions::Partitions;
 use super::wire::text;
 use crate::log;
@@ -89,7 +90,7 @@ fn refused(error: ResponseError) -> Response {
 struct Fetch {
     source: Source,
     version: i16,
-    listener: Arc<str>,
+    leaders: Leaders,
     opened: OpenedAs,
     fetcher: Fetcher,
     rack: StrBytes,
@@ -125,7 +126,7 @@ impl Fetch {
         Ok(Self {
             source: source.clone(),
             version,
-            listener: ctx.listener.clone(),
+            leaders: Leaders::new(&source.known, &ctx.listener),
             opened,
             fetcher,
             rack,
@@ -347,33 +348,24 @@ impl Fetch {
         result: &mut Partition,
         endpoints: &mut Vec<NodeEndpoint>,
     ) {
-        let has_moved = [
-            ResponseError::NotLeaderOrFollower.code(),
-            ResponseError::FencedLeaderEpoch.code(),
-        ]
-        .contains(&result.error_code);
-        let (true, Some(name)) = (has_moved, &wanted.name) else {
+        let Some(name) = &wanted.name else { return };
+        let id = TopicPartition::new(name.clone(), wanted.index);
+        let Some(leader) = self.leaders.instead(result.error_code, &id) else {
             return;
         };
-        let snapshot = self.source.known.snapshot();
-        let Some(partition) = snapshot.partition(name.as_str(), wanted.index) else {
-            return;
-        };
-        let (leader, epoch) = (partition.state.leader, partition.state.leader_epoch);
         result.current_leader = Some(
             LeaderIdAndEpoch::default()
-                .with_leader_id(leader.into())
-                .with_leader_epoch(epoch),
+                .with_leader_id(leader.id.into())
+                .with_leader_epoch(leader.epoch),
         );
-        let is_told = endpoints.iter().any(|told| told.node_id.0 == leader);
-        if !is_told && let Some(endpoint) = snapshot.endpoint(leader, &self.listener) {
-            let rack = &snapshot.brokers[&leader].rack;
+        let is_told = endpoints.iter().any(|told| told.node_id.0 == leader.id);
+        if !is_told && let Some(address) = leader.address {
             endpoints.push(
                 NodeEndpoint::default()
-                    .with_node_id(leader.into())
-                    .with_host(text(endpoint.host.as_str()))
-                    .with_port(i32::from(endpoint.port))
-                    .with_rack(rack.as_deref().map(text)),
+                    .with_node_id(leader.id.into())
+                    .with_host(text(address.host))
+                    .with_port(address.port)
+                    .with_rack(address.rack.map(text)),
             );
         }
     }

@@ -1,6 +1,8 @@
 //! Metadata: brokers, topics, partitions and their leaders.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -15,6 +17,9 @@ use super::wire::{broker_ids, operations, text, topic_name};
 use crate::cluster::{Cluster, Partition, Snapshot, Topic};
 use crate::model::{NO_LEADER, TopicName, is_internal_topic};
 
+/// How long the first news from the controller is waited for.
+const FIRST_NEWS_MAX: Duration = Duration::from_secs(10);
+
 /// Answers from the snapshot; topics that are missing may be created.
 pub(crate) async fn handle(
     cluster: &Cluster,
@@ -23,7 +28,7 @@ pub(crate) async fn handle(
     ctx: &RequestContext,
     request: MetadataRequest,
 ) -> MetadataResponse {
-    let snapshot = cluster.snapshot();
+    let snapshot = first_news(cluster).await;
     let view = View {
         snapshot: &snapshot,
         ctx,
@@ -54,6 +59,17 @@ pub(crate) async fn handle(
         response.cluster_authorized_operations = operations::OF_CLUSTER;
     }
     response
+}
+
+/// The snapshot, once there are brokers in it. A broker that has just started
+/// is not told of any yet, and a client that hears of none may take its word
+/// for it: librdkafka gives up every connection and never comes back.
+async fn first_news(cluster: &Cluster) -> Arc<Snapshot> {
+    let told = cluster.wait_until(|snapshot| !snapshot.brokers.is_empty());
+    if tokio::time::timeout(FIRST_NEWS_MAX, told).await.is_err() {
+        tracing::warn!("the controller has told nothing yet: a client hears of no brokers");
+    }
+    cluster.snapshot()
 }
 
 /// The topics asked for; `None` means all. Version 0 cannot ask for none.
@@ -206,5 +222,38 @@ impl View<'_> {
             false => ResponseError::LeaderNotAvailable,
         };
         (NO_LEADER, error.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::protocol::interbroker::{ControlHeader, LiveBroker, UpdateMetadataRequest};
+
+    #[tokio::test]
+    async fn a_broker_that_was_told_nothing_lets_clients_wait() {
+        let cluster = Cluster::default();
+        let asked = first_news(&cluster);
+        tokio::pin!(asked);
+        assert!((&mut asked).now_or_never().is_none());
+        cluster.apply(&UpdateMetadataRequest {
+            header: ControlHeader {
+                controller_id: 1,
+                controller_epoch: 1,
+                broker_epoch: 1,
+            },
+            partitions: Vec::new(),
+            offline_replicas: Vec::new(),
+            topic_ids: Vec::new(),
+            live_brokers: vec![LiveBroker {
+                id: 1,
+                epoch: 1,
+                endpoints: Vec::new(),
+                rack: None,
+            }],
+        });
+        assert!(asked.await.brokers.contains_key(&1));
     }
 }

@@ -36,6 +36,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod metadata;
+mod moved;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;

@@ -6,12 +6,14 @@ use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::context::RequestContext;
 use super::error;
+use super::moved::{Leader, Leaders};
 use super::partitions::Partitions;
 use super::wire::text;
 use crate::log;
@@ -27,6 +29,9 @@ const BATCHES_FROM: i16 = 3;
 const ZSTD_FROM: i16 = 7;
 /// From here on, errors carry texts.
 const MESSAGES_FROM: i16 = 8;
+
+/// From here on, a client is told where the leader is instead (KIP-951).
+const LEADER_FROM: i16 = 10;
 
 /// What came of the ordered part.
 pub(crate) enum Produced {
@@ -71,12 +76,13 @@ pub(crate) fn handle(
             false => Produced::Nothing,
         };
     }
+    let leaders = Leaders::new(known, &ctx.listener);
     if acks != Some(Acks::All) || outcomes().all(PartitionOutcome::is_decided) {
-        return Produced::Now(response(version, topics));
+        return Produced::Now(response(version, topics, &leaders));
     }
     Produced::Later(Box::pin(async move {
         wait(&mut topics, timeout).await;
-        response(version, topics)
+        response(version, topics, &leaders)
     }))
 }
 
@@ -243,13 +249,39 @@ fn settle(partition: &mut PartitionOutcome) -> bool {
     }
 }
 
-fn response(version: i16, topics: Vec<TopicOutcome>) -> ProduceResponse {
+fn response(version: i16, topics: Vec<TopicOutcome>, leaders: &Leaders) -> ProduceResponse {
+    let mut endpoints = Vec::new();
     let topics = topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter();
-        let partitions = partitions.map(|partition| partition_response(version, partition));
+        let partitions = topic.partitions.iter().map(|outcome| {
+            let mut response = partition_response(version, outcome);
+            if version >= LEADER_FROM
+                && let Some(id) = &outcome.partition
+                && let Some(leader) = leaders.instead(response.error_code, id)
+            {
+                response.current_leader = LeaderIdAndEpoch::default()
+                    .with_leader_id(leader.id.into())
+                    .with_leader_epoch(leader.epoch);
+                endpoints.extend(endpoint(&leader));
+            }
+            response
+        });
         topic.wire.with_partition_responses(partitions.collect())
     });
-    ProduceResponse::default().with_responses(topics.collect())
+    let response = ProduceResponse::default().with_responses(topics.collect());
+    endpoints.sort_by_key(|endpoint: &NodeEndpoint| endpoint.node_id.0);
+    endpoints.dedup_by_key(|endpoint| endpoint.node_id.0);
+    response.with_node_endpoints(endpoints)
+}
+
+fn endpoint(leader: &Leader) -> Option<NodeEndpoint> {
+    let address = leader.address.as_ref()?;
+    Some(
+        NodeEndpoint::default()
+            .with_node_id(leader.id.into())
+            .with_host(text(address.host.as_str()))
+            .with_port(address.port)
+            .with_rack(address.rack.as_deref().map(text)),
+    )
 }
 
 fn partition_response(version: i16, outcome: &PartitionOutcome) -> PartitionProduceResponse {

@@ -149,6 +149,14 @@ impl From<record::Error> for AppendError {
             record::Error::Truncated { .. } => Self::InvalidRecord("there is no whole batch"),
             record::Error::UnknownCompression(id) => Self::UnsupportedCompression(id),
             record::Error::Malformed(what) => Self::InvalidRecord(what),
+            record::Error::BadCompression(_) => {
+                Self::InvalidRecord("the compressed records cannot be read")
+            }
+            // Clients split such a batch, or give up: they do not try it again.
+            record::Error::DecompressedTooLarge { limit } => Self::TooLarge {
+                size: limit.saturating_add(1),
+                size_max: i32::try_from(limit).unwrap_or(i32::MAX),
+            },
             other => Self::Corrupt(other),
         }
     }

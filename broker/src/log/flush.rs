@@ -108,8 +108,9 @@ impl Log {
             dir: self.dir.clone(),
             storage: Arc::clone(&self.storage),
             segments,
+            // A new snapshot's name must last as well.
+            sync_dir: !self.directory_synced || !snapshots.is_empty(),
             snapshots,
-            sync_dir: !self.directory_synced,
         }))
     }
 

@@ -279,9 +279,11 @@ impl Manager {
     }
 
     /// Syncs the logs whose `flush.ms` passed and the segments that were
-    /// rolled. Returns the partitions whose log failed.
+    /// rolled, and writes the recovery points down. Returns the partitions whose
+    /// log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
         let mut failed = Vec::new();
+        let mut has_flushed = false;
         for log in self.handles() {
             let plan = {
                 let log = log.read();
@@ -293,6 +295,7 @@ impl Manager {
             let done = match plan {
                 Ok(Some(plan)) => {
                     let result = plan.run();
+                    has_flushed = true;
                     log.write().complete_flush(&plan, result, now_ms)
                 }
                 Ok(None) => Ok(()),
@@ -301,6 +304,10 @@ impl Manager {
             if let Err(error) = done {
                 failed.push((log.read().partition().clone(), error));
             }
+        }
+        // Written down at once, so that a start after a crash reads little.
+        if has_flushed && let Err(error) = self.checkpoint_recovery_points() {
+            tracing::warn!(%error, "recovery points cannot be written down");
         }
         failed
     }
@@ -410,12 +417,18 @@ impl Manager {
     /// Closes every log, writes the checkpoints and marks each directory in
     /// which all went well as cleanly shut down. No log may be used after.
     pub fn shutdown_cleanly(&self, broker_epoch: i64, now_ms: i64) -> Result<(), Error> {
+        let logs = self.handles();
+        let ended = logs.iter().map(|log| log.write().end_growth());
+        let ended: Vec<_> = ended.collect();
+        for dir in self.online_dirs() {
+            sync_file_system(dir.path());
+        }
+        let flushed = flush_all(&logs, now_ms);
         let mut first_error = None;
         let mut unclean = Vec::new();
-        for log in self.handles() {
-            let mut log = log.write();
-            if let Err(error) = log.close(now_ms) {
-                unclean.push(log.dir().parent().map(Path::to_owned));
+        for (log, result) in logs.iter().zip(ended).chain(logs.iter().zip(flushed)) {
+            if let Err(error) = result {
+                unclean.push(log.read().dir().parent().map(Path::to_owned));
                 first_error.get_or_insert(error);
             }
         }
@@ -429,4 +442,31 @@ impl Manager {
         }
         first_error.map_or(Ok(()), Err)
     }
+}
+
+/// Lets the kernel write everything at once. What that meets of errors, the
+/// flush of the file at fault tells.
+fn sync_file_system(dir: &Path) {
+    let synced = std::fs::File::open(dir).map(|dir| rustix::fs::syncfs(&dir));
+    if let Ok(Err(error)) | Err(error) = synced.map(|synced| synced.map_err(std::io::Error::from)) {
+        tracing::debug!(dir = %dir.display(), %error, "not synced as a whole");
+    }
+}
+
+/// Flushes every log, several at a time: the disk orders them better than we.
+fn flush_all(logs: &[LogHandle], now_ms: i64) -> Vec<Result<(), Error>> {
+    const THREADS: usize = 8;
+    let share = logs.len().div_ceil(THREADS).max(1);
+    std::thread::scope(|scope| {
+        let flush = |logs: &[LogHandle]| -> Vec<_> {
+            logs.iter().map(|log| log.write().flush(now_ms)).collect()
+        };
+        let threads: Vec<_> = logs
+            .chunks(share)
+            .map(|logs| scope.spawn(move || flush(logs)))
+            .collect();
+        let done = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        done.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }

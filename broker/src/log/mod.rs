@@ -229,20 +229,19 @@ impl Log {
     /// Ends the work with this log: everything durable, indexes trimmed, so
     /// that the next start can trust the files.
     pub fn close(&mut self, now_ms: i64) -> Result<(), Error> {
-        self.interrupt_cleaning();
-        self.flush(now_ms)?;
-        let result = self.close_files();
-        self.io(result)
+        self.end_growth()?;
+        self.flush(now_ms)
     }
 
-    fn close_files(&mut self) -> io::Result<()> {
-        self.snapshots.take(&self.dir, &self.producers)?;
-        self.snapshots.sync()?;
-        for segment in self.segments.values_mut() {
-            segment.close()?;
-            segment.sync()?;
-        }
-        self.storage.sync_dir(&self.dir)
+    /// The part of `close` that waits for no disk.
+    pub(in crate::log) fn end_growth(&mut self) -> Result<(), Error> {
+        self.interrupt_cleaning();
+        self.check_usable()?;
+        let taken = self.snapshots.take(&self.dir, &self.producers);
+        self.io(taken)?;
+        // All others were closed when they were rolled or recovered.
+        let closed = self.active().close();
+        self.io(closed)
     }
 
     fn active(&mut self) -> &mut Segment {

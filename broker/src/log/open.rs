@@ -83,7 +83,8 @@ impl Log {
             last_flush_ms: now_ms,
             cuts: Arc::default(),
             home: params.home,
-            directory_synced: false,
+            // What a clean shutdown left was synced by it.
+            directory_synced: params.clean_shutdown,
             failed: false,
             pending_deletes: Vec::new(),
             recovery: Recovery::default(),

@@ -73,6 +73,8 @@ impl Segment {
         let mut segment = Self::open(dir, storage, base_offset, config, now_ms)?;
         let file = segment.file()?;
         segment.empty(&file)?;
+        segment.offsets.trim()?;
+        segment.times.trim()?;
         if config.preallocate {
             file.allocate(u64::try_from(config.segment_bytes).unwrap_or(0))?;
         }

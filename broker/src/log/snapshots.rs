@@ -69,13 +69,6 @@ impl Snapshots {
         }
     }
 
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        for path in std::mem::take(&mut self.unsynced) {
-            sync_file(&path)?;
-        }
-        Ok(())
-    }
-
     /// Deletes the snapshots that `is_wanted` does not name.
     pub(super) fn retain(
         &mut self,

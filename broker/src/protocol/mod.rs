@@ -15,6 +15,8 @@
 pub mod api;
 pub mod codec;
 pub mod fetch_response;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod interbroker;
 pub mod legacy;
 

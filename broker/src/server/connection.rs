@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::frame::{self, FrameReader};
 use common::shutdown::Shutdown;
 use common::wire::{Frame, Gathered};
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::listener::Config;
+use super::memory::{Lease, RequestMemory};
 use super::{Outcome, Peer, Reply, Service};
 
 /// Requests of one connection that may wait for their answers; the next frame
@@ -76,6 +78,7 @@ async fn serve_frames<S: Service>(
     let (read, write) = stream.into_split();
     let mut connection = Connection {
         frames: FrameReader::new(read, config.request_bytes_max),
+        lease: None,
         waiting: FuturesOrdered::new(),
         answers: Answers {
             write,
@@ -93,7 +96,9 @@ async fn serve_frames<S: Service>(
             Some(outcome) = connection.waiting.next(), if !is_idle => {
                 connection.answers.send_outcome(outcome).await?;
             }
-            frame = connection.frames.next(), if may_read => {
+            frame = next_request(&mut connection.frames, &config.memory, &mut connection.lease),
+                if may_read =>
+            {
                 let Some(frame) = frame? else { return Ok(()) };
                 let mut call = service.call(peer, frame);
                 let reply = match (&mut call).now_or_never() {
@@ -103,6 +108,7 @@ async fn serve_frames<S: Service>(
                         call.await
                     }
                 };
+                connection.lease = None;
                 connection.take(reply).await?;
             }
             () = shutdown.requested() => break,
@@ -112,8 +118,26 @@ async fn serve_frames<S: Service>(
     connection.drain().await
 }
 
+/// The next request; where memory is bounded, only its first bytes are read
+/// before there is memory for it. Cancel safe: `lease` outlives the call.
+async fn next_request(
+    frames: &mut FrameReader<OwnedReadHalf>,
+    memory: &RequestMemory,
+    lease: &mut Option<Lease>,
+) -> Result<Option<Bytes>, frame::Error> {
+    if memory.is_bounded() && lease.is_none() {
+        let Some(length) = frames.announcement().await? else {
+            return Ok(None);
+        };
+        *lease = memory.lease(length).await;
+    }
+    frames.next().await
+}
+
 struct Connection {
     frames: FrameReader<OwnedReadHalf>,
+    /// Memory of the request that is being read or run.
+    lease: Option<Lease>,
     waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
     answers: Answers,
 }
@@ -183,7 +207,6 @@ impl Answers {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Semaphore;
 
@@ -217,6 +240,10 @@ mod tests {
 
     /// A client's end, and what lets the service go on.
     async fn start() -> (TcpStream, Arc<Semaphore>) {
+        start_within(RequestMemory::default()).await
+    }
+
+    async fn start_within(memory: RequestMemory) -> (TcpStream, Arc<Semaphore>) {
         let listener = common::net::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = common::net::connect("127.0.0.1", address.port())
@@ -235,6 +262,7 @@ mod tests {
             let config = Config {
                 request_bytes_max: 100,
                 idle_max: Duration::from_secs(60),
+                memory,
             };
             serve(server, &peer, &service, &config, Shutdown::default()).await
         });
@@ -265,6 +293,25 @@ mod tests {
         expect(&mut client, &[b"n1", b"n2"]).await;
         permits.add_permits(1);
         expect(&mut client, &[b"w3", b"n4"]).await;
+    }
+
+    #[tokio::test]
+    async fn without_memory_the_requests_of_others_wait() {
+        let memory = RequestMemory::new(1);
+        let (mut first, permits) = start_within(memory.clone()).await;
+        let (mut second, _permits) = start_within(memory.clone()).await;
+        send(&mut first, &[b"w1"]).await;
+        // Once its memory is taken, nobody else gets any.
+        while memory.lease(1).now_or_never().is_some() {
+            tokio::task::yield_now().await;
+        }
+        send(&mut second, &[b"n2"]).await;
+        let answered = expect(&mut second, &[b"n2"]);
+        tokio::pin!(answered);
+        assert!((&mut answered).now_or_never().is_none());
+        permits.add_permits(1);
+        expect(&mut first, &[b"w1"]).await;
+        answered.await;
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::limits::Limits;
+use super::memory::RequestMemory;
 use super::{Peer, Service, connection};
 
 /// How long accepting rests when the process has no descriptors left.
@@ -22,6 +23,8 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// `connections.max.idle.ms`.
     pub idle_max: Duration,
+    /// Shared by all listeners.
+    pub memory: RequestMemory,
 }
 
 /// Bound sockets; connections wait in their backlog until the listener runs.

@@ -12,6 +12,7 @@ pub mod admin;
 mod connection;
 mod limits;
 mod listener;
+mod memory;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use futures::future::BoxFuture;
 
 pub use limits::{Limits, LimitsConfig};
 pub use listener::{Config, Listener};
+pub use memory::RequestMemory;
 
 /// What a handler gives back for a frame.
 pub enum Reply {

@@ -7,6 +7,8 @@ mod controller_election;
 mod replication;
 mod serving_basics;
 mod serving_bounds;
+mod serving_fetch_sessions;
+mod serving_old_versions;
 mod serving_records;
 mod serving_restart;
 mod several_brokers;

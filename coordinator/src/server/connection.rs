@@ -1,7 +1,7 @@
 //! One client connection: handshake, requests in order, replies and events in order.
 //!
 //! Flow: `run` reads the first bytes (a four-letter word or a connect request),
-//! then each frame becomes a request. Pings are answered at once; a read is served
+//! then each frame becomes a request. A read, or a ping, is served
 //! here unless requests of this connection are in the pipeline, in which case it
 //! queues behind them.
 //!

@@ -1,7 +1,7 @@
-//! Keys of what one request or connection may take.
+//! Keys of what one request may take, and of what is made of its records.
 
 use common::config::Key;
-use common::config::Kind::Int;
+use common::config::Kind::{Bool, Int, Long};
 
 use super::key;
 
@@ -23,5 +23,35 @@ pub(super) const KEYS: &[Key] = &[
         },
         Some("1000"),
         "The most fetch sessions that are kept at a time.",
+    ),
+    key(
+        "queued.max.request.bytes",
+        Long {
+            min: -1,
+            max: i64::MAX,
+        },
+        Some("-1"),
+        "Memory for requests; beyond it nothing is read. -1: no bound.",
+    ),
+    key(
+        "compression.gzip.level",
+        Int { min: -1, max: 9 },
+        Some("-1"),
+        "How hard topics with compression.type=gzip compress; -1: the codec's default.",
+    ),
+    key(
+        "compression.zstd.level",
+        Int {
+            min: -131_072,
+            max: 22,
+        },
+        Some("3"),
+        "How hard topics with compression.type=zstd compress.",
+    ),
+    key(
+        "log.message.downconversion.enable",
+        Bool,
+        Some("true"),
+        "Whether clients before Kafka 0.11 get records, converted for them.",
     ),
 ];

@@ -23,6 +23,9 @@ pub(super) struct EntryFile<const N: usize> {
     entries: usize,
     allocated: usize,
     map: Option<MmapMut>,
+    /// Entries that are collected while the segment is read again; the file is
+    /// written by `trim`, and only where it is wrong.
+    rebuilt: Option<Vec<[u8; N]>>,
 }
 
 impl<const N: usize> EntryFile<N> {
@@ -39,6 +42,7 @@ impl<const N: usize> EntryFile<N> {
             entries: length / N,
             allocated: 0,
             map: None,
+            rebuilt: None,
         })
     }
 
@@ -60,6 +64,11 @@ impl<const N: usize> EntryFile<N> {
 
     /// Appends an entry, mapping and preallocating the file first if needed.
     pub(super) fn push(&mut self, entry: [u8; N]) -> io::Result<()> {
+        if let Some(rebuilt) = &mut self.rebuilt {
+            rebuilt.push(entry);
+            self.entries += 1;
+            return Ok(());
+        }
         let at = self.entries * N;
         self.map_for_writing(at + N)?;
         if at + N > self.allocated {
@@ -72,6 +81,13 @@ impl<const N: usize> EntryFile<N> {
         slot.copy_from_slice(&entry);
         self.entries += 1;
         Ok(())
+    }
+
+    /// Forgets every entry; those that are pushed now are collected in memory.
+    pub(super) fn start_rebuild(&mut self) {
+        self.map = None;
+        self.entries = 0;
+        self.rebuilt = Some(Vec::new());
     }
 
     /// Forgets all but the first `entries`.
@@ -98,6 +114,14 @@ impl<const N: usize> EntryFile<N> {
         self.map = None;
         let file = self.open_for_writing()?;
         let length = (self.entries * N) as u64;
+        if let Some(rebuilt) = self.rebuilt.take() {
+            let wanted = rebuilt.as_flattened();
+            let mut found = vec![0; wanted.len()];
+            let is_right = file.read_exact_at(&mut found, 0).is_ok() && found == wanted;
+            if !is_right {
+                file.write_all_at(wanted, 0)?;
+            }
+        }
         match file.metadata()?.len() == length {
             true => Ok(()),
             false => file.set_len(length),
@@ -121,6 +145,10 @@ impl<const N: usize> EntryFile<N> {
     ) -> io::Result<Option<(usize, [u8; N])>> {
         if self.entries == 0 {
             return Ok(None);
+        }
+        if let Some(entries) = &self.rebuilt {
+            let count = entries.partition_point(|entry| is_before(entry));
+            return Ok(count.checked_sub(1).map(|slot| (slot, entries[slot])));
         }
         if let Some(map) = &self.map {
             let bytes = map.get(..self.entries * N).unwrap_or_default();

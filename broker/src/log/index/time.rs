@@ -100,11 +100,10 @@ impl TimeIndex {
         self.reload_last()
     }
 
-    /// Empties the index before its segment is read again.
-    pub(in crate::log) fn reset(&mut self) -> io::Result<()> {
-        self.file.keep(0);
+    /// Empties the index while its segment is read again; `trim` ends that.
+    pub(in crate::log) fn start_rebuild(&mut self) {
+        self.file.start_rebuild();
         self.last = none_since(self.base_offset);
-        self.file.trim()
     }
 
     pub(in crate::log) fn trim(&mut self) -> io::Result<()> {

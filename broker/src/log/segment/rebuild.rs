@@ -10,8 +10,8 @@ impl Segment {
     /// Starts a rebuild: empties the indexes. `index_batch` and
     /// `finish_rebuild` do the rest.
     pub(in crate::log) fn start_rebuild(&mut self) -> io::Result<()> {
-        self.offsets.reset()?;
-        self.times.reset()?;
+        self.offsets.start_rebuild();
+        self.times.start_rebuild();
         self.transactions.reset()?;
         self.bytes_since_index = 0;
         *self.first_timestamp.lock() = None;
