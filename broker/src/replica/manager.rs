@@ -277,17 +277,10 @@ impl Manager {
         partition: &Arc<Partition>,
         decided: &PartitionState,
     ) -> Result<(), i16> {
-        partition.become_follower(decided);
-        let Some(following) = partition.following() else {
-            return Ok(());
-        };
-        let position = partition.follow_position(following.epoch);
-        if position.is_some_and(|position| position.last_epoch.is_none())
-            && let Err(error) = partition.cut_to_high_watermark(following.epoch)
-        {
+        let following = partition.become_follower(decided).map_err(|error| {
             tracing::error!(partition = %partition.id(), %error, "the log cannot be cut");
-            return Err(code::STORAGE_ERROR);
-        }
+            code::STORAGE_ERROR
+        })?;
         self.fetchers.follow(partition, following);
         Ok(())
     }

@@ -127,14 +127,6 @@ impl Partition {
         }
     }
 
-    /// Whom this replica follows, if it does.
-    pub(super) fn following(&self) -> Option<Following> {
-        match &self.state.lock().role {
-            Role::Follower(following) => Some(*following),
-            Role::Leader(_) | Role::Stopped { .. } | Role::None => None,
-        }
-    }
-
     /// The newest epoch that this replica was told.
     pub(super) fn epoch(&self) -> Option<LeaderEpoch> {
         match &self.state.lock().role {
@@ -208,15 +200,24 @@ impl Partition {
         Ok(())
     }
 
-    /// Follows `decided.leader` from now on.
-    pub(super) fn become_follower(&self, decided: &PartitionState) {
+    /// Follows `decided.leader` from now on. A log without epochs has no better
+    /// mark than the high watermark, so it is cut there; any other keeps what it
+    /// has until the leader says where the two part (KIP-101).
+    pub(super) fn become_follower(
+        &self,
+        decided: &PartitionState,
+    ) -> Result<Following, FollowError> {
         let following = Following {
             leader: decided.leader,
             epoch: decided.leader_epoch,
             partition_epoch: decided.partition_epoch,
         };
         self.state.lock().role = Role::Follower(following);
+        if self.log.read().latest_epoch().is_none() {
+            self.cut_to_high_watermark(following.epoch)?;
+        }
         self.waiters.wake();
+        Ok(following)
     }
 
     pub(super) fn stop(&self) {

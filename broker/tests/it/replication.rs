@@ -12,6 +12,7 @@ use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
     MetadataResponse,
 };
+use kafka_protocol::protocol::StrBytes;
 
 use crate::support::cluster::{Cluster, call, leaders, metadata, name, topic, with_config};
 use crate::support::eventually;
@@ -252,4 +253,88 @@ async fn a_stranger_does_not_move_the_high_watermark() {
     let answer = tokio::time::timeout(Duration::from_secs(10), client.call(12, &request)).await;
     let (code, ..) = fetched(&answer.unwrap());
     assert_eq!(code, 75, "UNKNOWN_LEADER_EPOCH");
+}
+
+/// An out-of-sync replica leads only on an operator's word, and then the others
+/// follow it, whatever they had.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclean_leader_is_elected_only_on_demand() {
+    let mut cluster = three().await;
+    let placed = CreatableReplicaAssignment::default().with_broker_ids(vec![0.into(), 1.into()]);
+    let topic = topic("t", -1, -1).with_assignments(vec![placed]);
+    assert_eq!(cluster.create(topic).await, (0, String::new()));
+    cluster
+        .agree("all know it", |m| isr(m, "t") == [0, 1])
+        .await;
+    let mut client = Client::connect(cluster.port(0)).await;
+    assert_eq!(client.produce("t", -1, batch(&["a"])).await, (0, 0));
+    cluster.stop(1).await;
+    cluster
+        .agree("one is in sync", |m| isr(m, "t") == [0])
+        .await;
+    assert_eq!(client.produce("t", -1, batch(&["b"])).await, (0, 1));
+    cluster.stop(0).await;
+    cluster.start(1).await;
+    let offline = |m: &MetadataResponse| leaders(m, "t") == [-1] && m.brokers.len() == 2;
+    cluster.agree("nobody leads it", offline).await;
+
+    let wanted = TopicPartitions::default()
+        .with_topic(name("t"))
+        .with_partitions(vec![0]);
+    let unclean = ElectLeadersRequest::default()
+        .with_election_type(1)
+        .with_topic_partitions(Some(vec![wanted]))
+        .with_timeout_ms(20_000);
+    let port = cluster.port(cluster.controller().await);
+    let elected = call(port, 2, &unclean).await;
+    let result = &elected.replica_election_results[0].partition_result[0];
+    assert_eq!(result.error_code, 0);
+    cluster.agree("it leads", |m| leaders(m, "t") == [1]).await;
+    let mut client = Client::connect(cluster.port(1)).await;
+    assert_eq!(client.produce("t", -1, batch(&["c"])).await, (0, 1));
+    cluster.start(0).await;
+    cluster
+        .agree("both are in sync", |m| isr(m, "t") == [0, 1])
+        .await;
+    eventually("the old leader gave up what nobody else had", || async {
+        let mut client = Client::connect(cluster.port(0)).await;
+        client.fetch("t", 0).await == (0, 2, abc("ac"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_are_sent_to_the_replica_in_their_rack() {
+    let cluster = Cluster::of_three_with(
+        "offsets.topic.replication.factor=1\nreplica.selector.class=\
+         org.apache.kafka.common.replica.RackAwareReplicaSelector\n",
+    )
+    .await;
+    cluster
+        .agree("three brokers", |m| m.brokers.len() == 3)
+        .await;
+    create(&cluster, "t").await;
+    let leader = leader(&cluster, "t").await;
+    let near = (leader + 1) % 3;
+    let mut client = Client::connect(cluster.port(leader)).await;
+    assert_eq!(client.produce("t", -1, batch(&["a"])).await, (0, 0));
+    let mut request = fetch_request("t", 0);
+    let mut sent_to = async |rack: String, client: &mut Client| {
+        request.rack_id = StrBytes::from_string(rack);
+        let answer = client.call(12, &request).await;
+        let (code, _, values) = fetched(&answer);
+        let preferred = answer.responses[0].partitions[0].preferred_read_replica.0;
+        (code, preferred, values)
+    };
+    let own = sent_to(format!("rack-{leader}"), &mut client).await;
+    assert_eq!(own, (0, -1, abc("a")));
+    let elsewhere = sent_to("nowhere".to_owned(), &mut client).await;
+    assert_eq!(elsewhere, (0, -1, abc("a")));
+    let moved = sent_to(format!("rack-{near}"), &mut client).await;
+    assert_eq!(moved, (0, near, Vec::new()));
+    eventually("the near replica has it", || async {
+        let mut client = Client::connect(cluster.port(near)).await;
+        client.fetch("t", 0).await == (0, 1, abc("a"))
+    })
+    .await;
 }

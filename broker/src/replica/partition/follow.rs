@@ -99,10 +99,7 @@ impl Partition {
     }
 
     /// Cuts to the high watermark: a log without epochs has no better mark.
-    pub(in crate::replica) fn cut_to_high_watermark(
-        &self,
-        epoch: LeaderEpoch,
-    ) -> Result<Offset, FollowError> {
+    pub(super) fn cut_to_high_watermark(&self, epoch: LeaderEpoch) -> Result<Offset, FollowError> {
         let mut state = self.state.lock();
         check(&state, epoch)?;
         let watermark = state.high_watermark;

@@ -100,14 +100,7 @@ impl Site {
     fn tell(&self, id: BrokerId, decided: &PartitionState) {
         match decided.leader == id {
             true => self.replicas[&id].become_leader(decided).unwrap(),
-            false => {
-                let replica = &self.replicas[&id];
-                replica.become_follower(decided);
-                let position = replica.follow_position(decided.leader_epoch).unwrap();
-                if position.last_epoch.is_none() {
-                    replica.cut_to_high_watermark(decided.leader_epoch).unwrap();
-                }
-            }
+            false => drop(self.replicas[&id].become_follower(decided).unwrap()),
         }
     }
 
@@ -132,7 +125,9 @@ impl Site {
     /// One fetch of `follower`; the code with which its leader refused it.
     fn try_fetch(&self, follower: BrokerId, leader: BrokerId) -> Result<Outcome, Error> {
         let replica = &self.replicas[&follower];
-        let following = replica.following().unwrap();
+        let Role::Follower(following) = replica.state.lock().role else {
+            panic!("{follower} does not follow");
+        };
         let position = replica.follow_position(following.epoch).unwrap();
         let request = ReadRequest {
             reader: Reader::Follower {

@@ -57,7 +57,7 @@ impl Cluster {
 
     pub(crate) async fn start(&mut self, id: BrokerId) {
         let text = format!(
-            "broker.id={id}\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs={}\n\
+            "broker.id={id}\nbroker.rack=rack-{id}\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs={}\n\
              zookeeper.connect={}{}\nadmin.enableServer=false\n\
              offsets.topic.num.partitions=3\ngroup.initial.rebalance.delay.ms=0\n\
              zookeeper.session.timeout.ms=6000\n{}",
