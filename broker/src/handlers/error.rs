@@ -22,6 +22,10 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
         replica::Error::UnknownEpoch => ResponseError::UnknownLeaderEpoch,
         replica::Error::OffsetNotAvailable => ResponseError::OffsetNotAvailable,
         replica::Error::Read(log::ReadError::OutOfRange { .. }) => ResponseError::OffsetOutOfRange,
+        replica::Error::Read(error @ log::ReadError::Damaged { .. }) => {
+            tracing::error!(%error, "read refused");
+            ResponseError::CorruptMessage
+        }
         replica::Error::Read(log::ReadError::Storage(error)) | replica::Error::Log(error) => {
             tracing::error!(%error, "a log cannot be read");
             ResponseError::KafkaStorageError

@@ -3,6 +3,7 @@
 mod appending;
 mod bench;
 mod compressed;
+mod flips;
 mod kafka;
 mod managing;
 mod producers;
