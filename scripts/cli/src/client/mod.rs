@@ -11,6 +11,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod config;
+pub(crate) mod configs;
 mod connection;
 
 pub(crate) mod consumer;
@@ -18,6 +19,8 @@ mod error;
 pub(crate) mod groups;
 pub(crate) mod metadata;
 pub(crate) mod producer;
+pub(crate) mod quotas;
+pub(crate) mod records;
 
 use std::collections::HashMap;
 use std::fmt;
