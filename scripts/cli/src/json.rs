@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Error {
-    #[error("{0}")]
+    #[error("Unable to read file {0}")]
     Unreadable(String),
     #[error("{0}")]
     Invalid(&'static str),
@@ -25,10 +25,7 @@ pub(crate) enum Error {
 
 /// Reads the whole file.
 pub(crate) fn read(path: &str) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::Unreadable(path.to_owned()),
-        _ => Error::Unreadable(format!("{path}: {error}")),
-    })
+    std::fs::read_to_string(path).map_err(|_| Error::Unreadable(path.to_owned()))
 }
 
 /// The value of `text`, whose `version` (1 if absent) must be one.

@@ -21,6 +21,7 @@ mod json;
 mod leader_election;
 mod log_dirs;
 mod options;
+mod reassign_partitions;
 mod runtime;
 mod text;
 mod topics;
@@ -71,6 +72,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "leader-election",
         run: leader_election::run,
+    },
+    Command {
+        name: "reassign-partitions",
+        run: reassign_partitions::run,
     },
     Command {
         name: "get-offsets",

@@ -18,6 +18,7 @@ pub(crate) mod consumer;
 mod error;
 pub(crate) mod groups;
 pub(crate) mod metadata;
+mod moves;
 pub(crate) mod producer;
 pub(crate) mod quotas;
 pub(crate) mod records;

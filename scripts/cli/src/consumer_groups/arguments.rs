@@ -12,7 +12,7 @@ const STATES: &[&str] = &[
     "Assigning",
     "Reconciling",
 ];
-const TYPES: &[&str] = &["Consumer", "Classic", "Share"];
+const TYPES: &[&str] = &["Consumer", "Classic"];
 const ACTIONS: [&str; 5] = [
     "list",
     "describe",
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(known(None, STATES, "state"), Ok(Vec::new()));
         assert_eq!(
             known(Some("x"), TYPES, "types"),
-            Err("Invalid types list 'x'. Valid types are: Consumer, Classic, Share".to_owned())
+            Err("Invalid types list 'x'. Valid types are: Consumer, Classic".to_owned())
         );
     }
 }
