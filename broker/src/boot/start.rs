@@ -1,6 +1,7 @@
 //! The start, step by step.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use common::clock::{self, SharedClock};
@@ -18,6 +19,7 @@ use super::membership::Membership;
 use super::network::{self, Sockets};
 use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
+use super::replication;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
@@ -28,7 +30,7 @@ use crate::handlers::control::{Channel, Control};
 use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
-use crate::peer::{self, Peers};
+use crate::peer::Peers;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
 use crate::state_log::ReplicatedLog;
@@ -75,7 +77,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config).await?;
     let dirs = LockedDirs::acquire(&config.log_dirs)?;
     let previous = PreviousSession::in_dir(&dirs.paths()[0]);
-    let registry = connect(&config, &previous, &clock).await?;
+    let listens_at = sockets.listens_at(&config);
+    let registry = connect(&config, &previous, listens_at, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
     let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
@@ -111,6 +114,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 async fn connect(
     config: &Config,
     previous: &PreviousSession,
+    listens_at: Option<SocketAddr>,
     clock: &SharedClock,
 ) -> Result<Registry, StartError> {
     let coordinator = &config.coordinator;
@@ -124,6 +128,7 @@ async fn connect(
     let mut client = zk::Config::new(connect, clock.clone());
     client.session_timeout = coordinator.session_timeout;
     client.max_in_flight = coordinator.in_flight_max;
+    client.listens_at = listens_at;
     let limit = coordinator.connection_timeout;
     let unreachable = |source| StartError::Unreachable {
         connect: coordinator.connect.clone(),
@@ -218,10 +223,10 @@ impl Started {
     async fn serve(mut self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
         let stops = std::mem::take(&mut self.stops);
         let cluster = Arc::new(Cluster::default());
-        let replicas = self.replicas()?;
+        let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
         let control = self.control(&cluster, &replicas, groups.handle());
-        let peers = Arc::new(self.peers(&config));
+        let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
@@ -249,9 +254,11 @@ impl Started {
             replicas,
             controller: controller.clone(),
             peers,
+            attempts_max: config.values.i32("controlled.shutdown.max.retries"),
+            pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let background = self.background(&config, &maintenance, &stops);
+        let background = self.background(&config, &maintenance, &farewell, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -302,9 +309,16 @@ impl Started {
         &mut self,
         config: &Config,
         maintenance: &Maintenance,
+        farewell: &Farewell,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.extend(replication::keep_isrs(
+            config,
+            farewell,
+            &self.registry,
+            stops,
+        ));
         tasks.extend(maintenance.start(&config.values, &stops.background));
         let follow = maintenance::follow_configs(
             self.registry.clone(),
@@ -344,16 +358,21 @@ impl Started {
         ))
     }
 
-    fn replicas(&self) -> Result<Arc<replica::Manager>, StartError> {
-        let config = replica::ManagerConfig {
-            broker_id: self.broker_id,
-        };
+    fn replicas(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        stops: &Stops,
+    ) -> Result<Arc<replica::Manager>, StartError> {
+        let replication = replication::manager_config(self.broker_id, config);
         let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
         Ok(Arc::new(replica::Manager::new(
-            config,
+            replication,
             self.logs.clone(),
+            cluster.clone(),
             checkpointed,
             self.clock.clone(),
+            stops.background.clone(),
         )))
     }
 
@@ -410,14 +429,6 @@ impl Started {
         }
     }
 
-    fn peers(&self, config: &Config) -> Peers {
-        Peers::new(peer::Config {
-            broker_id: self.broker_id,
-            listener: config.inter_broker_listener.clone(),
-            request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
-        })
-    }
-
     fn controller(
         &self,
         config: &Config,
@@ -434,6 +445,7 @@ impl Started {
             inter_broker_listener: config.inter_broker_listener.clone(),
             unclean_leader_election: config.values.bool("unclean.leader.election.enable"),
             delete_topic_enable: config.values.bool("delete.topic.enable"),
+            rebalance: replication::rebalance(config),
         };
         controller::Service::new(
             controller,

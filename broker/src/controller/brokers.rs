@@ -92,6 +92,7 @@ impl Active {
         self.move_replicas(replicas.clone(), ReplicaState::Online)
             .await?;
         self.elect_missing_leaders().await?;
+        self.resume_reassignments().await?;
         let resumable = replicas.into_iter().map(|replica| replica.partition.topic);
         self.resume_deletion_of(resumable.collect()).await
     }

@@ -65,6 +65,8 @@ pub use read::{
 };
 pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
+#[cfg(test)]
+pub(crate) use tests::open as open_for_tests;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;

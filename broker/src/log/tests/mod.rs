@@ -52,7 +52,7 @@ pub(super) fn params(dir: &Path, config: &LogConfig) -> OpenParams {
     }
 }
 
-pub(super) fn open(dir: &Path, config: &LogConfig) -> Log {
+pub(crate) fn open(dir: &Path, config: &LogConfig) -> Log {
     Log::open(params(dir, config), Arc::new(Disk), NOW).unwrap()
 }
 
