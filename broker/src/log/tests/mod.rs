@@ -2,6 +2,7 @@
 
 mod appending;
 mod bench;
+mod compressed;
 mod kafka;
 mod managing;
 mod producers;
