@@ -130,9 +130,10 @@ def test_kafkas_tools_move_replicas_and_elect_leaders(three):
         three, "org.apache.kafka.tools.TopicCommand", "--describe", "--topic", "moved"
     )
     assert "Replicas: 2,0" in described, described
-    # The leader is still one of the replicas, so it stays until it is elected away.
-    assert three.leader("moved") == 0
+    # The leader is still one of the replicas, so it stays until it is elected away,
+    # here or by the periodic rebalance.
     elect = ["--election-type", "preferred", "--topic", "moved", "--partition", "0"]
     told = tool(three, "org.apache.kafka.tools.LeaderElectionCommand", *elect)
-    assert "Successfully completed leader election (PREFERRED)" in told, told
+    done = ("Successfully completed leader election (PREFERRED)", "Valid replica already elected")
+    assert any(text in told for text in done), told
     assert three.leader("moved") == 2

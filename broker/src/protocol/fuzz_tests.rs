@@ -3,11 +3,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeGroupsRequest, DescribeLogDirsRequest, FetchRequest, FindCoordinatorRequest,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
     SyncGroupRequest,
 };
@@ -125,8 +126,10 @@ fn mutated_requests_of_every_api_and_version_do_not_panic() {
             OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
             DescribeConfigs: DescribeConfigsRequest, CreatePartitions: CreatePartitionsRequest,
             DeleteGroups: DeleteGroupsRequest, OffsetDelete: OffsetDeleteRequest,
-            DescribeCluster: DescribeClusterRequest, DeleteRecords: DeleteRecordsRequest,
-            DescribeLogDirs: DescribeLogDirsRequest,
+            DescribeCluster: DescribeClusterRequest, ElectLeaders: ElectLeadersRequest,
+            DeleteRecords: DeleteRecordsRequest, DescribeLogDirs: DescribeLogDirsRequest,
+            AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
+            ListPartitionReassignments: ListPartitionReassignmentsRequest,
         }
     }
     assert!(all().len() > 20);

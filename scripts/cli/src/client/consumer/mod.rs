@@ -24,12 +24,12 @@ use kafka_protocol::messages::FetchResponse;
 use regex::Regex;
 
 pub(crate) use assignor::decode_assignment;
+pub(crate) use offsets::Committer;
 pub(crate) use settings::ConsumerSettings;
 
 use super::metadata::{AutoCreate, Topics, topic_name};
 use super::{Client, Error, Lane, code_name};
 use group::{Beat, Membership};
-use offsets::Committer;
 use settings::Reset;
 
 /// The times that stand for the two ends of a partition.
