@@ -40,7 +40,7 @@ fn log(level: &str, text: &dyn Display, logger: &str) {
 }
 
 /// `2026-11-21 12:29:04,871` in UTC.
-fn timestamp(wall_ms: i64) -> String {
+pub(crate) fn timestamp(wall_ms: i64) -> String {
     let (days, ms) = (
         wall_ms.div_euclid(86_400_000),
         wall_ms.rem_euclid(86_400_000),

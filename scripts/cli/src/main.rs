@@ -21,6 +21,7 @@ mod json;
 mod leader_election;
 mod log_dirs;
 mod options;
+mod perf;
 mod reassign_partitions;
 mod runtime;
 mod text;
@@ -76,6 +77,14 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "reassign-partitions",
         run: reassign_partitions::run,
+    },
+    Command {
+        name: "producer-perf-test",
+        run: perf::producer::run,
+    },
+    Command {
+        name: "consumer-perf-test",
+        run: perf::consumer::run,
     },
     Command {
         name: "get-offsets",
