@@ -11,6 +11,7 @@ use common::task;
 use tokio::task::JoinHandle;
 
 use crate::config::millis;
+use crate::controller;
 use crate::handlers::TopicConfigs;
 use crate::log;
 use crate::model::{Offset, TopicName, TopicPartition};
@@ -134,6 +135,7 @@ pub(super) async fn follow_configs(
     registry: Registry,
     configs: TopicConfigs,
     replicas: Arc<replica::Manager>,
+    controller: controller::Handle,
     stop: Shutdown,
 ) {
     let mut feed = ConfigFeed::new(registry);
@@ -159,7 +161,12 @@ pub(super) async fn follow_configs(
             continue;
         };
         match configs.check(&change.config) {
-            Ok(config) => replicas.set_topic_config(&topic, &config),
+            Ok(config) => {
+                replicas.set_topic_config(&topic, &config);
+                if config.unclean_leader_election_enable {
+                    controller.unclean_election_allowed(topic).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%topic, %error, "a changed configuration is not valid: the old one stays");
             }

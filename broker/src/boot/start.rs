@@ -324,6 +324,7 @@ impl Started {
             self.registry.clone(),
             self.topic_configs.clone(),
             maintenance.replicas.clone(),
+            farewell.controller.clone(),
             stops.background.clone(),
         );
         tasks.push(task::spawn("config feed", follow));

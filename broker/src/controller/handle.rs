@@ -6,7 +6,7 @@ use super::alter_partition::not_controller;
 use super::leader_election::{Elected, ElectionType};
 use super::reassignment::{Reassigned, Wanted};
 use super::shutdown::ControlledShutdownError;
-use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::protocol::interbroker::{
     AlterPartitionRequest, AlterPartitionResponse, ControlRequest, ControlResponse,
 };
@@ -47,6 +47,8 @@ pub(super) enum Event {
         partitions: Vec<TopicPartition>,
         reply: Reply<Vec<Elected>>,
     },
+    /// A topic now allows a leader from outside the ISR.
+    UncleanElectionAllowed(TopicName),
     SessionRenewed,
 }
 
@@ -164,6 +166,13 @@ impl Handle {
         let (reply, answered) = oneshot::channel();
         self.events.send(event(reply)).await.ok()?;
         answered.await.ok().flatten()
+    }
+
+    /// A topic was configured to allow a leader from outside the ISR: the
+    /// controller elects one at once where there is none.
+    pub async fn unclean_election_allowed(&self, topic: TopicName) {
+        // An error means that the service stopped.
+        let _ = self.events.send(Event::UncleanElectionAllowed(topic)).await;
     }
 
     /// The owner has a new session and registered the broker in it.

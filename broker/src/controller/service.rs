@@ -331,6 +331,12 @@ impl Service {
                 };
                 self.answer(reply, outcome).await;
             }
+            Event::UncleanElectionAllowed(topic) => {
+                if let Some(active) = &mut self.active {
+                    let result = active.on_unclean_election_allowed(&topic).await;
+                    self.conclude(result).await;
+                }
+            }
             Event::Answered {
                 epoch,
                 broker,

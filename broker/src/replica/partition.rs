@@ -182,7 +182,7 @@ impl Partition {
         let now = self.around.clock.monotonic();
         let mut log = self.log.write();
         let log_end = log.log_end_offset();
-        log.assign_epoch_start(decided.leader_epoch, log_end)?;
+        log.begin_epoch(decided.leader_epoch)?;
         let own_id = self.around.own_id;
         let leader = match &state.role {
             Role::Leader(leader) => leader.continued(own_id, decided, log_end, now),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use broker::model::BrokerId;
+use broker::registry::{ConfigEntity, EntityType, Registry};
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -255,10 +256,8 @@ async fn a_stranger_does_not_move_the_high_watermark() {
     assert_eq!(code, 75, "UNKNOWN_LEADER_EPOCH");
 }
 
-/// An out-of-sync replica leads only on an operator's word, and then the others
-/// follow it, whatever they had.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unclean_leader_is_elected_only_on_demand() {
+/// Broker 1 is out of sync with `t`, and broker 0, which has more, is stopped.
+async fn without_its_leader() -> Cluster {
     let mut cluster = three().await;
     let placed = CreatableReplicaAssignment::default().with_broker_ids(vec![0.into(), 1.into()]);
     let topic = topic("t", -1, -1).with_assignments(vec![placed]);
@@ -277,7 +276,14 @@ async fn an_unclean_leader_is_elected_only_on_demand() {
     cluster.start(1).await;
     let offline = |m: &MetadataResponse| leaders(m, "t") == [-1] && m.brokers.len() == 2;
     cluster.agree("nobody leads it", offline).await;
+    cluster
+}
 
+/// An out-of-sync replica leads only on an operator's word, and then the others
+/// follow it, whatever they had.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclean_leader_is_elected_only_on_demand() {
+    let mut cluster = without_its_leader().await;
     let wanted = TopicPartitions::default()
         .with_topic(name("t"))
         .with_partitions(vec![0]);
@@ -301,6 +307,24 @@ async fn an_unclean_leader_is_elected_only_on_demand() {
         client.fetch("t", 0).await == (0, 2, abc("ac"))
     })
     .await;
+}
+
+/// As Kafka's, the controller does not wait for the next failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclean_leader_is_elected_once_the_topic_allows_it() {
+    let cluster = without_its_leader().await;
+    let client = cluster.space.client().await;
+    let registry = Registry::new(client, common::clock::system());
+    let allowed = [("unclean.leader.election.enable", "true")];
+    let config = allowed
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let entity = ConfigEntity {
+        entity_type: EntityType::Topics,
+        name: "t".to_owned(),
+    };
+    registry.change_config(&entity, &config).await.unwrap();
+    cluster.agree("it leads", |m| leaders(m, "t") == [1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
