@@ -15,6 +15,7 @@ mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 mod delete_records;
+mod dump_log;
 mod failure;
 mod get_offsets;
 mod json;
@@ -85,6 +86,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "consumer-perf-test",
         run: perf::consumer::run,
+    },
+    Command {
+        name: "dump-log",
+        run: dump_log::run,
     },
     Command {
         name: "get-offsets",
