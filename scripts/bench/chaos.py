@@ -9,6 +9,9 @@ SIGTERM, or a pause longer or shorter than the session, and prints the longest
 time without an acknowledgement. After every tenth round, and at the end, all
 records are read back and the replicas' files compared. `--mix apache` has one
 broker of Apache's among them, `--zookeeper` a real ZooKeeper below them.
+`--namespaces`, as root, puts each broker in a network namespace of its own, so
+that `--faults isolate,oneway` can cut it off, or let its packets to one of the
+others get lost, for some seconds.
 """
 
 import argparse
@@ -17,10 +20,12 @@ import random
 import statistics
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
-from replicated import History, Trio, check  # noqa: E402
+from isolated import Isolated, refusal  # noqa: E402
+from replicated import IDS, History, Trio, check  # noqa: E402
 
 FAULTS = ("kill", "stop", "pause")
 TARGETS = ("leader", "follower", "controller")
@@ -36,6 +41,14 @@ def strike(trio, fault, target, dice):
         trio.bounce_hard(number)
     elif fault == "stop":
         trio.bounce_clean(number)
+    elif fault == "isolate":
+        trio.isolate(number)
+        time.sleep(dice.choice((2, 8, 20)))
+        trio.heal()
+    elif fault == "oneway":
+        trio.lose_packets(number, dice.choice([n for n in IDS if n != number]))
+        time.sleep(dice.choice((2, 8, 20)))
+        trio.heal()
     else:
         trio.pause(number, dice.choice((2, 8, 20)))
     return number
@@ -50,16 +63,22 @@ def main():
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--mix", choices=("odradek", "apache"), default="odradek")
     parser.add_argument("--zookeeper", action="store_true")
+    parser.add_argument("--namespaces", action="store_true")
     options = parser.parse_args()
+    if options.namespaces and (reason := refusal()):
+        parser.error(reason)
     print(f"seed {options.seed}")
     dice = random.Random(options.seed)
     gaps = {}
     with tempfile.TemporaryDirectory() as directory:
-        trio = Trio(
-            directory,
-            brokers=("odradek", "odradek", options.mix),
-            coordinator="apache" if options.zookeeper else "odradek",
-        )
+        if options.namespaces:
+            trio = Isolated(directory)
+        else:
+            trio = Trio(
+                directory,
+                brokers=("odradek", "odradek", options.mix),
+                coordinator="apache" if options.zookeeper else "odradek",
+            )
         try:
             trio.start()
             trio.create("chaos", partitions=3)
