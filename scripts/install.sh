@@ -20,6 +20,9 @@ units=(coordinator.service broker.service)
 configs=(coordinator.properties broker.properties)
 # Names of the one tool, which goes by the name it is called with.
 tools=(kafka-topics kafka-console-producer kafka-console-consumer kafka-consumer-groups
+  kafka-configs kafka-delete-records kafka-log-dirs kafka-leader-election
+  kafka-reassign-partitions kafka-producer-perf-test kafka-consumer-perf-test
+  kafka-dump-log
   kafka-get-offsets kafka-broker-api-versions zookeeper-shell)
 
 fail() { echo "install.sh: $*" >&2; exit 1; }

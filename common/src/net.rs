@@ -35,3 +35,8 @@ pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+/// Connects to exactly this address.
+pub async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await
+}

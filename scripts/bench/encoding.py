@@ -79,8 +79,8 @@ def produce_answer(topic):
     return struct.Struct(f">i{before}xh{after}x")
 
 
-def fetch(topic, partition, offset, max_bytes, correlation):
-    body = struct.pack(">iiiibii", -1, 500, 1, max_bytes, 0, 0, -1)
+def fetch(topic, partition, offset, max_bytes, correlation, wait_ms=500):
+    body = struct.pack(">iiiibii", -1, wait_ms, 1, max_bytes, 0, 0, -1)
     body += struct.pack(">i", 1) + string(topic)
     body += struct.pack(">iiiqqi", 1, partition, -1, offset, -1, max_bytes)
     body += struct.pack(">i", 0) + string("")

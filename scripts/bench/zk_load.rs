@@ -339,6 +339,7 @@ impl Connection {
             session_id: 0,
             password: Some(Bytes::from(vec![0; PASSWORD_LEN])),
             read_only: Some(false),
+            listens_at: None,
         };
         let body = request.to_bytes();
         let mut out = BytesMut::new();

@@ -43,10 +43,10 @@ def wait_until(condition, timeout, what, interval=0.05):
         time.sleep(interval)
 
 
-def accepts(port):
+def accepts(port, host="127.0.0.1"):
     """Does something accept connections on this port?"""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
         return True
     except OSError:
         return False

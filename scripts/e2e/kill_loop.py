@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills daemons many times under load, beyond what fits into the test suite.
 
-kill_loop.py [--rounds 20] [--servers odradek] [--seed 1] [--keep]
+kill_loop.py [--rounds 20] [--servers odradek] [--seed 1] [--acks all|1] [--keep]
              [broker|coordinator|both|compaction ...]
 
 Needs the release binaries and the environment that scripts/test.sh prepares:
@@ -20,7 +20,9 @@ from table import EAGER_CLEANER, create_table, kill_while_compacting
 
 def loop(cluster, what, options):
     if what != "compaction":
-        return kill_loop(cluster, what, options.rounds, options.seed, report=print)
+        return kill_loop(
+            cluster, what, options.rounds, options.seed, report=print, acks=options.acks
+        )
     create_table(cluster.bootstrap, "table")
     return kill_while_compacting(cluster, "table", options.rounds, options.seed, report=print)
 
@@ -29,6 +31,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--acks", choices=["all", "1"], default="all")
     parser.add_argument("--servers", choices=list(SERVERS), default="odradek")
     parser.add_argument("--keep", action="store_true", help="keep the data and logs")
     parser.add_argument("what", nargs="*", default=["broker", "coordinator", "both"])

@@ -177,9 +177,12 @@ def test_a_cluster_of_three(three):
     admin.delete_topics(["t"])
     admin.close()
     three.wait_for(lambda _, __, topics: "t" not in topics, "the topic is gone")
-    for number in range(3):
-        left = [path.name for path in (three.directory / f"broker-{number}").glob("t-*")]
-        assert all(name.endswith("-delete") for name in left), left
+
+    def is_gone(number):
+        left = (three.directory / f"broker-{number}").glob("t-*")
+        return all(path.name.endswith("-delete") for path in left)
+
+    wait_until(lambda: all(map(is_gone, range(3))), 20, "no broker has its logs any more")
 
     # An orderly stop is announced, and nobody complained on the way.
     stopping = next(n for n in range(3) if n != three.controller())

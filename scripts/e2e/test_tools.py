@@ -5,6 +5,7 @@ that BOOTSTRAP and ZOOKEEPER name, else the suite's own, else the default ports.
 Works only with topics and groups of its own.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -338,12 +339,142 @@ def test_groups(topic):
     topics("--create", "--topic", topic)
     produce(topic, ["a", "b", "c"])
     consume(topic, 2, "--group", topic, "--from-beginning")
-    groups = lambda *words: script("kafka-consumer-groups.sh", *AT, *words)
     assert topic in groups("--list")[1].splitlines()
     code, out, err = groups("--describe", "--group", topic)
     assert (code, err) == (0, f"\nConsumer group '{topic}' has no active members.\n")
     row = out.splitlines()[2].split()
     assert row == [topic, topic, "0", "2", "3", "1", "-", "-", "-"]
+
+
+def groups(*words):
+    return script("kafka-consumer-groups.sh", *AT, *words)
+
+
+def test_what_a_group_committed_is_moved_and_deleted(topic, tmp_path):
+    produce(topic, ["a", "b", "c"])
+    consume(topic, 3, "--from-beginning", "--group", topic)
+    head = f"{'GROUP':30} {'TOPIC':30} {'PARTITION':10} {'NEW-OFFSET':15}"
+
+    def reset(*words):
+        code, out, err = groups("--reset-offsets", "--group", topic, *words)
+        assert code == 0, err
+        return out
+
+    row = lambda offset: f"\n{head}\n{topic:30} {topic:30} {'0':10} {offset!s:15}\n"
+    assert reset("--topic", topic, "--to-earliest", "--dry-run") == row(0)
+    assert reset("--topic", f"{topic}:0", "--shift-by", "-1", "--execute") == row(2)
+    assert reset("--all-topics", "--to-current", "--dry-run") == row(2)
+    assert reset("--all-topics", "--by-duration", "PT1H", "--dry-run") == row(0)
+    assert reset("--all-topics", "--to-datetime", "2000-01-01T00:00:00.000", "--dry-run") == row(0)
+    assert reset("--all-topics", "--to-offset", "99", "--dry-run") == row(3)
+    exported = reset("--all-topics", "--to-latest", "--export", "--dry-run")
+    plan = tmp_path / "plan.csv"
+    plan.write_text(exported)
+    assert reset("--from-file", str(plan), "--execute") == row(3)
+
+    code, out, _ = groups("--delete-offsets", "--group", topic, "--topic", topic)
+    assert (code, out.splitlines()[0]) == (
+        0, f"Request succeed for deleting offsets with topic {topic} group {topic}",
+    )
+    assert out.splitlines()[-1].split() == [topic, "0", "Successful"]
+
+
+def test_groups_are_deleted(topic):
+    produce(topic, ["a"])
+    consume(topic, 1, "--from-beginning", "--group", topic)
+    assert groups("--delete", "--group", topic)[:2] == (
+        0, f"Deletion of requested consumer groups ('{topic}') was successful.\n",
+    )
+    assert topic not in groups("--list")[1].splitlines()
+    code, out, _ = groups("--delete", "--group", topic)
+    assert (code, "GroupIdNotFoundException" in out) == (0, True)
+
+
+def test_settings_are_changed_and_shown(topic):
+    if not supports("IncrementalAlterConfigs"):
+        pytest.skip("the broker does not change settings")
+    configs = lambda *words: script("kafka-configs.sh", *AT, *words)
+    topics("--create", "--topic", topic)
+    changed = (0, f"Completed updating config for topic {topic}.\n", "")
+    assert configs("--alter", "--topic", topic, "--add-config", "cleanup.policy=[compact,delete]") == changed
+    code, out, _ = configs("--describe", "--entity-type", "topics", "--entity-name", topic)
+    first, setting = out.splitlines()
+    assert (code, first) == (0, f"Dynamic configs for topic {topic} are:")
+    assert setting == (
+        "  cleanup.policy=compact,delete sensitive=false synonyms={"
+        "DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete, DEFAULT_CONFIG:log.cleanup.policy=delete}"
+    )
+    assert configs("--alter", "--topic", topic, "--delete-config", "cleanup.policy") == changed
+    again = configs("--alter", "--topic", topic, "--delete-config", "cleanup.policy")
+    assert again == (1, "", "Invalid config(s): cleanup.policy\n")
+    code, _, err = configs("--alter", "--topic", topic, "--add-config", "nosuch=1")
+    assert (code, "InvalidConfigurationException: Unknown topic config name: nosuch" in err) == (1, True)
+
+
+def test_records_are_deleted_and_directories_shown(topic, tmp_path):
+    if not (supports("DeleteRecords") and supports("DescribeLogDirs")):
+        pytest.skip("the broker does not offer it")
+    produce(topic, ["a", "b", "c"])
+    file = tmp_path / "offsets.json"
+    file.write_text(json.dumps({"partitions": [{"topic": topic, "partition": 0, "offset": 2}], "version": 1}))
+    code, out, err = script("kafka-delete-records.sh", *AT, "--offset-json-file", str(file))
+    assert (code, out, err) == (
+        0,
+        "Executing records delete operation\nRecords delete operation completed:\n"
+        f"partition: {topic}-0\tlow_watermark: 2\n",
+        "",
+    )
+    code, out, _ = script("kafka-log-dirs.sh", *AT, "--describe", "--topic-list", topic)
+    shown = json.loads(out.splitlines()[-1])
+    partitions = [p for b in shown["brokers"] for d in b["logDirs"] for p in d["partitions"]]
+    assert (code, {p["partition"] for p in partitions}) == (0, {f"{topic}-0"})
+    assert all(p["size"] > 0 and not p["isFuture"] for p in partitions)
+
+
+def test_leaders_that_are_preferred_need_no_election(topic):
+    if not supports("ElectLeaders"):
+        pytest.skip("the broker does not elect on demand")
+    topics("--create", "--topic", topic)
+    one = ["--topic", topic, "--partition", "0", "--election-type", "preferred"]
+    done = script("kafka-leader-election.sh", *AT, *one)
+    assert done == (0, f"Valid replica already elected for partitions {topic}-0\n", "")
+
+
+def test_moves_are_proposed_and_verified(topic, tmp_path):
+    if not supports("AlterPartitionReassignments"):
+        pytest.skip("the broker does not move replicas")
+    topics("--create", "--topic", topic)
+    broker = topics("--describe", "--topic", topic)[1].splitlines()[1].split("Leader: ")[1].split()[0]
+    move = lambda *words: script("kafka-reassign-partitions.sh", *AT, *words)
+    file = tmp_path / "topics.json"
+    file.write_text(json.dumps({"topics": [{"topic": topic}], "version": 1}))
+    code, out, _ = move("--generate", "--topics-to-move-json-file", str(file), "--broker-list", broker)
+    proposed = out.splitlines()[-1]
+    assert (code, json.loads(proposed)["partitions"][0]["replicas"]) == (0, [int(broker)])
+    file.write_text(proposed)
+    code, out, _ = move("--execute", "--reassignment-json-file", str(file))
+    assert (code, out.splitlines()[-1]) == (0, f"Successfully started partition reassignment for {topic}-0")
+    done = f"Reassignment of partition {topic}-0 is completed."
+    verify = lambda: move("--verify", "--preserve-throttles", "--reassignment-json-file", str(file))[1]
+    assert eventually(lambda: done in verify())
+
+
+def test_speed_is_measured(topic):
+    topics("--create", "--topic", topic)
+    code, out, err = script(
+        "kafka-producer-perf-test.sh", "--topic", topic, "--num-records", "200", "--record-size", "100",
+        "--throughput", "-1", "--producer-props", f"bootstrap.servers={AT[1]}", "acks=all",
+    )
+    assert (code, err) == (0, "")
+    assert re.fullmatch(
+        r"200 records sent, [\d.]+ records/sec \([\d.]+ MB/sec\), [\d.]+ ms avg latency, [\d.]+ ms max latency, "
+        r"\d+ ms 50th, \d+ ms 95th, \d+ ms 99th, \d+ ms 99.9th\.\n",
+        out,
+    )
+    code, out, _ = script("kafka-consumer-perf-test.sh", *AT, "--topic", topic, "--messages", "200")
+    head, figures = out.splitlines()
+    assert (code, head.split(", ")[:2], figures.split(", ")[4]) == (0, ["start.time", "end.time"], "200")
+    assert len(head.split(", ")) == len(figures.split(", "))
 
 
 def test_starting_without_a_file_is_refused():

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::config::Values;
 use common::shutdown::Shutdown;
 use tokio::sync::watch;
 
 use super::cleaning::Settings;
+use super::farewell::Farewell;
 use super::network;
 use crate::config::{Props, Scope};
+use crate::controller;
 use crate::handlers::TopicConfigs;
 use crate::model::{BrokerId, TopicName};
 use crate::registry::{self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, Registry};
@@ -58,19 +61,52 @@ fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
     }
 }
 
-/// What a change may concern.
-pub(super) struct Follower {
-    pub(super) broker_id: BrokerId,
-    pub(super) registry: Registry,
-    pub(super) configs: TopicConfigs,
-    pub(super) replicas: Arc<replica::Manager>,
+/// What other parts look at whenever they need it, and a change sets.
+pub(super) struct Switches {
     pub(super) limits: Limits,
-    /// `None` when compaction is off.
-    pub(super) cleaner: Option<watch::Sender<Settings>>,
     pub(super) unclean_leader_election: Arc<AtomicBool>,
 }
 
+impl Switches {
+    pub(super) fn new(values: &Values) -> Self {
+        let is_unclean = values.bool("unclean.leader.election.enable");
+        Self {
+            limits: Limits::new(network::limits(values)),
+            unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
+        }
+    }
+}
+
+/// What a change may concern.
+pub(super) struct Follower {
+    broker_id: BrokerId,
+    registry: Registry,
+    configs: TopicConfigs,
+    replicas: Arc<replica::Manager>,
+    controller: controller::Handle,
+    switches: Switches,
+    /// `None` when compaction is off.
+    pub(super) cleaner: Option<watch::Sender<Settings>>,
+}
+
 impl Follower {
+    pub(super) fn new(
+        farewell: &Farewell,
+        registry: &Registry,
+        configs: &TopicConfigs,
+        switches: Switches,
+    ) -> Self {
+        Self {
+            broker_id: farewell.broker_id,
+            registry: registry.clone(),
+            configs: configs.clone(),
+            replicas: farewell.replicas.clone(),
+            controller: farewell.controller.clone(),
+            switches,
+            cleaner: None,
+        }
+    }
+
     /// Follows the changes until a stop.
     pub(super) async fn run(self, stop: Shutdown) {
         let mut feed = ConfigFeed::new(self.registry.clone());
@@ -97,7 +133,7 @@ impl Follower {
         match change.entity.entity_type {
             EntityType::Topics => {
                 if let Ok(topic) = TopicName::new(name) {
-                    self.set_topic(&topic, &change.config);
+                    self.set_topic(topic, &change.config).await;
                 }
             }
             EntityType::Brokers => {
@@ -115,9 +151,14 @@ impl Follower {
         }
     }
 
-    fn set_topic(&self, topic: &TopicName, overrides: &indexmap::IndexMap<String, String>) {
+    async fn set_topic(&self, topic: TopicName, overrides: &indexmap::IndexMap<String, String>) {
         match self.configs.check(overrides) {
-            Ok(config) => self.replicas.set_topic_config(topic, &config),
+            Ok(config) => {
+                self.replicas.set_topic_config(&topic, &config);
+                if config.unclean_leader_election_enable {
+                    self.controller.unclean_election_allowed(topic).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%topic, %error, "a changed configuration is not valid: the old one stays");
             }
@@ -128,9 +169,10 @@ impl Follower {
     async fn take_effect(&self) {
         let layers = self.configs.broker();
         let values = layers.values();
-        self.limits.set(network::limits(values));
+        self.switches.limits.set(network::limits(values));
         let is_unclean = values.bool("unclean.leader.election.enable");
-        self.unclean_leader_election
+        self.switches
+            .unclean_leader_election
             .store(is_unclean, Ordering::Relaxed);
         if let (Some(cleaner), Some(settings)) = (&self.cleaner, Settings::of(values)) {
             cleaner.send_if_modified(|current| {
@@ -145,7 +187,7 @@ impl Follower {
             .collect();
         for topic in topics {
             match self.registry.topic_config(&topic).await {
-                Ok(overrides) => self.set_topic(&topic, &overrides),
+                Ok(overrides) => self.set_topic(topic, &overrides).await,
                 Err(error) => {
                     tracing::warn!(%topic, %error, "the topic keeps the defaults of before: its configuration cannot be read");
                 }

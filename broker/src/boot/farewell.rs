@@ -10,12 +10,9 @@ use crate::peer::Peers;
 use crate::protocol::interbroker::{ControlledShutdownRequest, LiveBroker};
 use crate::replica::Manager;
 
-/// As often as Kafka asks (`controlled.shutdown.max.retries`).
-const ATTEMPTS_MAX: u32 = 3;
-/// How long all attempts may take.
-const TOTAL_MAX: Duration = Duration::from_secs(10);
-/// Between two attempts: another controller may be elected meanwhile.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The first pause between two attempts: another controller may be elected
+/// meanwhile. Each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
 
 /// Says goodbye to the controller, wherever it is.
 pub(super) struct Farewell {
@@ -24,6 +21,10 @@ pub(super) struct Farewell {
     pub(super) replicas: Arc<Manager>,
     pub(super) controller: controller::Handle,
     pub(super) peers: Arc<Peers>,
+    /// `controlled.shutdown.max.retries`
+    pub(super) attempts_max: i32,
+    /// `controlled.shutdown.retry.backoff.ms`
+    pub(super) pause_max: Duration,
 }
 
 /// Why the controller did not let this broker go.
@@ -37,29 +38,35 @@ enum Error {
     Peer(#[from] crate::peer::Error),
     #[error("the controller refused with error code {0}")]
     Refused(i16),
+    #[error("nobody else can lead {0} partitions")]
+    StillLeads(usize),
 }
 
 impl Farewell {
     /// Other replicas take over before clients notice that this one is gone.
     pub(super) async fn say(&self) {
-        match tokio::time::timeout(TOTAL_MAX, self.attempts()).await {
-            Ok(Ok(remaining)) => tracing::debug!(remaining = remaining.len(), "leaders moved"),
-            Ok(Err(error)) => tracing::warn!(%error, "leaders were not moved away"),
-            Err(_) => tracing::warn!("moving leaders away took too long"),
+        match self.attempts().await {
+            Ok(()) => tracing::debug!("leaders moved"),
+            Err(error) => tracing::warn!(%error, "leaders were not moved away"),
         }
     }
 
-    async fn attempts(&self) -> Result<Vec<TopicPartition>, Error> {
+    async fn attempts(&self) -> Result<(), Error> {
+        let mut pause = PAUSE_MIN;
         let mut attempt = 1;
         loop {
-            match self.ask().await {
-                Err(error) if attempt < ATTEMPTS_MAX => {
-                    tracing::debug!(%error, "the controller did not answer the goodbye");
-                }
-                asked => return asked,
+            let outcome = match self.ask().await {
+                Ok(left) if left.is_empty() => return Ok(()),
+                Ok(left) => Error::StillLeads(left.len()),
+                Err(error) => error,
+            };
+            if attempt >= self.attempts_max {
+                return Err(outcome);
             }
+            tracing::debug!(error = %outcome, attempt, "the controller is asked again");
             attempt += 1;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause.min(self.pause_max)).await;
+            pause *= 2;
         }
     }
 

@@ -17,6 +17,7 @@ mod membership;
 mod network;
 mod previous_session;
 mod readiness;
+mod replication;
 mod running;
 mod start;
 mod status;

@@ -1,6 +1,6 @@
 //! The sockets of a broker: bound early, served late.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use common::config::Values;
@@ -70,6 +70,18 @@ impl Sockets {
             port,
             own_host,
         )
+    }
+
+    /// A port that is open from now on for as long as this process lives.
+    pub(super) fn listens_at(&self, config: &Config) -> Option<SocketAddr> {
+        let mut pairs = self.listeners.iter().zip(&config.listeners);
+        pairs.find_map(|(listener, address)| {
+            let ip = match is_wildcard(&address.host) {
+                true => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                false => address.host.parse().ok()?,
+            };
+            Some(SocketAddr::new(ip, listener.port()))
+        })
     }
 
     pub(super) fn ports(&self) -> Vec<(String, u16)> {

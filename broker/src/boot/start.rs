@@ -1,6 +1,7 @@
 //! The start, step by step.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,15 +13,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cleaning::{Cleaning, Settings};
-use super::configs::{self, Follower};
+use super::configs::{self, Follower, Switches};
 use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
 use super::identity;
 use super::maintenance::Maintenance;
 use super::membership::Membership;
-use super::network::{self, Sockets};
+use super::network::Sockets;
 use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
+use super::replication;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
 use crate::cluster::Cluster;
@@ -31,10 +33,9 @@ use crate::handlers::control::{Channel, Control};
 use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
-use crate::peer::{self, Peers};
+use crate::peer::Peers;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
-use crate::server::Limits;
 use crate::state_log::ReplicatedLog;
 use crate::zk;
 
@@ -80,7 +81,8 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config).await?;
     let dirs = LockedDirs::acquire(&config.log_dirs)?;
     let previous = PreviousSession::in_dir(&dirs.paths()[0]);
-    let registry = connect(&config, &previous, &clock).await?;
+    let listens_at = sockets.listens_at(&config);
+    let registry = connect(&config, &previous, listens_at, &clock).await?;
     let cluster_id = registry.cluster_id_or_create().await?;
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
     configs::load(&registry, broker_id, &topic_configs).await?;
@@ -118,6 +120,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
 async fn connect(
     config: &Config,
     previous: &PreviousSession,
+    listens_at: Option<SocketAddr>,
     clock: &SharedClock,
 ) -> Result<Registry, StartError> {
     let coordinator = &config.coordinator;
@@ -131,6 +134,7 @@ async fn connect(
     let mut client = zk::Config::new(connect, clock.clone());
     client.session_timeout = coordinator.session_timeout;
     client.max_in_flight = coordinator.in_flight_max;
+    client.listens_at = listens_at;
     let limit = coordinator.connection_timeout;
     let unreachable = |source| StartError::Unreachable {
         connect: coordinator.connect.clone(),
@@ -225,19 +229,19 @@ impl Started {
     async fn serve(mut self, config: Config, sockets: Sockets) -> Result<Running, StartError> {
         let stops = std::mem::take(&mut self.stops);
         let cluster = Arc::new(Cluster::default());
-        let replicas = self.replicas()?;
+        let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
         let control = self.control(&cluster, &replicas, groups.handle());
-        let peers = Arc::new(self.peers(&config));
+        let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
-        let is_unclean = config.values.bool("unclean.leader.election.enable");
-        let is_unclean = Arc::new(AtomicBool::new(is_unclean));
+        let switches = Switches::new(&config.values);
+        let is_unclean = switches.unclean_leader_election.clone();
         let (service, controller) =
-            self.controller(&config, control.clone(), peers.clone(), is_unclean.clone());
+            self.controller(&config, control.clone(), peers.clone(), is_unclean);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
-        let limits = Limits::new(network::limits(&config.values));
+        let limits = switches.limits.clone();
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -259,10 +263,11 @@ impl Started {
             replicas,
             controller: controller.clone(),
             peers,
+            attempts_max: config.values.i32("controlled.shutdown.max.retries"),
+            pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let follower = self.follower(&maintenance, &limits, is_unclean);
-        let background = self.background(&config, &maintenance, follower, &stops);
+        let background = self.background(&config, &maintenance, &farewell, switches, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
@@ -313,11 +318,19 @@ impl Started {
         &mut self,
         config: &Config,
         maintenance: &Maintenance,
-        mut follower: Follower,
+        farewell: &Farewell,
+        switches: Switches,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.extend(replication::keep_isrs(
+            config,
+            farewell,
+            &self.registry,
+            stops,
+        ));
         tasks.extend(maintenance.start(&config.values, &stops.background));
+        let mut follower = Follower::new(farewell, &self.registry, &self.topic_configs, switches);
         if let Some(settings) = Settings::of(&config.values) {
             let (sender, settings) = watch::channel(settings);
             follower.cleaner = Some(sender);
@@ -332,23 +345,6 @@ impl Started {
         let follow = follower.run(stops.background.clone());
         tasks.push(task::spawn("config feed", follow));
         tasks
-    }
-
-    fn follower(
-        &self,
-        maintenance: &Maintenance,
-        limits: &Limits,
-        unclean_leader_election: Arc<AtomicBool>,
-    ) -> Follower {
-        Follower {
-            broker_id: self.broker_id,
-            registry: self.registry.clone(),
-            configs: self.topic_configs.clone(),
-            replicas: maintenance.replicas.clone(),
-            limits: limits.clone(),
-            cleaner: None,
-            unclean_leader_election,
-        }
     }
 
     /// The partitions in the directories whose topics still exist get roles.
@@ -369,16 +365,21 @@ impl Started {
         ))
     }
 
-    fn replicas(&self) -> Result<Arc<replica::Manager>, StartError> {
-        let config = replica::ManagerConfig {
-            broker_id: self.broker_id,
-        };
+    fn replicas(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        stops: &Stops,
+    ) -> Result<Arc<replica::Manager>, StartError> {
+        let replication = replication::manager_config(self.broker_id, config);
         let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
         Ok(Arc::new(replica::Manager::new(
-            config,
+            replication,
             self.logs.clone(),
+            cluster.clone(),
             checkpointed,
             self.clock.clone(),
+            stops.background.clone(),
         )))
     }
 
@@ -435,14 +436,6 @@ impl Started {
         }
     }
 
-    fn peers(&self, config: &Config) -> Peers {
-        Peers::new(peer::Config {
-            broker_id: self.broker_id,
-            listener: config.inter_broker_listener.clone(),
-            request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
-        })
-    }
-
     fn controller(
         &self,
         config: &Config,
@@ -460,6 +453,7 @@ impl Started {
             inter_broker_listener: config.inter_broker_listener.clone(),
             unclean_leader_election,
             delete_topic_enable: config.values.bool("delete.topic.enable"),
+            rebalance: replication::rebalance(config),
         };
         controller::Service::new(
             controller,

@@ -4,6 +4,7 @@
 
 mod cleaner;
 mod log;
+mod replication;
 mod requests;
 
 use common::config::Kind::{Bool, Int, List, Long, OneOf, Str};
@@ -13,7 +14,13 @@ use common::config::{Key, Kind, Table};
 pub const TABLE: Table = Table::new(&joined::<{ count() }>());
 
 /// The keys of the subjects that have a file of their own, and all others.
-const GROUPS: &[&[Key]] = &[log::KEYS, cleaner::KEYS, requests::KEYS, KEYS];
+const GROUPS: &[&[Key]] = &[
+    log::KEYS,
+    cleaner::KEYS,
+    requests::KEYS,
+    replication::KEYS,
+    KEYS,
+];
 
 const fn count() -> usize {
     let (mut all, mut group) = (0, 0);
@@ -228,31 +235,6 @@ const KEYS: &[Key] = &[
         Bool,
         Some("false"),
         "Whether a replica out of sync may become leader when no other lives.",
-    ),
-    // Replication
-    key(
-        "replica.high.watermark.checkpoint.interval.ms",
-        Long {
-            min: 1,
-            max: i64::MAX,
-        },
-        Some("5000"),
-        "How often high watermarks are written down.",
-    ),
-    key(
-        "controlled.shutdown.enable",
-        Bool,
-        Some("true"),
-        "Whether leaders are moved away before this broker stops.",
-    ),
-    key(
-        "controller.socket.timeout.ms",
-        Int {
-            min: 1,
-            max: i32::MAX,
-        },
-        Some("30000"),
-        "How long a broker may take to answer what the controller asks.",
     ),
     // Groups
     key(

@@ -26,7 +26,7 @@ pub use dynamic::{Dynamic, Layers, Props, Refusal, Scope};
 pub use keys::TABLE;
 pub use listeners::{ListenerAddress, endpoints, is_wildcard};
 
-use crate::model::BrokerId;
+use crate::model::{BrokerId, MetadataVersion};
 
 /// Why a broker cannot be configured.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,8 @@ pub struct Config {
     pub advertised_listeners: Vec<ListenerAddress>,
     /// Name of the listener at which brokers reach each other.
     pub inter_broker_listener: String,
+    /// What all brokers of the cluster speak among themselves.
+    pub inter_broker_version: MetadataVersion,
     pub log_dirs: Vec<PathBuf>,
     pub admin: Option<AdminConfig>,
     pub log_level: String,
@@ -113,6 +115,7 @@ impl Config {
             rack: values.opt_str("broker.rack").map(str::to_owned),
             coordinator: coordinator(&values)?,
             inter_broker_listener: inter_broker_listener(&values, &listeners)?,
+            inter_broker_version: inter_broker_version(&values)?,
             listeners,
             advertised_listeners,
             log_dirs: log_dirs(&values)?,
@@ -250,6 +253,12 @@ fn inter_broker_listener(values: &Values, listeners: &[ListenerAddress]) -> Resu
         names.join(",")
     );
     Err(invalid(values, key, reason))
+}
+
+fn inter_broker_version(values: &Values) -> Result<MetadataVersion, Error> {
+    const KEY: &str = "inter.broker.protocol.version";
+    let version = values.str(KEY).parse();
+    version.map_err(|error| invalid(values, KEY, error))
 }
 
 fn log_dirs(values: &Values) -> Result<Vec<PathBuf>, Error> {

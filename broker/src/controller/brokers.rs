@@ -6,7 +6,7 @@ use super::active::{Active, Result};
 use super::context::Replica;
 use super::election::Strategy;
 use super::states::{PartitionState, ReplicaState};
-use crate::model::{BrokerEpoch, BrokerId};
+use crate::model::{BrokerEpoch, BrokerId, TopicName};
 use crate::protocol::interbroker::LiveBroker;
 use crate::registry::BrokerRegistration;
 
@@ -92,6 +92,7 @@ impl Active {
         self.move_replicas(replicas.clone(), ReplicaState::Online)
             .await?;
         self.elect_missing_leaders().await?;
+        self.resume_reassignments().await?;
         let resumable = replicas.into_iter().map(|replica| replica.partition.topic);
         self.resume_deletion_of(resumable.collect()).await
     }
@@ -134,6 +135,15 @@ impl Active {
         let waiting = self.context.without_leader();
         let elected = self.bring_online(waiting, Strategy::Offline).await?;
         Ok(elected.len())
+    }
+
+    /// A topic allows unclean elections from now on, which may be what its
+    /// partitions without a leader wait for.
+    pub(super) async fn on_unclean_election_allowed(&mut self, topic: &TopicName) -> Result<()> {
+        let mut waiting = self.context.without_leader();
+        waiting.retain(|partition| partition.topic == *topic);
+        self.bring_online(waiting, Strategy::Offline).await?;
+        Ok(())
     }
 
     /// A broker's registration changed without a restart.

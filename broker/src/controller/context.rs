@@ -103,6 +103,13 @@ impl Context {
             .collect()
     }
 
+    /// The topic with this id.
+    pub(super) fn topic_of(&self, id: TopicId) -> Option<TopicName> {
+        let mut topics = self.topics.iter();
+        let found = topics.find(|(_, topic)| topic.id == Some(id));
+        found.map(|(name, _)| name.clone())
+    }
+
     pub(super) fn partition(&self, partition: &TopicPartition) -> Option<&Partition> {
         self.topics
             .get(&partition.topic)?
@@ -121,6 +128,37 @@ impl Context {
     pub(super) fn replicas(&self, partition: &TopicPartition) -> &[BrokerId] {
         self.partition(partition)
             .map_or(&[], |p| &p.assignment.replicas)
+    }
+
+    pub(super) fn assignment(&self, partition: &TopicPartition) -> Option<&ReplicaAssignment> {
+        Some(&self.partition(partition)?.assignment)
+    }
+
+    pub(super) fn set_assignment(&mut self, partition: &TopicPartition, new: ReplicaAssignment) {
+        if let Some(known) = self.partition_mut(partition) {
+            known.assignment = new;
+        }
+    }
+
+    /// A topic's node as it should be.
+    pub(super) fn topic_assignment(&self, name: &TopicName) -> Option<TopicAssignment> {
+        let topic = self.topics.get(name)?;
+        let partitions = topic.partitions.iter();
+        Some(TopicAssignment {
+            topic_id: topic.id,
+            partitions: partitions
+                .map(|(number, known)| (*number, known.assignment.clone()))
+                .collect(),
+        })
+    }
+
+    /// The partitions whose replicas move.
+    pub(super) fn being_reassigned(&self) -> Vec<TopicPartition> {
+        let moves = |partition: &TopicPartition| {
+            let assignment = self.assignment(partition);
+            assignment.is_some_and(ReplicaAssignment::is_being_reassigned)
+        };
+        self.all_partitions().filter(moves).collect()
     }
 
     pub(super) fn leadership(&self, partition: &TopicPartition) -> Option<&PartitionLeadership> {

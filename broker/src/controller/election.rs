@@ -12,6 +12,10 @@ pub(super) enum Strategy {
     Offline,
     /// Back to the first replica of the assignment.
     Preferred,
+    /// To any live replica, in sync or not: an operator said so.
+    Unclean,
+    /// To one of the replicas that a reassignment leaves.
+    Reassignment,
     /// Away from brokers that shut down.
     ControlledShutdown,
 }
@@ -43,6 +47,14 @@ pub(super) fn elect(
 ) -> Option<Elected> {
     match strategy {
         Strategy::Offline => offline(now, ballot),
+        Strategy::Unclean => offline(
+            now,
+            &Ballot {
+                unclean: true,
+                ..ballot.clone()
+            },
+        ),
+        Strategy::Reassignment => reassignment(now, ballot),
         Strategy::Preferred => preferred(now, ballot),
         Strategy::ControlledShutdown => controlled_shutdown(now, ballot),
     }
@@ -66,6 +78,17 @@ fn offline(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
     Some(Elected {
         state,
         recipients: live,
+    })
+}
+
+/// The assignment is the target of the reassignment.
+fn reassignment(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
+    let can_lead = |id: &BrokerId| ballot.live.contains(id) && now.isr.contains(id);
+    let leader = ballot.assignment.iter().copied().find(can_lead)?;
+    let state = now.next(leader, now.isr.clone());
+    Some(Elected {
+        state,
+        recipients: ballot.assignment.to_vec(),
     })
 }
 
@@ -141,7 +164,7 @@ mod tests {
     fn leaders_are_chosen_as_in_kafka() {
         use Strategy::*;
         // The assignment is always 1, 2, 3.
-        let table: [Case<'_>; 14] = [
+        let table: [Case<'_>; 18] = [
             (
                 Offline,
                 &[1, 2, 3],
@@ -173,6 +196,17 @@ mod tests {
             (Preferred, &[2], &[1, 2, 3], &[], false, None),
             (Preferred, &[1, 2], &[2, 3], &[], false, None),
             (Preferred, &[1, 2], &[2, 3], &[], true, None),
+            (Unclean, &[1], &[2, 3], &[], false, Some((2, &[2], &[2, 3]))),
+            (
+                Reassignment,
+                &[3, 2],
+                &[2, 3],
+                &[],
+                false,
+                Some((2, &[3, 2], &[1, 2, 3])),
+            ),
+            (Reassignment, &[1], &[2, 3], &[], true, None),
+            (Reassignment, &[4], &[1, 2, 3, 4], &[], true, None),
             (
                 ControlledShutdown,
                 &[1, 2, 3],

@@ -33,6 +33,8 @@ impl Active {
             topics = self.context.topics.len(),
             "ready to serve as the new controller"
         );
+        self.resume_reassignments().await?;
+        self.on_reassignment_request().await?;
         self.on_deletions_changed().await?;
         self.on_preferred_election().await
     }

@@ -24,13 +24,18 @@
 //! **Invariant:** this module knows nothing of logs and replicas.
 
 mod active;
+mod alter_partition;
+mod answers;
 mod batch;
 mod brokers;
 mod context;
 mod deletion;
 mod election;
 mod failover;
+mod handle;
+mod leader_election;
 mod partitions;
+mod reassignment;
 mod replicas;
 mod sender;
 mod service;
@@ -38,5 +43,8 @@ mod shutdown;
 mod states;
 mod topics;
 
-pub use service::{Config, Handle, Service};
+pub use handle::Handle;
+pub use leader_election::{ElectError, Elected, ElectionType};
+pub use reassignment::{ReassignError, Reassigned, Wanted};
+pub use service::{Config, Rebalance, Service};
 pub use shutdown::ControlledShutdownError;

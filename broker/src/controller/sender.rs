@@ -12,7 +12,7 @@ use common::shutdown::Shutdown;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use super::service::Event;
+use super::handle::Event;
 use crate::model::{BrokerId, ControllerEpoch};
 use crate::peer::ControlChannel;
 use crate::protocol::interbroker::{ControlRequest, LiveBroker};

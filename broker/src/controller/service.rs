@@ -2,28 +2,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use common::clock::SharedClock;
 use common::shutdown::Shutdown;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::{Active, ends_role};
-use super::context::{Context, Replica};
+use super::context::Context;
+use super::handle::{Event, Handle, Reply, Status};
 use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
 use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
 use crate::peer::ControlChannel;
-use crate::protocol::interbroker::{ControlRequest, ControlResponse, LeaderAndIsrRequest};
+use crate::protocol::interbroker::{AlterPartitionRequest, AlterPartitionResponse};
 use crate::registry::{Change, Election, Error, Fence, Registry};
 use crate::zk::{State, WatchEvent, Watcher};
 
 /// Events that wait for the loop; senders wait beyond it.
 const EVENTS_MAX: usize = 1024;
 /// How long to wait before the election is tried again after an error.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
-const STALE_BROKER_EPOCH: i16 = 77;
-const STALE_CONTROLLER_EPOCH: i16 = 11;
-const STORAGE_ERROR: i16 = 56;
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a new controller waits before it first looks at the balance.
+const FIRST_REBALANCE: Duration = Duration::from_secs(5);
 
 /// What the controller needs to know of the broker's configuration.
 #[derive(Debug, Clone)]
@@ -36,24 +37,17 @@ pub struct Config {
     pub unclean_leader_election: Arc<AtomicBool>,
     /// `delete.topic.enable`
     pub delete_topic_enable: bool,
+    /// `None` unless `auto.leader.rebalance.enable`.
+    pub rebalance: Option<Rebalance>,
 }
 
-/// What reaches the loop besides watch events.
-pub(super) enum Event {
-    /// A broker answered a control request.
-    Answered {
-        epoch: ControllerEpoch,
-        broker: BrokerId,
-        broker_epoch: BrokerEpoch,
-        request: ControlRequest,
-        response: ControlResponse,
-    },
-    ControlledShutdown {
-        broker: BrokerId,
-        epoch: BrokerEpoch,
-        reply: oneshot::Sender<Result<Vec<TopicPartition>, ControlledShutdownError>>,
-    },
-    SessionRenewed,
+/// When leaders are moved back to their preferred replicas.
+#[derive(Debug, Clone, Copy)]
+pub struct Rebalance {
+    /// `leader.imbalance.check.interval.seconds`
+    pub interval: Duration,
+    /// `leader.imbalance.per.broker.percentage`
+    pub percentage: i32,
 }
 
 /// Competes for the controller's role, and fills it.
@@ -71,78 +65,8 @@ pub struct Service {
     generation: u64,
     /// The election failed and is due again.
     is_retry_due: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Status {
-    controller: Option<BrokerId>,
-    epoch: Option<ControllerEpoch>,
-}
-
-/// Asks and watches the controller of this process; cheap to clone.
-#[derive(Clone)]
-pub struct Handle {
-    events: mpsc::Sender<Event>,
-    status: watch::Receiver<Status>,
-}
-
-impl Handle {
-    /// Who is the controller of the cluster, as far as this broker knows.
-    #[must_use]
-    pub fn controller_id(&self) -> Option<BrokerId> {
-        self.status.borrow().controller
-    }
-
-    /// Resolves when the controller is another one than `known`; cancel safe.
-    pub async fn controller_changed(&mut self, known: Option<BrokerId>) -> Option<BrokerId> {
-        match self
-            .status
-            .wait_for(|status| status.controller != known)
-            .await
-        {
-            Ok(status) => status.controller,
-            Err(_) => None,
-        }
-    }
-
-    /// Whether this broker is the controller and took over completely.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.epoch().is_some()
-    }
-
-    /// The controller epoch of this broker while it is the controller.
-    #[must_use]
-    pub fn epoch(&self) -> Option<ControllerEpoch> {
-        self.status.borrow().epoch
-    }
-
-    /// Moves leaders away from a broker that is going to stop; returns the
-    /// partitions that it still leads, for which nobody else can.
-    pub async fn controlled_shutdown(
-        &self,
-        broker: BrokerId,
-        epoch: BrokerEpoch,
-    ) -> Result<Vec<TopicPartition>, ControlledShutdownError> {
-        let (reply, answered) = oneshot::channel();
-        let event = Event::ControlledShutdown {
-            broker,
-            epoch,
-            reply,
-        };
-        if self.events.send(event).await.is_err() {
-            return Err(ControlledShutdownError::NotController);
-        }
-        answered
-            .await
-            .unwrap_or(Err(ControlledShutdownError::NotController))
-    }
-
-    /// The owner has a new session and registered the broker in it.
-    pub async fn session_renewed(&self) {
-        // An error means that the service stopped.
-        let _ = self.events.send(Event::SessionRenewed).await;
-    }
+    /// When the balance of leaders is looked at next.
+    next_rebalance: Duration,
 }
 
 impl Service {
@@ -158,10 +82,7 @@ impl Service {
             controller: None,
             epoch: None,
         });
-        let handle = Handle {
-            events: events_sender.clone(),
-            status: status_receiver,
-        };
+        let handle = Handle::new(events_sender.clone(), status_receiver);
         let service = Self {
             watcher: Arc::new(registry.client().watcher()),
             config,
@@ -174,6 +95,7 @@ impl Service {
             active: None,
             generation: 0,
             is_retry_due: false,
+            next_rebalance: Duration::MAX,
         };
         (service, handle)
     }
@@ -200,6 +122,7 @@ impl Service {
         let mut status = self.registry.client().status();
         self.compete().await;
         loop {
+            let until_rebalance = self.until_rebalance();
             tokio::select! {
                 event = self.watcher.next() => self.on_watch(event).await,
                 Some(event) = self.events.recv() => self.on_event(event).await,
@@ -214,8 +137,30 @@ impl Service {
                     }
                 }
                 () = tokio::time::sleep(RETRY), if self.is_retry_due => self.compete().await,
+                () = tokio::time::sleep(until_rebalance), if self.active.is_some() => {
+                    self.rebalance().await;
+                }
             }
         }
+    }
+
+    fn until_rebalance(&self) -> Duration {
+        const FAR: Duration = Duration::from_secs(24 * 3600);
+        let now = self.clock.monotonic();
+        self.next_rebalance.saturating_sub(now).min(FAR)
+    }
+
+    async fn rebalance(&mut self) {
+        let (Some(active), Some(rebalance)) = (&mut self.active, self.config.rebalance) else {
+            return;
+        };
+        let now = self.clock.monotonic();
+        if now < self.next_rebalance {
+            return;
+        }
+        self.next_rebalance = now + rebalance.interval;
+        let result = active.rebalance_leaders(rebalance.percentage).await;
+        self.conclude(result).await;
     }
 
     /// Becomes the controller if nobody is; always leaves the watch behind.
@@ -276,6 +221,10 @@ impl Service {
             ),
         };
         self.active.insert(active).take_over().await?;
+        self.next_rebalance = match self.config.rebalance {
+            Some(_) => self.clock.monotonic() + FIRST_REBALANCE,
+            None => Duration::MAX,
+        };
         let took_ms = (self.clock.monotonic() - started).as_millis();
         tracing::debug!(took_ms, "took over");
         self.set_status(Some(id), Some(fence.epoch));
@@ -338,7 +287,8 @@ impl Service {
             Change::IsrNotes => active.on_isr_notes().await,
             Change::LogDirNotes => active.on_log_dir_notes().await,
             Change::PreferredElection => active.on_preferred_election().await,
-            Change::Controller | Change::Reassignment | Change::ConfigNotes => Ok(()),
+            Change::Reassignment => active.on_reassignment_request().await,
+            Change::Controller | Change::ConfigNotes => Ok(()),
         };
         self.conclude(result).await;
     }
@@ -354,15 +304,39 @@ impl Service {
                 epoch,
                 reply,
             } => {
-                let result = match &mut self.active {
-                    Some(active) => active.on_controlled_shutdown(broker, epoch).await,
-                    None => Err(ControlledShutdownError::NotController),
+                self.on_controlled_shutdown(broker, epoch, reply).await;
+            }
+            Event::AlterPartition {
+                request,
+                version,
+                reply,
+            } => self.on_alter_partition(&request, version, reply).await,
+            Event::AlterReassignments { wanted, reply } => {
+                let outcome = match &mut self.active {
+                    Some(active) => Some(active.on_alter_reassignments(wanted).await),
+                    None => None,
                 };
-                let is_over =
-                    matches!(&result, Err(ControlledShutdownError::Registry(e)) if ends_role(e));
-                let _ = reply.send(result);
-                if is_over {
-                    self.compete().await;
+                self.answer(reply, outcome).await;
+            }
+            Event::ListReassignments { reply } => {
+                let active = self.active.as_ref();
+                let _ = reply.send(active.map(Active::reassignments));
+            }
+            Event::ElectLeaders {
+                election,
+                partitions,
+                reply,
+            } => {
+                let outcome = match &mut self.active {
+                    Some(active) => Some(active.on_elect_leaders(election, partitions).await),
+                    None => None,
+                };
+                self.answer(reply, outcome).await;
+            }
+            Event::UncleanElectionAllowed(topic) => {
+                if let Some(active) = &mut self.active {
+                    let result = active.on_unclean_election_allowed(&topic).await;
+                    self.conclude(result).await;
                 }
             }
             Event::Answered {
@@ -389,6 +363,57 @@ impl Service {
         }
     }
 
+    async fn on_controlled_shutdown(
+        &mut self,
+        broker: BrokerId,
+        epoch: BrokerEpoch,
+        reply: oneshot::Sender<Result<Vec<TopicPartition>, ControlledShutdownError>>,
+    ) {
+        let result = match &mut self.active {
+            Some(active) => active.on_controlled_shutdown(broker, epoch).await,
+            None => Err(ControlledShutdownError::NotController),
+        };
+        let is_over = matches!(&result, Err(ControlledShutdownError::Registry(e)) if ends_role(e));
+        let _ = reply.send(result);
+        if is_over {
+            self.compete().await;
+        }
+    }
+
+    async fn on_alter_partition(
+        &mut self,
+        request: &AlterPartitionRequest,
+        version: i16,
+        reply: Reply<AlterPartitionResponse>,
+    ) {
+        let Some(active) = &mut self.active else {
+            return drop(reply.send(None));
+        };
+        let result = match active.on_alter_partition(request, version).await {
+            Ok((response, changed)) => {
+                // The leader need not wait for what follows from it.
+                let _ = reply.send(Some(response));
+                active.maybe_complete_reassignments(&changed).await
+            }
+            Err(error) => {
+                let _ = reply.send(None);
+                Err(error)
+            }
+        };
+        self.conclude(result).await;
+    }
+
+    /// Hands an answer out, `None` while this broker is not the controller.
+    async fn answer<T>(&mut self, reply: Reply<T>, outcome: Option<Result<T, Error>>) {
+        let (answer, result) = match outcome {
+            None => (None, Ok(())),
+            Some(Ok(answer)) => (Some(answer), Ok(())),
+            Some(Err(error)) => (None, Err(error)),
+        };
+        let _ = reply.send(answer);
+        self.conclude(result).await;
+    }
+
     /// An event failed: the role may be over; anything else is logged, since
     /// the next event starts from what the registry has.
     async fn conclude(&mut self, result: Result<(), Error>) {
@@ -400,73 +425,5 @@ impl Service {
             }
             Err(error) => tracing::error!(%error, "the controller could not finish an event"),
         }
-    }
-}
-
-impl Active {
-    async fn on_answer(
-        &mut self,
-        broker: BrokerId,
-        request: &ControlRequest,
-        response: &ControlResponse,
-    ) -> Result<(), Error> {
-        let code = response.error_code;
-        if matches!(code, STALE_BROKER_EPOCH | STALE_CONTROLLER_EPOCH) {
-            // A newer incarnation or controller: its event is on the way.
-            tracing::info!(broker, code, "the broker refused an outdated request");
-        } else if code != 0 {
-            tracing::error!(broker, code, "the broker refused a request");
-        }
-        match request {
-            ControlRequest::LeaderAndIsr(request) if code == 0 => {
-                self.on_leader_and_isr_answered(broker, request, response)
-                    .await
-            }
-            ControlRequest::StopReplica(request) => {
-                self.on_stop_answered(broker, request, response).await
-            }
-            ControlRequest::LeaderAndIsr(_) | ControlRequest::UpdateMetadata(_) => Ok(()),
-        }
-    }
-
-    /// Storage errors name replicas on failed disks.
-    async fn on_leader_and_isr_answered(
-        &mut self,
-        broker: BrokerId,
-        request: &LeaderAndIsrRequest,
-        response: &ControlResponse,
-    ) -> Result<(), Error> {
-        let mut failed = Vec::new();
-        let known = self.context.offline_dirs.entry(broker).or_default();
-        for state in &request.partitions {
-            let partition = &state.topic_partition;
-            let error = response
-                .partition_errors
-                .iter()
-                .find(|(tp, _)| tp == partition);
-            match error.map_or(0, |(_, code)| *code) {
-                STORAGE_ERROR => {
-                    if known.insert(partition.clone()) {
-                        failed.push(Replica {
-                            partition: partition.clone(),
-                            broker,
-                        });
-                    }
-                }
-                0 => {
-                    known.remove(partition);
-                }
-                code => tracing::error!(broker, %partition, code, "the broker refused a partition"),
-            }
-        }
-        if failed.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(
-            broker,
-            replicas = failed.len(),
-            "replicas are on failed disks"
-        );
-        self.on_replicas_offline(failed).await
     }
 }

@@ -167,6 +167,7 @@ impl Active {
             self.refresh_leadership(&partitions).await?;
             let all = self.context.broker_ids();
             self.send_metadata(&all, &partitions);
+            self.maybe_complete_reassignments(&partitions).await?;
         }
         self.delete_notes(path::ISR_CHANGES, &notes).await
     }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 
-use super::topic_admin::{CreateError, TopicAdmin};
+use super::topic_admin::TopicAdmin;
 use crate::model::{GROUP_METADATA_TOPIC, TopicName, is_internal_topic};
 use crate::registry::{CreateTopicError, Mode, NewTopic, Placement};
 
@@ -105,7 +105,7 @@ impl AutoCreate {
             set: &self.in_flight,
         };
         match self.admin.create(&topic, Mode::Apply).await {
-            Ok(_) | Err(CreateError::Registry(CreateTopicError::Exists(_))) => not_yet,
+            Ok(_) | Err(CreateTopicError::Exists(_)) => not_yet,
             Err(error) => {
                 tracing::warn!(topic = %topic.name, %error, "a topic cannot be created automatically");
                 super::error::create_topic(&error).code()

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use super::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
 use crate::group;
-use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
+use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName, TopicPartition};
 use crate::peer::{self, ControlChannel, Peers};
 use crate::protocol::interbroker::{
     ControlRequest, ControlResponse, LeaderAndIsrRequest, LiveBroker, StopReplicaRequest,
@@ -57,13 +57,17 @@ impl Control {
         response
     }
 
-    /// The configurations of the request's topics; a broker that cannot ask
-    /// for one uses its defaults and hears of it by the change feed.
+    /// The configurations of the topics of which partitions are opened now; the
+    /// change feed keeps those that are open. A broker that cannot ask for one
+    /// uses its defaults and hears of it by the feed, too.
     async fn configs(&self, request: &LeaderAndIsrRequest) -> TopicConfigMap {
+        let is_new = |id: &&TopicPartition| self.replicas.partition(id).is_err();
         let topics: HashSet<&TopicName> = request
             .partitions
             .iter()
-            .map(|state| &state.topic_partition.topic)
+            .map(|state| &state.topic_partition)
+            .filter(is_new)
+            .map(|id| &id.topic)
             .collect();
         let read = topics.into_iter().map(|topic| async move {
             let overrides = match self.registry.topic_config(topic).await {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
-use super::topic_admin::{ExtendError, TopicAdmin, limit};
+use super::topic_admin::{TopicAdmin, limit};
 use super::wire::text;
 use super::{Role, error};
 use crate::model::{BrokerId, TopicName};
@@ -113,11 +113,11 @@ async fn extend(
         false => Mode::Apply,
     };
     let brokers = admin.candidates();
-    let refused = |failed: ExtendError| {
+    let refused = |failed: AddPartitionsError| {
         let message = Some(failed.to_string());
         (error::add_partitions(&failed), message)
     };
-    let asked = |failed: RegistryError| refused(AddPartitionsError::from(failed).into());
+    let asked = |failed: RegistryError| refused(failed.into());
     let is_going = admin.registry.is_marked_for_deletion(&name).await;
     if is_going.map_err(asked)? {
         let message = Some("The topic is queued for deletion.".to_owned());

@@ -4,8 +4,7 @@
 
 use kafka_protocol::ResponseError;
 
-use super::topic_admin::{CreateError, ExtendError};
-use crate::controller::ControlledShutdownError;
+use crate::controller::{ControlledShutdownError, ElectError, ElectionType, ReassignError};
 use crate::group;
 use crate::log;
 use crate::registry::assignment;
@@ -21,7 +20,12 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
         replica::Error::NotLeader => ResponseError::NotLeaderOrFollower,
         replica::Error::FencedEpoch => ResponseError::FencedLeaderEpoch,
         replica::Error::UnknownEpoch => ResponseError::UnknownLeaderEpoch,
+        replica::Error::OffsetNotAvailable => ResponseError::OffsetNotAvailable,
         replica::Error::Read(log::ReadError::OutOfRange { .. }) => ResponseError::OffsetOutOfRange,
+        replica::Error::Read(error @ log::ReadError::Damaged { .. }) => {
+            tracing::error!(%error, "read refused");
+            ResponseError::CorruptMessage
+        }
         replica::Error::Read(log::ReadError::Storage(error)) | replica::Error::Log(error) => {
             tracing::error!(%error, "a log cannot be read");
             ResponseError::KafkaStorageError
@@ -83,12 +87,8 @@ fn log_append(error: &log::AppendError) -> ResponseError {
 }
 
 /// Creating a topic; nothing was created, except when the registry failed.
-pub(crate) fn create_topic(error: &CreateError) -> ResponseError {
+pub(crate) fn create_topic(error: &CreateTopicError) -> ResponseError {
     use CreateTopicError as E;
-    let error = match error {
-        CreateError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
-        CreateError::Registry(error) => error,
-    };
     match error {
         E::Exists(_) | E::MarkedForDeletion(_) => ResponseError::TopicAlreadyExists,
         E::Collides { .. } => ResponseError::InvalidTopicException,
@@ -101,12 +101,8 @@ pub(crate) fn create_topic(error: &CreateError) -> ResponseError {
 }
 
 /// Adding partitions; nothing was added, except when the registry failed.
-pub(crate) fn add_partitions(error: &ExtendError) -> ResponseError {
+pub(crate) fn add_partitions(error: &AddPartitionsError) -> ResponseError {
     use AddPartitionsError as E;
-    let error = match error {
-        ExtendError::SeveralReplicas(_) => return ResponseError::InvalidReplicationFactor,
-        ExtendError::Registry(error) => error,
-    };
     match error {
         E::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         E::NoIncrease { .. } => ResponseError::InvalidPartitions,
@@ -127,6 +123,30 @@ pub(crate) fn delete_topic(error: &DeleteTopicError) -> ResponseError {
         DeleteTopicError::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         DeleteTopicError::AlreadyMarked(_) => ResponseError::TopicAlreadyExists,
         DeleteTopicError::Registry(error) => registry(error),
+    }
+}
+
+/// Moving replicas; nothing was begun, except with `Failed`, where it may have
+/// been.
+pub(crate) fn reassign(error: &ReassignError) -> ResponseError {
+    match error {
+        ReassignError::InvalidReplicas(_) => ResponseError::InvalidReplicaAssignment,
+        ReassignError::NoneInProgress => ResponseError::NoReassignmentInProgress,
+        ReassignError::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        ReassignError::Failed => ResponseError::UnknownServerError,
+    }
+}
+
+/// Electing leaders; nothing was changed.
+pub(crate) fn elect(error: &ElectError) -> ResponseError {
+    match error {
+        ElectError::NotNeeded => ResponseError::ElectionNotNeeded,
+        ElectError::BeingDeleted => ResponseError::InvalidTopicException,
+        ElectError::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        ElectError::NoneEligible { election, .. } => match election {
+            ElectionType::Preferred => ResponseError::PreferredLeaderNotAvailable,
+            ElectionType::Unclean => ResponseError::EligibleLeadersNotAvailable,
+        },
     }
 }
 

@@ -1,10 +1,13 @@
-//! Fetch: file ranges up to the high watermark, or a wait for more.
+//! Fetch: file ranges up to the high watermark, for followers up to the end of
+//! the log, or a wait for more.
 //!
 //! Flow: `handle` resolves the topics and asks `session` what is to be read ->
 //! `Fetch::read` -> a wait while there is too little -> `session` leaves out
 //! what the reader knows -> `convert` for readers of older message formats.
 
 mod convert;
+pub(crate) mod nearest;
+mod reader;
 mod session;
 mod wanted;
 
@@ -16,8 +19,10 @@ use futures::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint};
+use kafka_protocol::protocol::StrBytes;
 
 use self::convert::Conversion;
+use self::reader::Fetcher;
 pub(crate) use self::session::Sessions;
 use self::session::{Opened, OpenedAs, Question};
 use self::wanted::Wanted;
@@ -27,10 +32,10 @@ use super::moved::Leaders;
 use super::partitions::Partitions;
 use super::wire::text;
 use crate::log;
-use crate::model::TopicPartition;
+use crate::model::{BrokerId, TopicPartition};
 use crate::protocol::fetch_response::{AbortedTransaction, Partition, Response, Topic};
 use crate::record::Compression;
-use crate::replica::{self, Isolation, ReadRequest, Registration, Waiter};
+use crate::replica::{self, Isolation, ReadRequest, Reader, Registration, Waiter};
 
 /// Before, a reader does not know zstd (KIP-110).
 const ZSTD_FROM: i16 = 10;
@@ -46,6 +51,9 @@ pub(crate) struct Source {
     /// `fetch.max.bytes`.
     pub(crate) bytes_max: usize,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) broker_id: BrokerId,
+    /// Whether consumers are sent to a replica in their rack.
+    pub(crate) rack_aware: bool,
 }
 
 /// What came of the ordered part.
@@ -57,15 +65,6 @@ pub(crate) enum Fetched {
 
 /// Reads once; waits when the request allows it and there is too little.
 pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchRequest) -> Fetched {
-    let replica = match ctx.api_version {
-        ..=14 => request.replica_id.0,
-        _ => request.replica_state.replica_id.0,
-    };
-    if replica >= 0 {
-        // Replication over the wire is not served; a client that poses as a
-        // follower must not move the high watermark.
-        return Fetched::Now(refused(ResponseError::InvalidRequest));
-    }
     let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let fetch = match Fetch::open(source, ctx, request) {
         Ok(fetch) => fetch,
@@ -93,6 +92,8 @@ struct Fetch {
     version: i16,
     leaders: Leaders,
     opened: OpenedAs,
+    fetcher: Fetcher,
+    rack: StrBytes,
     isolation: Isolation,
     bytes_min: usize,
     bytes_max: usize,
@@ -110,7 +111,9 @@ impl Fetch {
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
         let bytes_max = size(request.max_bytes).min(source.bytes_max);
         let bytes_min = size(request.min_bytes).min(bytes_max);
-        let isolation = Isolation::of_consumer(request.isolation_level);
+        let fetcher = Fetcher::of(version, &request);
+        let isolation = fetcher.isolation(request.isolation_level);
+        let rack = request.rack_id.clone();
         let snapshot = source.known.snapshot();
         let question = Question {
             session_id: request.session_id,
@@ -125,6 +128,8 @@ impl Fetch {
             version,
             leaders: Leaders::new(&source.known, &ctx.listener),
             opened,
+            fetcher,
+            rack,
             isolation,
             bytes_min,
             bytes_max,
@@ -154,6 +159,7 @@ impl Fetch {
         };
         let is_cut = self.conversion.is_some_and(Conversion::may_cut);
         let request = ReadRequest {
+            reader: self.fetcher.reader(wanted),
             offset: wanted.offset,
             bytes_max: usize::try_from(wanted.bytes_max)
                 .unwrap_or(0)
@@ -164,16 +170,28 @@ impl Fetch {
             current_epoch: Some(wanted.current_epoch).filter(|epoch| *epoch >= 0),
             last_epoch: Some(wanted.last_epoch).filter(|epoch| *epoch >= 0),
         };
-        let leader = self
+        let replica = self
             .source
             .known
-            .leader(&TopicPartition::new(name.clone(), index));
-        if let Ok(partition) = &leader
+            .replica(&TopicPartition::new(name.clone(), index));
+        if let Ok(partition) = &replica
             && let Some(refusal) = self.format_refusal(partition)
         {
             return failed(refusal);
         }
-        let result = match leader.and_then(|partition| partition.read(&request)) {
+        if let Ok(partition) = &replica
+            && let Some(nearer) = self.nearer(partition, wanted)
+        {
+            let extent = partition.extent();
+            return Partition {
+                high_watermark: partition.high_watermark(),
+                last_stable_offset: partition.high_watermark(),
+                log_start_offset: extent.0,
+                preferred_read_replica: nearer,
+                ..Partition::error(index, 0)
+            };
+        }
+        let result = match replica.and_then(|partition| partition.read(&request)) {
             Ok(result) => result,
             Err(error) => return failed(self.code(&error)),
         };
@@ -198,6 +216,23 @@ impl Fetch {
         };
         room.take(partition.records_length());
         partition
+    }
+
+    /// The follower that the consumer should read, if there is a nearer one.
+    fn nearer(&self, partition: &replica::Partition, wanted: &Wanted) -> Option<BrokerId> {
+        let is_consumer = self.fetcher == Fetcher::Consumer(Reader::ClientOfAnyReplica);
+        if !self.source.rack_aware || !is_consumer || self.rack.is_empty() {
+            return None;
+        }
+        let leads = partition.leads_in()?;
+        // Whoever means another epoch is told so first.
+        if wanted.current_epoch >= 0 && wanted.current_epoch != leads {
+            return None;
+        }
+        let snapshot = self.source.known.snapshot();
+        let rack_of = |id| snapshot.brokers.get(&id)?.rack.as_deref();
+        let followers = partition.followers_with(wanted.offset);
+        nearest::nearest(&self.rack, self.source.broker_id, &followers, rack_of)
     }
 
     /// Why the topic's records cannot be given to a reader of this version.
@@ -231,7 +266,8 @@ impl Fetch {
             if is_unknown(result.error_code) {
                 continue;
             }
-            if result.error_code != 0 || result.diverging_epoch.is_some() {
+            let is_elsewhere = result.preferred_read_replica >= 0;
+            if result.error_code != 0 || result.diverging_epoch.is_some() || is_elsewhere {
                 return true;
             }
             may_come = true;
@@ -271,7 +307,7 @@ impl Fetch {
         for wanted in &self.wanted {
             let Some(name) = &wanted.name else { continue };
             let id = TopicPartition::new(name.clone(), wanted.index);
-            if let Ok(partition) = self.source.known.leader(&id) {
+            if let Ok(partition) = self.source.known.replica(&id) {
                 registrations.push(partition.register(waiter));
             }
         }

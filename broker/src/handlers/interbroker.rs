@@ -1,13 +1,17 @@
-//! Requests of other brokers: the controller's, and goodbyes to the controller.
+//! Requests of other brokers: the controller's, and those to the controller.
 //!
 //! As in Kafka, whoever reaches a listener can send them while there is no
 //! authorizer; epochs keep out what is old, not what is forged.
 
+use kafka_protocol::ResponseError;
+
 use super::control::Control;
 use super::error;
 use crate::controller;
+use crate::model::{BrokerEpoch, BrokerId};
 use crate::protocol::interbroker::{
-    self, ControlRequest, ControlledShutdownRequest, ControlledShutdownResponse, InterbrokerKey,
+    self, AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest,
+    ControlRequest, ControlledShutdownRequest, ControlledShutdownResponse, InterbrokerKey,
     ResponseForm,
 };
 use crate::protocol::{Error, InterbrokerFrame};
@@ -23,28 +27,96 @@ impl Interbroker {
     pub(crate) async fn dispatch(&self, frame: InterbrokerFrame) -> Result<Reply, Error> {
         let InterbrokerFrame {
             key,
+            version,
             correlation_id,
             body,
         } = frame;
         let malformed = |source| Error::Interbroker { key, source };
-        let request = match key {
-            InterbrokerKey::LeaderAndIsr => ControlRequest::decode_leader_and_isr(body),
-            InterbrokerKey::StopReplica => ControlRequest::decode_stop_replica(body),
-            InterbrokerKey::UpdateMetadata => ControlRequest::decode_update_metadata(body),
+        let answer = match key {
+            InterbrokerKey::LeaderAndIsr => {
+                let request = ControlRequest::decode_leader_and_isr(body, version);
+                self.control(request.map_err(malformed)?, version).await
+            }
+            InterbrokerKey::StopReplica => {
+                let request = ControlRequest::decode_stop_replica(body, version);
+                self.control(request.map_err(malformed)?, version).await
+            }
+            InterbrokerKey::UpdateMetadata => {
+                let request = ControlRequest::decode_update_metadata(body, version);
+                self.control(request.map_err(malformed)?, version).await
+            }
             InterbrokerKey::ControlledShutdown => {
                 let request = ControlledShutdownRequest::decode(body).map_err(malformed)?;
-                let answer = self.controlled_shutdown(request).await.encode();
-                return Ok(Reply::Now(
-                    interbroker::response(correlation_id, &answer).into(),
-                ));
+                self.controlled_shutdown(request).await.encode()
+            }
+            InterbrokerKey::AlterPartition => {
+                let request = AlterPartitionRequest::decode(body, version).map_err(malformed)?;
+                let answer = self.controller.alter_partition(request, version).await;
+                answer.encode(version)
+            }
+            InterbrokerKey::AllocateProducerIds => {
+                let request = AllocateProducerIdsRequest::decode(body).map_err(malformed)?;
+                self.allocate_producer_ids(request).await.encode()
             }
         };
-        let request = request.map_err(malformed)?;
-        let form = ResponseForm::of(&request);
-        let answer = form.encode(&self.control.handle(request).await);
         Ok(Reply::Now(
             interbroker::response(correlation_id, &answer).into(),
         ))
+    }
+
+    async fn control(&self, request: ControlRequest, version: i16) -> bytes::Bytes {
+        let form = ResponseForm::of(&request, version);
+        form.encode(&self.control.handle(request).await)
+    }
+
+    /// A block for another broker; the registry hands each out once.
+    async fn allocate_producer_ids(
+        &self,
+        request: AllocateProducerIdsRequest,
+    ) -> AllocateProducerIdsResponse {
+        let refused = |error: ResponseError| AllocateProducerIdsResponse {
+            error_code: error.code(),
+            start: 0,
+            length: 0,
+        };
+        if !self.controller.is_active() {
+            return refused(ResponseError::NotController);
+        }
+        match self
+            .is_current(request.broker_id, request.broker_epoch)
+            .await
+        {
+            Ok(true) => {}
+            Ok(false) => return refused(ResponseError::StaleBrokerEpoch),
+            Err(error) => {
+                tracing::warn!(%error, "no producer ids can be handed out");
+                return refused(ResponseError::UnknownServerError);
+            }
+        }
+        let block = self
+            .control
+            .registry
+            .next_producer_id_block(request.broker_id);
+        match block.await {
+            Ok(block) => AllocateProducerIdsResponse {
+                error_code: 0,
+                start: block.start,
+                length: i32::try_from(block.end - block.start + 1).unwrap_or(0),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no producer ids can be handed out");
+                refused(ResponseError::UnknownServerError)
+            }
+        }
+    }
+
+    async fn is_current(
+        &self,
+        id: BrokerId,
+        epoch: BrokerEpoch,
+    ) -> Result<bool, crate::registry::Error> {
+        let registered = self.control.registry.broker(id, None).await?;
+        Ok(registered.is_some_and(|(_, known)| known == epoch))
     }
 
     async fn controlled_shutdown(

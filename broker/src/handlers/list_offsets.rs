@@ -14,6 +14,8 @@ use crate::model::{TopicName, TopicPartition};
 use crate::protocol::legacy::{AnswerV0, ListOffsetsRequestV0, ListOffsetsResponseV0, PartitionV0};
 use crate::replica::{Error, Isolation, OffsetQuery};
 
+/// Older clients do not know the code.
+const OFFSET_NOT_AVAILABLE_FROM: i16 = 5;
 /// The replica id of those who are no replicas.
 const CONSUMER: i32 = -1;
 
@@ -23,7 +25,10 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    let isolation = Isolation::of_consumer(request.isolation_level);
+    let isolation = match request.replica_id.0 {
+        0.. => Isolation::LogEnd,
+        _ => Isolation::of_consumer(request.isolation_level),
+    };
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter();
         let partitions =
@@ -55,6 +60,9 @@ fn partition(
         .and_then(|name| known.leader(&TopicPartition::new(name, wanted.partition_index)))
         .and_then(|partition| partition.offset_at(query, isolation, epoch));
     match found {
+        Err(Error::OffsetNotAvailable) if version < OFFSET_NOT_AVAILABLE_FROM => {
+            response.error_code = ResponseError::LeaderNotAvailable.code();
+        }
         Err(failed) => response.error_code = error::replica(&failed).code(),
         Ok(None) => {}
         Ok(Some(found)) => {

@@ -22,12 +22,14 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod elect_leaders;
 mod error;
 mod fetch;
 mod find_coordinator;
 mod group_wire;
 mod groups;
 mod heartbeat;
+pub mod in_sync;
 mod init_producer_id;
 mod interbroker;
 mod join_group;
@@ -43,6 +45,7 @@ mod offset_for_leader_epoch;
 mod offset_znodes;
 mod partitions;
 mod produce;
+mod reassignments;
 mod sync_group;
 mod topic_admin;
 mod topic_config;
@@ -165,6 +168,9 @@ impl Handlers {
                 known: partitions.clone(),
                 bytes_max: parts.fetch_bytes_max,
                 sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
+                broker_id: parts.broker_id,
+                rack_aware: parts.values.str("replica.selector.class")
+                    == fetch::nearest::RACK_AWARE,
             },
             partitions,
             config_turn: tokio::sync::Mutex::default(),
@@ -227,6 +233,9 @@ impl Handlers {
                 self.administrate(&ctx, &frame).await
             }
             ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(&frame).await,
+            ApiKey::ElectLeaders
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::ListPartitionReassignments => self.ask_controller(&frame).await,
             _ => groups::dispatch(&self.groups, &ctx, &frame),
         }
     }
@@ -310,6 +319,25 @@ impl Handlers {
                 };
                 now_any(frame, &handler.handle(frame.decode_any()?).await)
             }
+        }
+    }
+
+    async fn ask_controller(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let controller = &self.interbroker.controller;
+        match frame.api.key {
+            ApiKey::ElectLeaders => {
+                let (version, request) = (frame.version, frame.decode()?);
+                let elected = elect_leaders::handle(controller, &self.cluster, version, request);
+                now(frame, &elected.await)
+            }
+            ApiKey::AlterPartitionReassignments => now(
+                frame,
+                &reassignments::alter(controller, frame.decode()?).await,
+            ),
+            _ => now(
+                frame,
+                &reassignments::list(controller, frame.decode()?).await,
+            ),
         }
     }
 

@@ -22,18 +22,30 @@ impl Partitions {
         self.cluster.snapshot()
     }
 
+    /// The partition, if this broker has a replica of it, whatever its role.
+    pub(crate) fn replica(&self, id: &TopicPartition) -> Result<Arc<Partition>, Error> {
+        self.check_is_known(id)?;
+        let found = self.replicas.partition(id);
+        found.map_err(|error| match error {
+            Error::UnknownPartition => Error::NotLeader,
+            other => other,
+        })
+    }
+
     /// The partition, if this broker leads it.
     pub(crate) fn leader(&self, id: &TopicPartition) -> Result<Arc<Partition>, Error> {
-        let snapshot = self.cluster.snapshot();
-        if snapshot
-            .partition(id.topic.as_str(), id.partition)
-            .is_none()
-        {
-            return Err(Error::UnknownPartition);
-        }
+        self.check_is_known(id)?;
         self.replicas.leader(id).map_err(|error| match error {
             Error::UnknownPartition => Error::NotLeader,
             other => other,
         })
+    }
+
+    fn check_is_known(&self, id: &TopicPartition) -> Result<(), Error> {
+        let snapshot = self.cluster.snapshot();
+        match snapshot.partition(id.topic.as_str(), id.partition) {
+            Some(_) => Ok(()),
+            None => Err(Error::UnknownPartition),
+        }
     }
 }

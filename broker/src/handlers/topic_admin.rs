@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Snapshot};
 use crate::model::{BrokerId, NO_LEADER, TopicName};
 use crate::registry::assignment::Candidate;
 use crate::registry::{
-    AddPartitionsError, CreateTopicError, Mode, NewTopic, Placement, Registry, TopicAssignment,
+    AddPartitionsError, CreateTopicError, Mode, NewTopic, Registry, TopicAssignment,
 };
 
 /// Creates, extends and deletes topics through the registry.
@@ -18,35 +18,6 @@ pub(crate) struct TopicAdmin {
     pub(crate) cluster: Arc<Cluster>,
     /// `delete.topic.enable`.
     pub(crate) deletion_enabled: bool,
-}
-
-/// Partitions with several replicas could not commit anything: followers do
-/// not fetch yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "Replication factor {factor} is not served yet: brokers of a cluster share the partitions of \
-     a topic, and do not replicate them. Use a replication factor of 1."
-)]
-pub(crate) struct SeveralReplicas {
-    factor: usize,
-}
-
-/// Why a topic was not created.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateError {
-    #[error(transparent)]
-    SeveralReplicas(SeveralReplicas),
-    #[error(transparent)]
-    Registry(#[from] CreateTopicError),
-}
-
-/// Why a topic did not get more partitions.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ExtendError {
-    #[error(transparent)]
-    SeveralReplicas(SeveralReplicas),
-    #[error(transparent)]
-    Registry(#[from] AddPartitionsError),
 }
 
 impl TopicAdmin {
@@ -62,46 +33,29 @@ impl TopicAdmin {
             .collect()
     }
 
-    /// Creates a topic whose partitions have one replica each; what Kafka
-    /// refuses for other reasons is refused for those.
+    /// Creates a topic on the live brokers.
     pub(crate) async fn create(
         &self,
         topic: &NewTopic,
         mode: Mode,
-    ) -> Result<TopicAssignment, CreateError> {
+    ) -> Result<TopicAssignment, CreateTopicError> {
         let brokers = self.candidates();
-        if let Some(factor) = several(&topic.placement) {
-            let validate = Mode::ValidateOnly;
-            self.registry
-                .create_topic(topic, &brokers, validate)
-                .await?;
-            return Err(CreateError::SeveralReplicas(SeveralReplicas { factor }));
-        }
-        Ok(self.registry.create_topic(topic, &brokers, mode).await?)
+        self.registry.create_topic(topic, &brokers, mode).await
     }
 
-    /// Adds partitions with one replica each.
+    /// Adds partitions on the live brokers.
     pub(crate) async fn add_partitions(
         &self,
         name: &TopicName,
         total: i32,
         new: Option<&[Vec<BrokerId>]>,
         mode: Mode,
-    ) -> Result<(), ExtendError> {
+    ) -> Result<(), AddPartitionsError> {
         let brokers = self.candidates();
-        let add = |mode| {
-            self.registry
-                .add_partitions(name, total, new, &brokers, mode)
-        };
-        let planned = add(Mode::ValidateOnly).await?;
-        let factors = planned.partitions.values().map(|p| p.replicas.len());
-        if let Some(factor) = factors.max().filter(|factor| *factor > 1) {
-            return Err(ExtendError::SeveralReplicas(SeveralReplicas { factor }));
-        }
-        if mode == Mode::Apply {
-            add(mode).await?;
-        }
-        Ok(())
+        let adding = self
+            .registry
+            .add_partitions(name, total, new, &brokers, mode);
+        adding.await.map(drop)
     }
 
     /// Waits until the metadata shows `count` partitions with a leader; false
@@ -133,17 +87,6 @@ impl TopicAdmin {
     }
 }
 
-/// The replication factor of a placement that has more than one replica.
-fn several(placement: &Placement) -> Option<usize> {
-    let factor = match placement {
-        Placement::Automatic {
-            replication_factor, ..
-        } => usize::try_from(*replication_factor).unwrap_or(0),
-        Placement::Manual(replicas) => replicas.values().map(Vec::len).max().unwrap_or(0),
-    };
-    (factor > 1).then_some(factor)
-}
-
 /// Whether this broker is the active controller, as its own election tells.
 pub(crate) fn is_controller(cluster: &Cluster, own_id: BrokerId) -> bool {
     cluster.snapshot().controller == Some(own_id)
@@ -152,26 +95,4 @@ pub(crate) fn is_controller(cluster: &Cluster, own_id: BrokerId) -> bool {
 /// A client's timeout; negative counts as none.
 pub(crate) fn limit(timeout_ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn several_replicas_are_seen_however_they_are_placed() {
-        let automatic = |replication_factor| Placement::Automatic {
-            partitions: 1,
-            replication_factor,
-        };
-        assert_eq!(several(&automatic(1)), None);
-        assert_eq!(several(&automatic(-1)), None);
-        assert_eq!(several(&automatic(2)), Some(2));
-        let manual = |replicas: &[&[i32]]| {
-            let replicas = replicas.iter().map(|ids| ids.to_vec());
-            Placement::Manual((0..).zip(replicas).collect())
-        };
-        assert_eq!(several(&manual(&[&[1], &[2]])), None);
-        assert_eq!(several(&manual(&[&[1], &[2, 1]])), Some(2));
-    }
 }

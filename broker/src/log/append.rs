@@ -208,10 +208,9 @@ impl Log {
                 offset: last_offset,
             },
         };
-        if leader_epoch >= 0 {
-            let assigned = self.epochs.assign(leader_epoch, first_offset);
-            assigned.map_err(Error::from)?;
-        }
+        // Also for a batch of no epoch: the file must not lag behind records.
+        let assigned = self.epochs.assign(leader_epoch, first_offset);
+        assigned.map_err(Error::from)?;
         self.write(&[&placed, &batch.body()], first_offset, appended, now_ms)?;
         self.producers.apply(&header, first_offset);
         if header.is_control()

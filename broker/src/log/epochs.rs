@@ -1,6 +1,13 @@
 //! Which leader epoch wrote which offsets of a partition (KIP-101).
 //!
+//! An epoch that begins at the end of the log, where no record is yet, comes and
+//! goes in memory: a broker that takes or gives up a thousand partitions waits
+//! for no disk. The file catches up before the next record is appended, and a
+//! start drops what begins at or after the end of the log, so that until then
+//! neither an entry too much nor one too few can be told from the truth.
+//!
 //! **Invariant:** epochs and their start offsets both grow strictly.
+//! **Invariant:** no record is appended while the file lags behind.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -66,7 +73,8 @@ impl LeaderEpochs {
         }
     }
 
-    /// As `assign`, for a scan that writes the file once at its end.
+    /// As `assign`, but the file is written later: at the end of a scan, or
+    /// before the epoch's first record.
     pub(super) fn insert(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
         if epoch < 0 || start_offset < 0 {
             return;
@@ -123,14 +131,12 @@ impl LeaderEpochs {
         })
     }
 
-    /// Drops the epochs that begin at or after the new end of the log.
-    pub(super) fn truncate_from_end(&mut self, end_offset: Offset) -> Result<(), Error> {
+    /// Drops the epochs that begin at or after the new end of the log; the file
+    /// is written before the next record.
+    pub(super) fn truncate_from_end(&mut self, end_offset: Offset) {
         let before = self.starts.len();
         self.starts.retain(|_, &mut start| start < end_offset);
-        if self.starts.len() == before {
-            return Ok(());
-        }
-        self.write()
+        self.unwritten |= self.starts.len() != before;
     }
 
     /// Moves the start of the epoch at the new start of the log there.
@@ -234,11 +240,35 @@ mod tests {
     #[test]
     fn truncation_cuts_both_ends() {
         let (_dir, mut epochs) = epochs(&[(0, 0), (1, 10), (2, 20)]);
-        epochs.truncate_from_end(20).unwrap();
+        epochs.truncate_from_end(20);
         assert_eq!(list(&epochs), [(0, 0), (1, 10)]);
         epochs.truncate_from_start(5).unwrap();
         assert_eq!(list(&epochs), [(0, 5), (1, 10)]);
         epochs.truncate_from_start(15).unwrap();
         assert_eq!(list(&epochs), [(1, 15)]);
+    }
+
+    #[test]
+    fn what_no_record_has_is_written_with_the_next_record() {
+        let reopened = |epochs: &LeaderEpochs| {
+            let again = LeaderEpochs::open(epochs.path.clone(), Arc::new(Disk));
+            list(&again.unwrap())
+        };
+        let (_dir, mut epochs) = epochs(&[(0, 0), (1, 10)]);
+        epochs.truncate_from_end(10);
+        assert_eq!(list(&epochs), [(0, 0)]);
+        assert_eq!(reopened(&epochs), [(0, 0), (1, 10)]);
+        // A leader of epoch 2 gives us records of epoch 0, which ours did not
+        // have: the entry for 1 would be wrong from now on.
+        epochs.assign(0, 10).unwrap();
+        assert_eq!(reopened(&epochs), [(0, 0)]);
+
+        epochs.insert(4, 20);
+        assert_eq!(reopened(&epochs), [(0, 0)]);
+        epochs.assign(4, 20).unwrap();
+        assert_eq!(reopened(&epochs), [(0, 0), (4, 20)]);
+        epochs.truncate_from_end(20);
+        epochs.assign(-1, 20).unwrap();
+        assert_eq!(reopened(&epochs), [(0, 0)]);
     }
 }

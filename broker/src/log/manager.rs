@@ -418,12 +418,11 @@ impl Manager {
     /// which all went well as cleanly shut down. No log may be used after.
     pub fn shutdown_cleanly(&self, broker_epoch: i64, now_ms: i64) -> Result<(), Error> {
         let logs = self.handles();
-        let ended = logs.iter().map(|log| log.write().end_growth());
-        let ended: Vec<_> = ended.collect();
+        let ended = with_all(&logs, Log::end_growth);
         for dir in self.online_dirs() {
             sync_file_system(dir.path());
         }
-        let flushed = flush_all(&logs, now_ms);
+        let flushed = with_all(&logs, |log| log.flush(now_ms));
         let mut first_error = None;
         let mut unclean = Vec::new();
         for (log, result) in logs.iter().zip(ended).chain(logs.iter().zip(flushed)) {
@@ -453,17 +452,21 @@ fn sync_file_system(dir: &Path) {
     }
 }
 
-/// Flushes every log, several at a time: the disk orders them better than we.
-fn flush_all(logs: &[LogHandle], now_ms: i64) -> Vec<Result<(), Error>> {
+/// Works on every log, several at a time: the disk orders it better than we.
+fn with_all(
+    logs: &[LogHandle],
+    work: impl Fn(&mut Log) -> Result<(), Error> + Sync,
+) -> Vec<Result<(), Error>> {
     const THREADS: usize = 8;
     let share = logs.len().div_ceil(THREADS).max(1);
+    let work = &work;
     std::thread::scope(|scope| {
-        let flush = |logs: &[LogHandle]| -> Vec<_> {
-            logs.iter().map(|log| log.write().flush(now_ms)).collect()
+        let each = |logs: &[LogHandle]| -> Vec<_> {
+            logs.iter().map(|log| work(&mut log.write())).collect()
         };
         let threads: Vec<_> = logs
             .chunks(share)
-            .map(|logs| scope.spawn(move || flush(logs)))
+            .map(|logs| scope.spawn(move || each(logs)))
             .collect();
         let done = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
         done.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -65,6 +65,8 @@ pub use read::{
 };
 pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
+#[cfg(test)]
+pub(crate) use tests::open as open_for_tests;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;
@@ -203,13 +205,12 @@ impl Log {
         self.epochs.end_offset_for(epoch, self.log_end_offset)
     }
 
-    /// Notes that this broker leads from `start_offset` on in `epoch`.
-    pub fn assign_epoch_start(
-        &mut self,
-        epoch: LeaderEpoch,
-        start_offset: Offset,
-    ) -> Result<(), Error> {
-        Ok(self.epochs.assign(epoch, start_offset)?)
+    /// Notes that this broker leads from the end of the log on in `epoch`. It
+    /// is durable once the epoch has a record.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), Error> {
+        self.check_usable()?;
+        self.epochs.insert(epoch, self.log_end_offset);
+        Ok(())
     }
 
     /// Says whether any idempotent producer is remembered.

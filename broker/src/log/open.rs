@@ -130,7 +130,7 @@ impl Log {
             self.io(result)?;
             self.epochs.write()?;
         }
-        self.epochs.truncate_from_end(self.log_end_offset)?;
+        self.epochs.truncate_from_end(self.log_end_offset);
         self.epochs.truncate_from_start(self.log_start_offset)?;
         Ok(())
     }

@@ -51,6 +51,9 @@ pub enum ReadError {
         log_start_offset: Offset,
         log_end_offset: Offset,
     },
+    /// The bytes at the offset are no batch: a bit flipped on the disk.
+    #[error("the log is damaged at or before offset {offset}: {source}")]
+    Damaged { offset: Offset, source: io::Error },
     #[error(transparent)]
     Storage(#[from] Error),
 }
@@ -76,8 +79,12 @@ impl Log {
                 log_end_offset: self.log_end_offset,
             });
         }
-        let result = self.find_slice(offset, bounds);
-        Ok(self.io(result)?)
+        match self.find_slice(offset, bounds) {
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+                Err(ReadError::Damaged { offset, source })
+            }
+            result => Ok(self.io(result)?),
+        }
     }
 
     fn find_slice(&self, offset: Offset, bounds: ReadBounds) -> io::Result<Read> {
@@ -96,7 +103,7 @@ impl Log {
                 break;
             }
             // After compaction the offset may lie in no batch of its segment.
-            let Some((position, first)) = segment.find(offset)? else {
+            let Some((position, first)) = segment.find_for_reader(offset)? else {
                 continue;
             };
             let end = self.end_position(segment, upper_bound)?;

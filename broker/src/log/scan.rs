@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::storage::{SegmentFile, read_full};
+use crate::model::Offset;
 use crate::record::{Batch, Error, HEADER_SIZE, Header};
 
 /// Read ahead at once: an index interval of small batches and a header.
@@ -71,6 +72,16 @@ impl Scan {
                 Ok(None)
             }
         }
+    }
+
+    /// The next batch that ends at or behind `offset`.
+    pub(super) fn find(&mut self, offset: Offset) -> io::Result<Option<(u64, Header)>> {
+        while let Some((position, header)) = self.next_header()? {
+            if header.last_offset() >= offset {
+                return Ok(Some((position, header)));
+            }
+        }
+        Ok(None)
     }
 
     /// The next batch whole, with its CRC checked.

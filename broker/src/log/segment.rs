@@ -274,13 +274,20 @@ impl Segment {
 
     /// The batch that contains `offset`, or the first one after it.
     pub(super) fn find(&self, offset: Offset) -> io::Result<Option<(u64, Header)>> {
+        self.scan_near(offset)?.find(offset)
+    }
+
+    /// The same for readers, who must not be led past damage as if nothing
+    /// had been there: that is an error of the kind `InvalidData`.
+    pub(super) fn find_for_reader(&self, offset: Offset) -> io::Result<Option<(u64, Header)>> {
         let mut scan = self.scan_near(offset)?;
-        while let Some((position, header)) = scan.next_header()? {
-            if header.last_offset() >= offset {
-                return Ok(Some((position, header)));
+        let found = scan.find(offset)?;
+        match scan.damage() {
+            Some(damage) if found.is_none() => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, damage.clone()))
             }
+            _ => Ok(found),
         }
-        Ok(None)
     }
 
     /// Reads batch headers from at or before the batch with `offset`. An index

@@ -13,7 +13,7 @@ impl Log {
         self.check_usable()?;
         if offset >= self.log_end_offset {
             // An epoch may have begun here without a single record.
-            self.epochs.truncate_from_end(self.log_end_offset)?;
+            self.epochs.truncate_from_end(self.log_end_offset);
             return Ok(false);
         }
         let first = self.floor_segment(0);
@@ -25,7 +25,7 @@ impl Log {
         self.lower_cleaner_checkpoint(offset)?;
         let result = self.truncate_files(offset, now_ms);
         self.io(result)?;
-        self.epochs.truncate_from_end(self.log_end_offset)?;
+        self.epochs.truncate_from_end(self.log_end_offset);
         let result = self.reload_producers(now_ms);
         self.io(result)?;
         Ok(true)

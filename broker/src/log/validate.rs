@@ -2,9 +2,9 @@
 //! configuration makes of it: Kafka's LogValidator.
 //!
 //! **Invariant:** nothing here knows the partition's state, nor changes it.
-//! **Invariant:** records are decompressed only where the configuration needs
-//! to see them; those that came plain are walked over, so that what readers
-//! will find is known to be well formed.
+//! **Invariant:** a client's records are walked over, decompressed bit by bit
+//! where they are compressed, so that what readers will find is well formed;
+//! nothing is decompressed whole unless it is to be written anew.
 
 use super::append::{AppendError, AppendOrigin, RecordFault};
 use super::config::LogConfig;
@@ -24,6 +24,8 @@ pub(super) struct Validator<'a> {
 /// What the records said.
 struct Seen {
     max_timestamp: i64,
+    /// Each record's offset follows that of the one before.
+    in_sequence: bool,
     faults: Vec<RecordFault>,
 }
 
@@ -45,7 +47,10 @@ impl Validator<'_> {
             true => Some(self.see(&batch)?),
             false => None,
         };
-        let batch = self.with_target_compression(batch)?;
+        let batch = match self.target_compression(&header, seen.as_ref()) {
+            Some(target) => self.rewritten(&batch, target)?,
+            None => batch,
+        };
         Ok(self.with_times(batch, seen))
     }
 
@@ -66,9 +71,7 @@ impl Validator<'_> {
         let bounded_times = !self.stamps()
             && (config.message_timestamp_before_max_ms != i64::MAX
                 || config.message_timestamp_after_max_ms != i64::MAX);
-        let is_stamped = header.timestamp_type() == TimestampType::LogAppendTime;
-        let is_plain = header.compression() == Compression::None;
-        let by_client = self.origin == AppendOrigin::Client && (is_plain || is_stamped);
+        let by_client = self.origin == AppendOrigin::Client;
         !header.is_control() && (config.compact || bounded_times || by_client)
     }
 
@@ -77,6 +80,7 @@ impl Validator<'_> {
         let is_stamped = header.timestamp_type() == TimestampType::LogAppendTime;
         let mut seen = Seen {
             max_timestamp: NO_TIMESTAMP,
+            in_sequence: true,
             faults: Vec::new(),
         };
         batch.walk(self.config.decompressed_bytes_max(), |record| {
@@ -85,6 +89,7 @@ impl Validator<'_> {
                 false => header.base_timestamp.wrapping_add(record.timestamp_delta),
             };
             seen.max_timestamp = seen.max_timestamp.max(timestamp);
+            seen.in_sequence &= record.offset_delta == record.index;
             let fault = self.fault(record.index, record.has_key, timestamp, is_stamped);
             seen.faults.extend(fault);
         })?;
@@ -124,16 +129,27 @@ impl Validator<'_> {
         })
     }
 
-    fn with_target_compression(&self, batch: Batch) -> Result<Batch, AppendError> {
-        let header = *batch.header();
-        let target = match self.config.compression_type {
-            Some(target) if target != header.compression() && !header.is_control() => target,
-            _ => return Ok(batch),
-        };
-        let builder = recompressing_builder(&header, target).level(self.config.level_of(target));
+    /// The codec to write the records anew with, unless they stay as they are.
+    /// Old clients number compressed records wrongly: as in Kafka, those are
+    /// numbered again.
+    fn target_compression(&self, header: &Header, seen: Option<&Seen>) -> Option<Compression> {
+        let came_with = header.compression();
+        if header.is_control() {
+            return None;
+        }
+        let target = self.config.compression_type.unwrap_or(came_with);
+        let is_misnumbered =
+            came_with != Compression::None && seen.is_some_and(|seen| !seen.in_sequence);
+        (target != came_with || is_misnumbered).then_some(target)
+    }
+
+    fn rewritten(&self, batch: &Batch, target: Compression) -> Result<Batch, AppendError> {
+        let header = batch.header();
+        let builder = recompressing_builder(header, target).level(self.config.level_of(target));
         let mut builder = builder.base_offset(header.base_offset, -1);
-        for record in self.records(&batch)? {
-            if !builder.push_record(&record?) {
+        for (offset, record) in (header.base_offset..).zip(self.records(batch)?) {
+            let record = Record { offset, ..record? };
+            if !builder.push_record(&record) {
                 return Err(AppendError::InvalidRecord(
                     "a record does not fit the batch",
                 ));

@@ -3,8 +3,10 @@
 //! **Invariant:** a `TopicName` is valid by construction, so it may become a
 //! path component or a znode without another check.
 
+mod metadata_version;
 mod topic_name;
 
+pub use metadata_version::{InvalidMetadataVersion, MetadataVersion};
 pub use topic_name::{InvalidTopicName, TopicName};
 
 /// A broker's `broker.id`. `-1` stands for "none" on the wire.

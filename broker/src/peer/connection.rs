@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use common::frame::{self, FrameReader};
 use common::net;
 use common::wire::Frame;
@@ -10,9 +10,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Error;
 use crate::model::BrokerId;
-use crate::protocol::interbroker::{self, InterbrokerKey};
+use crate::protocol::interbroker;
 
-/// The largest answer that is read; real ones name some partitions.
+/// The largest answer that is read; real ones name some partitions, or carry
+/// the records that were asked for.
 const ANSWER_BYTES_MAX: usize = 100 << 20;
 
 /// An open connection.
@@ -42,29 +43,26 @@ impl Connection {
         })
     }
 
-    /// Sends a request and gives the body of its answer. After an error, or
-    /// when dropped before its end, the connection must not be used again.
-    pub(super) async fn call(
-        &mut self,
-        key: InterbrokerKey,
-        client_id: &str,
-        body: &[u8],
-    ) -> Result<Bytes, Error> {
+    /// Sends the request that `write` makes for a correlation id, and gives
+    /// the whole answer, which begins with that id. After an error, or when
+    /// dropped before its end, the connection must not be used again.
+    pub(super) async fn call(&mut self, write: impl FnOnce(i32) -> Bytes) -> Result<Bytes, Error> {
         let broker = self.broker;
         let asked = self.correlation_id;
         self.correlation_id = asked.wrapping_add(1) & i32::MAX;
-        let request = interbroker::request(key, asked, client_id, body);
         let broken = |source: frame::Error| Error::Broken { broker, source };
-        Frame::from(request)
+        Frame::from(write(asked))
             .send(self.write.as_ref())
             .await
             .map_err(|error: io::Error| broken(error.into()))?;
         let answer = self.frames.next().await.map_err(broken)?;
         let answer = answer.ok_or(Error::Closed(broker))?;
-        let (got, body) = interbroker::split_response(answer)
-            .map_err(|source| Error::Message { broker, source })?;
+        let got = (&answer[..]).try_get_i32().map_err(|_| Error::Message {
+            broker,
+            source: interbroker::Error::Truncated,
+        })?;
         match got == asked {
-            true => Ok(body),
+            true => Ok(answer),
             false => Err(Error::Correlation { broker, asked, got }),
         }
     }

@@ -1,7 +1,8 @@
 //! The way from this broker to others: one ordered connection per broker.
 //!
 //! Flow: `ControlChannel::send` or a method of `Peers` -> the broker's
-//! connection (opened when it is needed) -> request -> response.
+//! connection (opened when it is needed) -> request -> response. A `Link` is a
+//! connection that its owner shares with nobody: a follower's to its leader.
 //! State: `Peers` owns the connections; a caller that gives up drops the one
 //! that it was using.
 //!
@@ -10,6 +11,7 @@
 //! again.
 
 mod connection;
+mod link;
 mod peers;
 
 use std::io;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use common::frame;
 use futures::future::BoxFuture;
 
+pub use link::{Address, Link};
 pub use peers::{Config, Peers};
 
 use crate::model::BrokerId;
@@ -65,6 +68,8 @@ pub enum Error {
         broker: BrokerId,
         source: interbroker::Error,
     },
+    #[error("a message to or from broker {broker} is wrong: {reason}")]
+    Codec { broker: BrokerId, reason: String },
 }
 
 /// Carries control requests; the controller sends the next one to a broker

@@ -10,10 +10,12 @@ use parking_lot::Mutex;
 
 use super::connection::Connection;
 use super::{ControlChannel, Error};
-use crate::model::BrokerId;
+use crate::model::{BrokerId, MetadataVersion};
 use crate::protocol::interbroker::{
-    ControlRequest, ControlResponse, ControlledShutdownRequest, ControlledShutdownResponse,
-    Endpoint, InterbrokerKey, LiveBroker, ResponseForm,
+    self, AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, ControlRequest, ControlResponse, ControlledShutdownRequest,
+    ControlledShutdownResponse, Endpoint, InterbrokerKey, LiveBroker, ResponseForm,
+    control_version,
 };
 
 /// The only security protocol that is spoken.
@@ -28,6 +30,8 @@ pub struct Config {
     pub listener: String,
     /// `controller.socket.timeout.ms`: for connecting, sending and the answer.
     pub request_timeout: Duration,
+    /// `inter.broker.protocol.version`
+    pub version: MetadataVersion,
 }
 
 /// Sends requests to other brokers, one at a time to each.
@@ -67,10 +71,47 @@ impl Peers {
             .map_err(|source| Error::Message { broker, source })
     }
 
+    /// Asks the controller `to` for other ISRs.
+    pub async fn alter_partition(
+        &self,
+        to: &LiveBroker,
+        version: i16,
+        request: &AlterPartitionRequest,
+    ) -> Result<AlterPartitionResponse, Error> {
+        let broker = to.id;
+        let key = InterbrokerKey::AlterPartition;
+        let answer = self.call_in(to, key, version, request.encode(version));
+        AlterPartitionResponse::decode(answer.await?, version)
+            .map_err(|source| Error::Message { broker, source })
+    }
+
+    /// Asks the controller `to` for a block of producer ids.
+    pub async fn allocate_producer_ids(
+        &self,
+        to: &LiveBroker,
+        request: AllocateProducerIdsRequest,
+    ) -> Result<AllocateProducerIdsResponse, Error> {
+        let broker = to.id;
+        let key = InterbrokerKey::AllocateProducerIds;
+        let answer = self.call(to, key, request.encode()).await?;
+        AllocateProducerIdsResponse::decode(answer)
+            .map_err(|source| Error::Message { broker, source })
+    }
+
     fn call(
         &self,
         to: &LiveBroker,
         key: InterbrokerKey,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, Error>> {
+        self.call_in(to, key, key.version(), body)
+    }
+
+    fn call_in(
+        &self,
+        to: &LiveBroker,
+        key: InterbrokerKey,
+        version: i16,
         body: Bytes,
     ) -> BoxFuture<'static, Result<Bytes, Error>> {
         let endpoint = match self.endpoint(to) {
@@ -83,6 +124,7 @@ impl Peers {
             endpoint,
             config: self.config.clone(),
             key,
+            version,
             body,
         };
         let limit = self.config.request_timeout;
@@ -119,6 +161,7 @@ struct Call {
     endpoint: Endpoint,
     config: Arc<Config>,
     key: InterbrokerKey,
+    version: i16,
     body: Bytes,
 }
 
@@ -149,8 +192,13 @@ impl Call {
 
     async fn exchange(&self, mut connection: Connection) -> Result<(Bytes, Connection), Error> {
         let client_id = self.config.broker_id.to_string();
-        let answer = connection.call(self.key, &client_id, &self.body).await?;
-        Ok((answer, connection))
+        let (key, version, body) = (self.key, self.version, &self.body);
+        let write = |id| interbroker::request(key, version, id, &client_id, body);
+        let answer = connection.call(write).await?;
+        let broker = self.broker;
+        let (_, body) = interbroker::split_response(answer)
+            .map_err(|source| Error::Message { broker, source })?;
+        Ok((body, connection))
     }
 
     fn open(&self, connection: Connection) -> Open {
@@ -168,15 +216,17 @@ impl ControlChannel for Peers {
         request: ControlRequest,
     ) -> BoxFuture<'static, Result<ControlResponse, Error>> {
         let broker = to.id;
-        let form = ResponseForm::of(&request);
-        let body = match request.encode() {
+        let key = request.key();
+        let version = control_version(self.config.version, key);
+        let form = ResponseForm::of(&request, version);
+        let body = match request.encode(version) {
             Ok(body) => body,
             Err(source) => {
                 let failed = Err(Error::Message { broker, source });
                 return Box::pin(std::future::ready(failed));
             }
         };
-        let call = self.call(to, request.key(), body);
+        let call = self.call_in(to, key, version, body);
         Box::pin(async move {
             let answer = call.await?;
             form.decode(answer)
@@ -267,6 +317,7 @@ mod tests {
             broker_id: 1,
             listener: "INTERNAL".to_owned(),
             request_timeout: limit,
+            version: "3.9".parse().unwrap(),
         })
     }
 

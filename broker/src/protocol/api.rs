@@ -45,7 +45,10 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DescribeLogDirs, 0, 4),
     api(ApiKey::CreatePartitions, 0, 3),
     api(ApiKey::DeleteGroups, 0, 2),
+    api(ApiKey::ElectLeaders, 0, 2),
     api(ApiKey::IncrementalAlterConfigs, 0, 1),
+    api(ApiKey::AlterPartitionReassignments, 0, 0),
+    api(ApiKey::ListPartitionReassignments, 0, 0),
     api(ApiKey::OffsetDelete, 0, 0),
     api(ApiKey::DescribeCluster, 0, 2),
 ];
@@ -54,7 +57,10 @@ pub const APIS: &[Api] = &[
 /// requests among them, in the order of the keys.
 #[must_use]
 pub fn listing() -> Vec<(i16, i16, i16)> {
-    let ours = InterbrokerKey::ALL.map(|key| (key as i16, key.version(), key.version()));
+    let ours = InterbrokerKey::ALL.map(|key| {
+        let (oldest, newest) = key.versions();
+        (key as i16, oldest, newest)
+    });
     let clients = APIS.iter().map(|api| (api.key as i16, api.min, api.max));
     let mut all: Vec<_> = clients.chain(ours).collect();
     all.sort_unstable();
@@ -87,7 +93,7 @@ mod tests {
         let listing = listing();
         assert!(listing.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert_eq!(listing.len(), APIS.len() + InterbrokerKey::ALL.len());
-        for expected in [(4, 7, 7), (5, 4, 4), (6, 8, 8), (7, 3, 3)] {
+        for expected in [(4, 4, 7), (5, 3, 4), (6, 6, 8), (7, 3, 3), (56, 0, 3)] {
             assert!(listing.contains(&expected), "{expected:?}");
         }
     }

@@ -141,6 +141,7 @@ impl RequestFrame {
 #[derive(Debug, Clone)]
 pub struct InterbrokerFrame {
     pub key: InterbrokerKey,
+    pub version: i16,
     pub correlation_id: i32,
     pub body: Bytes,
 }
@@ -153,8 +154,9 @@ impl InterbrokerFrame {
         let Some(key) = InterbrokerKey::of(prefix.key) else {
             return Ok(None);
         };
-        if prefix.version != key.version() {
-            let version = prefix.version;
+        let version = prefix.version;
+        let (oldest, newest) = key.versions();
+        if !(oldest..=newest).contains(&version) {
             return Err(Error::UnsupportedInterbroker { key, version });
         }
         let mut body = frame.slice(FIXED_HEADER..);
@@ -162,6 +164,7 @@ impl InterbrokerFrame {
         match header {
             Ok(()) => Ok(Some(Self {
                 key,
+                version,
                 correlation_id: prefix.correlation_id,
                 body,
             })),

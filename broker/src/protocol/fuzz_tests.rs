@@ -3,12 +3,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest,
-    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-    ProduceRequest, SyncGroupRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -124,7 +126,10 @@ fn mutated_requests_of_every_api_and_version_do_not_panic() {
             OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
             DescribeConfigs: DescribeConfigsRequest, CreatePartitions: CreatePartitionsRequest,
             DeleteGroups: DeleteGroupsRequest, OffsetDelete: OffsetDeleteRequest,
-            DescribeCluster: DescribeClusterRequest,
+            DescribeCluster: DescribeClusterRequest, ElectLeaders: ElectLeadersRequest,
+            DeleteRecords: DeleteRecordsRequest, DescribeLogDirs: DescribeLogDirsRequest,
+            AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
+            ListPartitionReassignments: ListPartitionReassignmentsRequest,
         }
     }
     assert!(all().len() > 20);
@@ -144,6 +149,7 @@ fn mutated_requests_of_old_versions_do_not_panic() {
             ApiKey::DeleteTopics => fuzz_old::<DeleteTopicsRequest>(versions),
             ApiKey::OffsetForLeaderEpoch => fuzz_old::<OffsetForLeaderEpochRequest>(versions),
             ApiKey::DescribeConfigs => fuzz_old::<DescribeConfigsRequest>(versions),
+            ApiKey::DescribeLogDirs => fuzz_old::<DescribeLogDirsRequest>(versions),
             ApiKey::ListOffsets => fuzz_list_offsets(),
             other => panic!("{other:?} has old versions and is not fuzzed"),
         }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::header::{self, HEADER_SIZE, Header};
 use super::records::Records;
-use super::shallow::{self, Shallow};
-use super::{Compression, Error};
+use super::shallow::{self, Shallow, Window};
+use super::{Compression, Error, compression};
 
 /// A whole batch whose header was checked; the CRC only after `check_crc`.
 #[derive(Debug, Clone)]
@@ -129,13 +129,16 @@ impl Batch {
         }
     }
 
-    /// Shows every record without copying it; decompression stops at `limit`
+    /// Shows every record without keeping it; decompression stops at `limit`
     /// bytes. An error says that the records are not what the header claims.
     pub fn walk(&self, limit: usize, seen: impl FnMut(Shallow)) -> Result<(), Error> {
         let (count, body) = (self.header.record_count, &self.bytes[HEADER_SIZE..]);
         match self.header.compression() {
             Compression::None => shallow::walk(body, count, seen),
-            codec => shallow::walk(&super::decompress(codec, body, limit)?, count, seen),
+            codec => {
+                let reader = compression::reader(codec, body, limit)?;
+                shallow::walk_window(Window::new(reader, codec, limit), count, seen)
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! however small the input.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 
 use super::Error;
 
@@ -80,16 +80,32 @@ impl fmt::Display for Compression {
 pub fn decompress(codec: Compression, input: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
     match codec {
         Compression::None => Ok(input.to_vec()),
-        Compression::Gzip => drain(codec, flate2::read::MultiGzDecoder::new(input), limit),
         Compression::Snappy => decompress_snappy(input, limit),
-        Compression::Lz4 => drain(codec, lz4_flex::frame::FrameDecoder::new(input), limit),
-        Compression::Zstd => {
-            let bad = |_| Error::BadCompression(codec);
-            let mut decoder = zstd::stream::read::Decoder::new(input).map_err(bad)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
-            drain(codec, decoder, limit)
+        Compression::Gzip | Compression::Lz4 | Compression::Zstd => {
+            drain(codec, reader(codec, input, limit)?, limit)
         }
     }
+}
+
+/// Decompresses `input` as it is read; only snappy, whose format gives its
+/// data back whole, is bounded by `limit`.
+pub(super) fn reader<'a>(
+    codec: Compression,
+    input: &'a [u8],
+    limit: usize,
+) -> Result<Box<dyn Read + 'a>, Error> {
+    let bad = |_| Error::BadCompression(codec);
+    Ok(match codec {
+        Compression::None => Box::new(input),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+        Compression::Snappy => Box::new(Cursor::new(decompress_snappy(input, limit)?)),
+        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(bad)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
+            Box::new(decoder)
+        }
+    })
 }
 
 /// Compresses `input` so that Kafka's own clients and brokers can read it.

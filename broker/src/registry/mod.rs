@@ -41,6 +41,7 @@ mod configs;
 mod consumer_offsets;
 mod election;
 mod fence;
+mod isr;
 mod listing;
 mod log_dirs;
 mod producer_ids;

@@ -16,6 +16,10 @@ pub enum Error {
     FencedEpoch,
     #[error("The leader epoch in the request is newer than the epoch on the broker.")]
     UnknownEpoch,
+    #[error(
+        "The leader high watermark has not caught up from a recent leader election so the offsets cannot be guaranteed to be monotonically increasing."
+    )]
+    OffsetNotAvailable,
     #[error(transparent)]
     Read(#[from] log::ReadError),
     #[error(transparent)]
@@ -60,9 +64,11 @@ impl From<Error> for AppendError {
         match error {
             Error::UnknownPartition => Self::UnknownPartition,
             Error::Log(error) => log::AppendError::Storage(error).into(),
-            Error::NotLeader | Error::FencedEpoch | Error::UnknownEpoch | Error::Read(_) => {
-                Self::NotLeader
-            }
+            Error::NotLeader
+            | Error::FencedEpoch
+            | Error::UnknownEpoch
+            | Error::OffsetNotAvailable
+            | Error::Read(_) => Self::NotLeader,
         }
     }
 }

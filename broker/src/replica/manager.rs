@@ -2,17 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use common::clock::SharedClock;
+use common::shutdown::Shutdown;
 use dashmap::DashMap;
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use super::error::Error;
-use super::partition::Partition;
+use super::fetcher::{FetchConfig, Fetchers};
+use super::isr::{self, IsrChannel, Queue};
+use super::partition::{Partition, Surroundings};
+use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
 };
+use crate::peer::Address;
 use crate::protocol::interbroker::{
     ControlHeader, ControlResponse, EPOCH_DURING_DELETE, LeaderAndIsrRequest, PartitionState,
     StopReplicaRequest,
@@ -20,6 +28,7 @@ use crate::protocol::interbroker::{
 
 /// Codes of the control requests' answers.
 mod code {
+    pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
     pub(super) const STALE_CONTROLLER_EPOCH: i16 = 11;
     pub(super) const STORAGE_ERROR: i16 = 56;
     pub(super) const FENCED_LEADER_EPOCH: i16 = 74;
@@ -27,10 +36,13 @@ mod code {
     pub(super) const INCONSISTENT_TOPIC_ID: i16 = 103;
 }
 
-/// Who this broker is.
-#[derive(Debug, Clone, Copy)]
+/// Who this broker is, and how it replicates.
+#[derive(Debug, Clone)]
 pub struct ManagerConfig {
     pub broker_id: BrokerId,
+    /// `replica.lag.time.max.ms`
+    pub lag_max: Duration,
+    pub fetch: FetchConfig,
 }
 
 /// A partition whose role changed.
@@ -48,29 +60,43 @@ pub type TopicConfigMap = HashMap<TopicName, LogConfig>;
 pub struct Manager {
     config: ManagerConfig,
     clock: SharedClock,
+    around: Arc<Surroundings>,
+    fetchers: Arc<Fetchers>,
     logs: Arc<log::Manager>,
     partitions: DashMap<TopicPartition, Arc<Partition>>,
     /// High watermarks of the last run, for partitions not seen yet.
     checkpointed: HashMap<TopicPartition, Offset>,
-    /// One control request at a time; also the newest epochs seen.
+    /// One control request at a time; also the newest epoch seen.
     control: Mutex<Control>,
 }
 
 #[derive(Debug, Default)]
 struct Control {
     controller_epoch: ControllerEpoch,
-    broker_epoch: BrokerEpoch,
 }
 
 impl Manager {
+    /// Followers fetch until `stop`.
     #[must_use]
     pub fn new(
         config: ManagerConfig,
         logs: Arc<log::Manager>,
+        cluster: Arc<Cluster>,
         checkpointed: HashMap<TopicPartition, Offset>,
         clock: SharedClock,
+        stop: Shutdown,
     ) -> Self {
+        let around = Arc::new(Surroundings {
+            own_id: config.broker_id,
+            clock: clock.clone(),
+            cluster,
+            lag_max: config.lag_max,
+            isr_queue: Queue::default(),
+            broker_epoch: AtomicI64::new(0),
+        });
         Self {
+            fetchers: Fetchers::new(config.fetch.clone(), around.clone(), stop),
+            around,
             config,
             clock,
             logs,
@@ -86,13 +112,43 @@ impl Manager {
 
     /// A (new) registration: requests for older incarnations are refused.
     pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
-        self.control.lock().broker_epoch = epoch;
+        let _between_requests = self.control.lock();
+        self.around.broker_epoch.store(epoch, Ordering::Release);
     }
 
     /// The epoch of the newest registration.
     #[must_use]
     pub fn broker_epoch(&self) -> BrokerEpoch {
-        self.control.lock().broker_epoch
+        self.around.broker_epoch()
+    }
+
+    /// Starts what keeps the ISRs of this broker's partitions.
+    pub fn keep_isrs(
+        self: &Arc<Self>,
+        channel: Arc<dyn IsrChannel>,
+        stop: &Shutdown,
+    ) -> Vec<JoinHandle<()>> {
+        let ask = isr::run(self.clone(), channel, stop.clone());
+        let (this, stop) = (self.clone(), stop.clone());
+        let shrink = async move {
+            loop {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(this.config.lag_max / 2) => {}
+                }
+                for partition in this.partitions() {
+                    partition.maybe_shrink_isr();
+                }
+            }
+        };
+        vec![
+            common::task::spawn("isr changes", ask),
+            common::task::spawn("isr shrinking", shrink),
+        ]
+    }
+
+    pub(super) fn isr_queue(&self) -> &Queue {
+        &self.around.isr_queue
     }
 
     /// The partition, if this broker has a replica of it.
@@ -147,17 +203,24 @@ impl Manager {
         configs: &TopicConfigMap,
     ) -> (ControlResponse, Vec<RoleChange>) {
         let mut control = self.control.lock();
-        if let Some(refusal) = control.refusal(&request.header) {
+        if let Some(refusal) = self.refuse(&mut control, &request.header) {
             return (refusal, Vec::new());
+        }
+        for leader in &request.live_leaders {
+            let (host, port) = (leader.host.clone(), leader.port);
+            self.fetchers.know(leader.id, Address { host, port });
         }
         let ids: HashMap<_, _> = request.topic_ids.iter().map(|(t, id)| (t, *id)).collect();
         let mut response = ControlResponse::default();
         let mut changes = Vec::new();
-        for decided in &request.partitions {
+        let take = |decided: &PartitionState| {
             let topic = &decided.topic_partition.topic;
             let id = ids.get(topic).copied().unwrap_or(TopicId::nil());
-            let config = configs.get(topic);
-            match self.take_role(decided, id, config) {
+            self.take_role(decided, id, configs.get(topic))
+        };
+        let outcomes = side_by_side(&request.partitions, take);
+        for (decided, outcome) in request.partitions.iter().zip(outcomes) {
+            match outcome {
                 Ok(Some(change)) => changes.push(change),
                 Ok(None) => {}
                 Err(refused) => {
@@ -176,33 +239,50 @@ impl Manager {
         config: Option<&LogConfig>,
     ) -> Result<Option<RoleChange>, i16> {
         let id = &decided.topic_partition;
+        let own_id = self.config.broker_id;
+        if !decided.replicas.contains(&own_id) {
+            return Err(code::UNKNOWN_TOPIC_OR_PARTITION);
+        }
         let partition = self.open(decided, topic_id, config)?;
         if partition.is_offline() {
             // This is how the controller learns which replicas are gone.
             return Err(code::STORAGE_ERROR);
         }
         if let Some(known) = partition.epoch() {
-            if decided.leader_epoch < known {
-                return Err(code::FENCED_LEADER_EPOCH);
-            }
-            if decided.leader_epoch == known && partition.leads_in().is_none() {
-                return Ok(None);
+            let is_again = decided.leader_epoch == known && !partition.is_stopped();
+            if decided.leader_epoch < known || is_again {
+                return Err(code::STALE_CONTROLLER_EPOCH);
             }
         }
         let led_in = partition.leads_in();
-        if decided.leader == self.config.broker_id {
+        if decided.leader == own_id {
+            // No fetch may append after this replica leads.
+            self.fetchers.unfollow(id);
             partition.become_leader(decided).map_err(|error| {
                 tracing::error!(partition = %id, %error, "this broker cannot lead the partition");
                 code::STORAGE_ERROR
             })?;
         } else {
-            partition.become_follower(decided.leader_epoch);
+            self.become_follower(&partition, decided)?;
         }
         let leads_in = partition.leads_in();
         Ok((led_in != leads_in).then(|| RoleChange {
             partition: id.clone(),
             leads_in,
         }))
+    }
+
+    fn become_follower(
+        &self,
+        partition: &Arc<Partition>,
+        decided: &PartitionState,
+    ) -> Result<(), i16> {
+        let following = partition.become_follower(decided).map_err(|error| {
+            tracing::error!(partition = %partition.id(), %error, "the log cannot be cut");
+            code::STORAGE_ERROR
+        })?;
+        self.fetchers.follow(partition, following);
+        Ok(())
     }
 
     fn open(
@@ -224,15 +304,8 @@ impl Manager {
         }
         let log = self.open_log(id, topic_id, config)?;
         let high_watermark = self.checkpointed.get(id).copied().unwrap_or(0);
-        let clock = self.clock.clone();
-        let partition = Partition::new(
-            id.clone(),
-            self.config.broker_id,
-            clock,
-            log,
-            high_watermark,
-        );
-        let partition = Arc::new(partition);
+        let around = self.around.clone();
+        let partition = Arc::new(Partition::new(id.clone(), around, log, high_watermark));
         self.partitions.insert(id.clone(), partition.clone());
         Ok(partition)
     }
@@ -270,7 +343,7 @@ impl Manager {
         request: &StopReplicaRequest,
     ) -> (ControlResponse, Vec<RoleChange>) {
         let mut control = self.control.lock();
-        if let Some(refusal) = control.refusal(&request.header) {
+        if let Some(refusal) = self.refuse(&mut control, &request.header) {
             return (refusal, Vec::new());
         }
         let mut response = ControlResponse::default();
@@ -290,13 +363,17 @@ impl Manager {
                     .push((id.clone(), code::FENCED_LEADER_EPOCH));
                 continue;
             }
-            if let Some((_, partition)) = self.partitions.remove(id) {
+            self.fetchers.unfollow(id);
+            if let Ok(partition) = self.partition(id) {
                 let led = partition.leads_in().is_some();
-                partition.retire();
+                partition.stop();
                 changes.extend(led.then(|| RoleChange {
                     partition: id.clone(),
                     leads_in: None,
                 }));
+            }
+            if stop.delete {
+                self.partitions.remove(id);
             }
             if stop.delete
                 && let Err(error) = self.logs.delete_async(id, self.clock.wall_ms())
@@ -312,8 +389,39 @@ impl Manager {
 
     /// Checks a request that carries only metadata.
     pub fn refusal(&self, header: &ControlHeader) -> Option<ControlResponse> {
-        self.control.lock().refusal(header)
+        self.refuse(&mut self.control.lock(), header)
     }
+
+    fn refuse(&self, control: &mut Control, header: &ControlHeader) -> Option<ControlResponse> {
+        control.refusal(header, self.broker_epoch())
+    }
+}
+
+/// What `work` makes of each item, in their order. Each role that is taken waits
+/// for the disk once; many of them wait together.
+fn side_by_side<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    const THREADS: usize = 8;
+    const WORTH_IT_FROM: usize = 64;
+    if items.len() < WORTH_IT_FROM {
+        return items.iter().map(work).collect();
+    }
+    // Fetchers are started on the runtime of the caller.
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let (work, runtime) = (&work, &runtime);
+    std::thread::scope(|scope| {
+        let start = |chunk| {
+            scope.spawn(move || {
+                let _inside = runtime.as_ref().map(tokio::runtime::Handle::enter);
+                <[I]>::iter(chunk).map(work).collect::<Vec<T>>()
+            })
+        };
+        let chunks = items.chunks(items.len().div_ceil(THREADS));
+        let threads: Vec<_> = chunks.map(start).collect();
+        let done = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("roles are taken without panics"));
+        done.flatten().collect()
+    })
 }
 
 /// Refuses a log that belongs to another topic of the same name.
@@ -335,7 +443,11 @@ fn check_topic_id(
 }
 
 impl Control {
-    fn refusal(&mut self, header: &ControlHeader) -> Option<ControlResponse> {
+    fn refusal(
+        &mut self,
+        header: &ControlHeader,
+        broker_epoch: BrokerEpoch,
+    ) -> Option<ControlResponse> {
         let refused = |error_code| {
             Some(ControlResponse {
                 error_code,
@@ -345,7 +457,7 @@ impl Control {
         if header.controller_epoch < self.controller_epoch {
             return refused(code::STALE_CONTROLLER_EPOCH);
         }
-        if header.broker_epoch >= 0 && header.broker_epoch < self.broker_epoch {
+        if header.broker_epoch >= 0 && header.broker_epoch < broker_epoch {
             return refused(code::STALE_BROKER_EPOCH);
         }
         self.controller_epoch = header.controller_epoch;

@@ -1,88 +1,65 @@
 //! One partition on this broker: its role, its log, its high watermark.
+//!
+//! `append` and `read` serve clients and followers of a leader, `follow` is
+//! what a follower does, `in_sync` what a leader does for its ISR.
+//!
+//! **Invariant:** role and log change under one lock, taken in the order state,
+//! then log; neither is held across an await.
 
+mod append;
 mod delete_records;
+mod follow;
+mod in_sync;
+mod read;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use bytes::Bytes;
 use common::clock::SharedClock;
-use common::wire::{FileRange, Part};
 use parking_lot::Mutex;
 
-use super::error::{AppendError, Error};
-use super::isolation::{Acks, Isolation};
-use super::leader::LeaderState;
+pub use append::{Appended, Pending};
+pub use delete_records::DeleteRecordsError;
+pub(super) use follow::{Fetched, FollowError, Position};
+pub use read::{OffsetAtTime, OffsetQuery, ReadRequest, ReadResult, Reader};
+
+use super::error::Error;
+use super::isr::Queue;
+use super::leader::{LeaderState, Rules};
 use super::wait::{Registration, Waiter, Waiters};
-use crate::log::{
-    AbortedTransaction, AppendOrigin, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, LogConfig,
-    LogHandle, MAX_TIMESTAMP, ReadBounds, SegmentFile,
+use crate::cluster::Cluster;
+use crate::log::{Log, LogConfig, LogHandle};
+use crate::model::{
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition,
 };
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::protocol::interbroker::PartitionState;
 
-pub use delete_records::DeleteRecordsError;
-
-/// What the leader answers for an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    pub first_offset: Offset,
-    pub last_offset: Offset,
-    /// -1 unless the topic is stamped by the broker.
-    pub log_append_time_ms: i64,
-    pub log_start_offset: Offset,
+/// What all partitions of a broker share.
+pub(super) struct Surroundings {
+    pub(super) own_id: BrokerId,
+    pub(super) clock: SharedClock,
+    /// Who is alive.
+    pub(super) cluster: Arc<Cluster>,
+    /// `replica.lag.time.max.ms`.
+    pub(super) lag_max: Duration,
+    pub(super) isr_queue: Queue,
+    /// Of the newest registration.
+    pub(super) broker_epoch: AtomicI64,
 }
 
-/// What to read.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadRequest {
-    pub offset: Offset,
-    pub bytes_max: usize,
-    /// Return the first batch even when it is larger than `bytes_max`.
-    pub whole_batch: bool,
-    pub isolation: Isolation,
-    /// The epoch in which the reader believes the leader to be.
-    pub current_epoch: Option<LeaderEpoch>,
-    /// The epoch of the last record that the reader has.
-    pub last_epoch: Option<LeaderEpoch>,
-}
-
-/// What was read, and where the log stands.
-#[derive(Debug, Clone)]
-pub struct ReadResult {
-    pub high_watermark: Offset,
-    pub last_stable_offset: Offset,
-    pub log_start_offset: Offset,
-    /// Epoch and end offset at which the reader's log leaves this one.
-    pub diverging: Option<(LeaderEpoch, Offset)>,
-    /// For a reader of committed records: what it must skip.
-    pub aborted: Option<Vec<AbortedTransaction>>,
-    pub records: Option<Part>,
-}
-
-/// A place in the log that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetQuery {
-    Earliest,
-    Latest,
-    MaxTimestamp,
-    /// The end of what a remote tier holds; there is none.
-    LatestTiered,
-    AtOrAfter(i64),
-}
-
-/// The answer to an `OffsetQuery`; the timestamp is -1 where there is no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OffsetAtTime {
-    pub timestamp: i64,
-    pub offset: Offset,
-    pub leader_epoch: Option<LeaderEpoch>,
+impl Surroundings {
+    pub(super) fn broker_epoch(&self) -> BrokerEpoch {
+        self.broker_epoch.load(Ordering::Acquire)
+    }
 }
 
 /// One replica.
 pub struct Partition {
     id: TopicPartition,
-    own_id: BrokerId,
-    clock: SharedClock,
+    around: Arc<Surroundings>,
     log: LogHandle,
     state: Mutex<State>,
     waiters: Waiters,
@@ -95,18 +72,27 @@ struct State {
 
 enum Role {
     Leader(LeaderState),
-    Follower {
+    Follower(Following),
+    /// Told to stop in this epoch.
+    Stopped {
         epoch: LeaderEpoch,
     },
-    /// Not told yet, or taken away.
+    /// Not told yet.
     None,
+}
+
+/// Whom a follower follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Following {
+    pub(super) leader: BrokerId,
+    pub(super) epoch: LeaderEpoch,
+    partition_epoch: PartitionEpoch,
 }
 
 impl Partition {
     pub(super) fn new(
         id: TopicPartition,
-        own_id: BrokerId,
-        clock: SharedClock,
+        around: Arc<Surroundings>,
         log: LogHandle,
         high_watermark: Offset,
     ) -> Self {
@@ -120,8 +106,7 @@ impl Partition {
         };
         Self {
             id,
-            own_id,
-            clock,
+            around,
             log,
             state: Mutex::new(state),
             waiters: Waiters::default(),
@@ -138,7 +123,7 @@ impl Partition {
     pub fn leads_in(&self) -> Option<LeaderEpoch> {
         match &self.state.lock().role {
             Role::Leader(leader) => Some(leader.epoch),
-            Role::Follower { .. } | Role::None => None,
+            Role::Follower(_) | Role::Stopped { .. } | Role::None => None,
         }
     }
 
@@ -146,9 +131,15 @@ impl Partition {
     pub(super) fn epoch(&self) -> Option<LeaderEpoch> {
         match &self.state.lock().role {
             Role::Leader(leader) => Some(leader.epoch),
-            Role::Follower { epoch } => Some(*epoch),
+            Role::Follower(following) => Some(following.epoch),
+            Role::Stopped { epoch } => Some(*epoch),
             Role::None => None,
         }
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state.lock().role, Role::Stopped { .. })
     }
 
     #[must_use]
@@ -184,44 +175,56 @@ impl Partition {
         self.log.write().reconfigure(config);
     }
 
-    /// Takes the role that the controller decided.
+    /// Takes the role that the controller decided; `decided` is of a newer
+    /// leader epoch than what this replica knows.
     pub(super) fn become_leader(&self, decided: &PartitionState) -> Result<(), Error> {
         let mut state = self.state.lock();
+        let now = self.around.clock.monotonic();
+        let mut log = self.log.write();
+        let log_end = log.log_end_offset();
+        log.begin_epoch(decided.leader_epoch)?;
+        let own_id = self.around.own_id;
         let leader = match &state.role {
-            Role::Leader(leader) if leader.epoch == decided.leader_epoch => leader.with_replicas(
-                decided.partition_epoch,
-                &decided.isr,
-                self.own_id,
-                &decided.replicas,
-            ),
-            _ => LeaderState::new(
-                self.own_id,
-                decided.leader_epoch,
-                decided.partition_epoch,
-                &decided.isr,
-                &decided.replicas,
-            ),
+            Role::Leader(leader) => leader.continued(own_id, decided, log_end, now),
+            _ => LeaderState::new(own_id, decided, log_end, now),
         };
-        let log_end = {
-            let mut log = self.log.write();
-            let log_end = log.log_end_offset();
-            log.assign_epoch_start(decided.leader_epoch, log_end)?;
-            log_end
-        };
-        state.advance(&leader, log_end);
+        tracing::debug!(
+            partition = %self.id, epoch = leader.epoch, isr = ?leader.isr, log_end,
+            high_watermark = state.high_watermark, "leads"
+        );
         state.role = Role::Leader(leader);
+        self.advance(&mut state, &log);
+        drop(log);
         drop(state);
         self.waiters.wake();
         Ok(())
     }
 
-    pub(super) fn become_follower(&self, epoch: LeaderEpoch) {
-        self.state.lock().role = Role::Follower { epoch };
+    /// Follows `decided.leader` from now on. A log without epochs has no better
+    /// mark than the high watermark, so it is cut there; any other keeps what it
+    /// has until the leader says where the two part (KIP-101).
+    pub(super) fn become_follower(
+        &self,
+        decided: &PartitionState,
+    ) -> Result<Following, FollowError> {
+        let following = Following {
+            leader: decided.leader,
+            epoch: decided.leader_epoch,
+            partition_epoch: decided.partition_epoch,
+        };
+        self.state.lock().role = Role::Follower(following);
+        if self.log.read().latest_epoch().is_none() {
+            self.cut_to_high_watermark(following.epoch)?;
+        }
         self.waiters.wake();
+        Ok(following)
     }
 
-    pub(super) fn retire(&self) {
-        self.state.lock().role = Role::None;
+    pub(super) fn stop(&self) {
+        let epoch = self.epoch();
+        let mut state = self.state.lock();
+        state.role = epoch.map_or(Role::None, |epoch| Role::Stopped { epoch });
+        drop(state);
         self.waiters.wake();
     }
 
@@ -231,250 +234,33 @@ impl Partition {
         self.waiters.register(waiter)
     }
 
-    /// Appends a client's batch. With `Acks::All`, the second value is there
-    /// while the in-sync replicas do not have it.
-    pub fn append(
-        self: &Arc<Self>,
-        records: Bytes,
-        acks: Acks,
-    ) -> Result<(Appended, Option<Pending>), AppendError> {
-        self.append_from(records, acks, AppendOrigin::Client)
-    }
-
-    /// Appends a batch of one of this broker's coordinators.
-    pub(crate) fn append_from(
-        self: &Arc<Self>,
-        records: Bytes,
-        acks: Acks,
-        origin: AppendOrigin,
-    ) -> Result<(Appended, Option<Pending>), AppendError> {
-        let mut state = self.state.lock();
+    /// Moves the high watermark of a leader to what is committed by now.
+    fn advance(&self, state: &mut State, log: &Log) {
         let Role::Leader(leader) = &state.role else {
-            return Err(AppendError::NotLeader);
+            return;
         };
-        let leader = leader.clone();
-        let (info, log_end, in_sync_min) = {
-            let mut log = self.log.write();
-            let in_sync_min = usize::try_from(log.config().min_insync_replicas).unwrap_or(1);
-            if acks == Acks::All && leader.isr.len() < in_sync_min {
-                return Err(AppendError::NotEnoughReplicas);
-            }
-            let info = log.append_as_leader(records, leader.epoch, origin, self.clock.wall_ms())?;
-            (info, log.log_end_offset(), in_sync_min)
-        };
-        state.advance(&leader, log_end);
-        let is_committed = state.high_watermark > info.last_offset;
-        drop(state);
-        self.waiters.wake();
-        let pending = (acks == Acks::All && !is_committed).then(|| Pending {
-            partition: self.clone(),
-            last_offset: info.last_offset,
-            epoch: leader.epoch,
-            in_sync_min,
-        });
-        let appended = Appended {
-            first_offset: info.first_offset,
-            last_offset: info.last_offset,
-            log_append_time_ms: info.log_append_time,
-            log_start_offset: info.log_start_offset,
-        };
-        Ok((appended, pending))
-    }
-
-    /// Finds records from an offset on.
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
-        let high_watermark = self.checked_high_watermark(request.current_epoch)?;
-        let log = self.log.read();
-        let mut result = ReadResult {
-            high_watermark,
-            last_stable_offset: log.last_stable_offset(high_watermark),
-            log_start_offset: log.log_start_offset(),
-            diverging: None,
-            aborted: (request.isolation == Isolation::ReadCommitted).then(Vec::new),
-            records: None,
-        };
-        if let Some(epoch) = request.last_epoch
-            && let Some(diverging) = diverging(&log, epoch, request.offset)
-        {
-            result.diverging = Some(diverging);
-            return Ok(result);
-        }
-        let upper_bound = match request.isolation {
-            Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted => high_watermark,
-            Isolation::ReadCommitted => result.last_stable_offset,
-        };
-        let bounds = ReadBounds {
-            max_bytes: request.bytes_max,
-            upper_bound,
-            at_least_one_batch: request.whole_batch,
-        };
-        let read = log.read(request.offset, bounds)?;
-        if read.slice.is_some()
-            && let Some(aborted) = &mut result.aborted
-        {
-            *aborted = log.aborted_transactions_of(&read, upper_bound)?;
-        }
-        drop(log);
-        result.records = read.slice.map(|slice| {
-            Part::File(FileRange {
-                source: Arc::new(Source(slice.file)),
-                position: slice.position,
-                length: slice.length,
-            })
-        });
-        Ok(result)
-    }
-
-    /// Finds an offset by time or by its place.
-    pub fn offset_at(
-        &self,
-        query: OffsetQuery,
-        isolation: Isolation,
-        current_epoch: Option<LeaderEpoch>,
-    ) -> Result<Option<OffsetAtTime>, Error> {
-        let high_watermark = self.checked_high_watermark(current_epoch)?;
-        let log = self.log.read();
-        let end = match isolation {
-            Isolation::LogEnd => log.log_end_offset(),
-            Isolation::ReadUncommitted => high_watermark,
-            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
-        };
-        let timestamp = match query {
-            OffsetQuery::Earliest => EARLIEST_TIMESTAMP,
-            OffsetQuery::Latest => LATEST_TIMESTAMP,
-            OffsetQuery::MaxTimestamp => MAX_TIMESTAMP,
-            OffsetQuery::LatestTiered => return Ok(None),
-            OffsetQuery::AtOrAfter(timestamp) => timestamp,
-        };
-        let found = log.offset_for_time(timestamp)?.map(|found| OffsetAtTime {
-            timestamp: found.timestamp,
-            offset: found.offset,
-            leader_epoch: found.leader_epoch,
-        });
-        Ok(match query {
-            OffsetQuery::Latest => found.map(|found| OffsetAtTime {
-                offset: end,
-                ..found
-            }),
-            // What is not committed yet has no offset for a client.
-            _ => found.filter(|found| found.offset < end || query == OffsetQuery::Earliest),
-        })
-    }
-
-    /// Where segments begin that were written before `timestamp`, and the end
-    /// of what a reader may see; at most `count_max`, the latest first.
-    pub fn offsets_before(
-        &self,
-        timestamp: i64,
-        count_max: usize,
-        isolation: Isolation,
-    ) -> Result<Vec<Offset>, Error> {
-        let high_watermark = self.checked_high_watermark(None)?;
-        let now_ms = self.clock.wall_ms();
-        let mut found = self
-            .log
-            .read()
-            .offsets_before(timestamp, count_max, now_ms)?;
-        if isolation != Isolation::LogEnd && found.first() > Some(&high_watermark) {
-            found.retain(|offset| *offset <= high_watermark);
-            found.insert(0, high_watermark);
-        }
-        Ok(found)
-    }
-
-    /// The largest epoch not above `epoch`, and where it ended.
-    pub fn end_of_epoch(
-        &self,
-        epoch: LeaderEpoch,
-        current_epoch: Option<LeaderEpoch>,
-    ) -> Result<Option<(LeaderEpoch, Offset)>, Error> {
-        self.checked_high_watermark(current_epoch)?;
-        Ok(self
-            .log
-            .read()
-            .end_offset_for(epoch)
-            .map(|end| (end.epoch, end.end_offset)))
-    }
-
-    /// The high watermark, if this replica leads in the epoch that is meant.
-    fn checked_high_watermark(&self, meant: Option<LeaderEpoch>) -> Result<Offset, Error> {
-        let state = self.state.lock();
-        let Role::Leader(leader) = &state.role else {
-            return Err(Error::NotLeader);
-        };
-        match meant {
-            Some(epoch) if epoch < leader.epoch => Err(Error::FencedEpoch),
-            Some(epoch) if epoch > leader.epoch => Err(Error::UnknownEpoch),
-            _ => Ok(state.high_watermark),
-        }
-    }
-}
-
-impl State {
-    fn advance(&mut self, leader: &LeaderState, log_end: Offset) {
-        if let Some(reached) = leader.high_watermark(log_end) {
-            self.high_watermark = self.high_watermark.max(reached);
+        let is_alive = |id| self.is_alive(id);
+        let rules = self.rules(log, &is_alive);
+        if let Some(reached) = leader.high_watermark(&rules) {
+            state.high_watermark = state.high_watermark.max(reached);
         }
         debug_assert!(
-            self.high_watermark <= log_end,
+            state.high_watermark <= rules.log_end,
             "the high watermark passed the log's end"
         );
     }
-}
 
-/// Where a reader whose last record is of `epoch` and lies before `offset` left
-/// this log (KIP-595).
-fn diverging(log: &Log, epoch: LeaderEpoch, offset: Offset) -> Option<(LeaderEpoch, Offset)> {
-    let known = log.end_offset_for(epoch)?;
-    let diverges = known.epoch < epoch || known.end_offset < offset;
-    diverges.then_some((known.epoch, known.end_offset))
-}
-
-/// An append that waits for its in-sync replicas.
-pub struct Pending {
-    partition: Arc<Partition>,
-    last_offset: Offset,
-    epoch: LeaderEpoch,
-    in_sync_min: usize,
-}
-
-impl Pending {
-    #[must_use]
-    pub fn register(&self, waiter: &Waiter) -> Registration {
-        self.partition.register(waiter)
-    }
-
-    /// What became of the append; `None` while it is open.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Result<(), AppendError>> {
-        let state = self.partition.state.lock();
-        let Role::Leader(leader) = &state.role else {
-            return Some(Err(AppendError::NotLeader));
-        };
-        if leader.epoch != self.epoch {
-            return Some(Err(AppendError::NotLeader));
+    fn rules<'a>(&self, log: &Log, is_alive: &'a dyn Fn(BrokerId) -> bool) -> Rules<'a> {
+        Rules {
+            log_end: log.log_end_offset(),
+            in_sync_min: log.config().min_insync_replicas,
+            lag_max: self.around.lag_max,
+            now: self.around.clock.monotonic(),
+            is_alive,
         }
-        if state.high_watermark <= self.last_offset {
-            return None;
-        }
-        Some(match leader.isr.len() < self.in_sync_min {
-            true => Err(AppendError::NotEnoughReplicasAfterAppend),
-            false => Ok(()),
-        })
-    }
-}
-
-/// A segment's file as the connections send it.
-#[derive(Debug)]
-struct Source(Arc<dyn SegmentFile>);
-
-impl common::wire::Source for Source {
-    fn as_file(&self) -> Option<&std::fs::File> {
-        self.0.as_file()
     }
 
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read_at(position, buffer)
+    fn is_alive(&self, id: BrokerId) -> bool {
+        self.around.cluster.snapshot().brokers.contains_key(&id)
     }
 }

@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::log::{AppendError as LogAppendError, AppendOrigin};
 use crate::model::{TopicName, TopicPartition};
 use crate::replica::{
-    Acks, AppendError, Isolation, Manager, Partition, Pending, ReadRequest, Waiter,
+    Acks, AppendError, Isolation, Manager, Partition, Pending, ReadRequest, Reader, Waiter,
 };
 
 /// An internal topic that this broker's coordinators write to and read from.
@@ -89,11 +89,14 @@ impl StateLog for ReplicatedLog {
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Chunk, Error>> {
         let leader = self.leader(partition);
+        // What is not known to be committed yet stays in the log as long as
+        // this broker leads it.
         let request = ReadRequest {
+            reader: Reader::Client,
             offset,
             bytes_max: max_bytes,
             whole_batch: true,
-            isolation: Isolation::ReadUncommitted,
+            isolation: Isolation::LogEnd,
             current_epoch: None,
             last_epoch: None,
         };

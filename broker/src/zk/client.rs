@@ -1,6 +1,7 @@
 //! The handle that everyone uses, and the operations.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// Credentials sent on each connection: scheme and secret.
     pub auth: Vec<(String, Bytes)>,
+    /// Where this process listens as long as it lives. Our coordinator closes
+    /// the session at once when the process is dead; others wait for the timeout.
+    pub listens_at: Option<SocketAddr>,
     pub clock: SharedClock,
 }
 
@@ -58,6 +62,7 @@ impl Config {
             reply_bytes_max: 4 * 1024 * 1024,
             request_bytes_max: 0xf_ffff,
             auth: Vec::new(),
+            listens_at: None,
             clock,
         }
     }

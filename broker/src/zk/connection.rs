@@ -43,6 +43,8 @@ pub(super) struct Connection<'a> {
     timeout: Duration,
     last_sent: Duration,
     last_heard: Duration,
+    /// The port of ours that the server can knock at.
+    listens_at: Option<u16>,
     /// Told when the server answered closeSession.
     closing: Option<oneshot::Sender<()>>,
 }
@@ -56,9 +58,15 @@ struct InFlight {
 
 impl<'a> Connection<'a> {
     pub(super) fn new(config: &'a Config, tracker: &'a mut Tracker, stream: TcpStream) -> Self {
+        let own_ip = stream.local_addr().ok().map(|address| address.ip());
+        let listens_at = config.listens_at.filter(|at| {
+            // The server knocks at the address that it sees.
+            at.ip().is_unspecified() || Some(at.ip()) == own_ip
+        });
         let (read, writer) = stream.into_split();
         let now = config.clock.monotonic();
         Self {
+            listens_at: listens_at.map(|at| at.port()),
             frames: FrameReader::new(read, config.reply_bytes_max),
             config,
             tracker,
@@ -116,6 +124,7 @@ impl<'a> Connection<'a> {
             session_id,
             password: Some(password),
             read_only: Some(false),
+            listens_at: self.listens_at,
         };
         put_frame(&mut self.out, &[&hello.to_bytes()]);
         let answer = async {

@@ -18,7 +18,13 @@ pub struct ConnectRequest {
     pub password: Option<Bytes>,
     /// Absent in clients up to 3.3, which must not get the byte back either.
     pub read_only: Option<bool>,
+    /// The port at which the client's process listens as long as it lives. Ours
+    /// alone: ZooKeeper's servers ignore what follows the request.
+    pub listens_at: Option<u16>,
 }
+
+/// Comes before the port, so that nothing else is taken for one.
+const LISTENS_MARK: i64 = i64::from_be_bytes(*b"ListenAt");
 
 /// The server's answer; a timeout of 0 says that the session is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +34,15 @@ pub struct ConnectResponse {
     pub session_id: i64,
     pub password: Option<Bytes>,
     pub read_only: Option<bool>,
+}
+
+/// What may follow the request; anything else there is nobody's business.
+fn listening_port(reader: &mut Reader) -> Result<Option<u16>> {
+    const LENGTH: usize = size_of::<i64>() + size_of::<i32>();
+    if reader.remaining() < LENGTH || reader.read::<i64>()? != LISTENS_MARK {
+        return Ok(None);
+    }
+    Ok(u16::try_from(reader.read::<i32>()?).ok())
 }
 
 fn optional_flag(reader: &mut Reader) -> Result<Option<bool>> {
@@ -48,6 +63,10 @@ impl Record for ConnectRequest {
         self.password.encode(out);
         if let Some(read_only) = self.read_only {
             read_only.encode(out);
+            if let Some(port) = self.listens_at {
+                LISTENS_MARK.encode(out);
+                i32::from(port).encode(out);
+            }
         }
     }
 
@@ -59,6 +78,7 @@ impl Record for ConnectRequest {
             session_id: reader.read()?,
             password: reader.read()?,
             read_only: optional_flag(reader)?,
+            listens_at: listening_port(reader)?,
         })
     }
 }

@@ -50,6 +50,7 @@ fn connect_request_with_and_without_the_read_only_byte() {
         session_id: 0,
         password: Some(Bytes::from(vec![0; PASSWORD_LEN])),
         read_only: Some(false),
+        listens_at: None,
     };
     let bytes = request.to_bytes();
     assert_eq!(bytes.len(), 45);
@@ -58,6 +59,15 @@ fn connect_request_with_and_without_the_read_only_byte() {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0x46, 0x50]
     );
     check(request.clone());
+    request.listens_at = Some(9092);
+    let longer = request.to_bytes();
+    assert_eq!(longer[..45], bytes, "what ZooKeeper reads is the same");
+    check(request.clone());
+    let mut other = longer.to_vec();
+    other[45] ^= 1;
+    let read = ConnectRequest::from_bytes(other.into()).unwrap();
+    assert_eq!(read.listens_at, None);
+    request.listens_at = None;
     request.read_only = None;
     assert_eq!(request.to_bytes().len(), 44);
     check(request);

@@ -197,6 +197,11 @@ impl Handle {
         }
     }
 
+    /// Whether a client of the session is connected.
+    pub(crate) fn is_attached(&self, session: i64) -> bool {
+        self.0.watching.lock().by_session.contains_key(&session)
+    }
+
     pub(crate) fn sessions(&self) -> &Tracker {
         &self.0.sessions
     }

@@ -27,6 +27,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use super::auth::DigestMd5;
+use super::death::{self, Listens};
 use super::error::{Error, code_of};
 use super::outbound::{HIGH_WATER, Outbound, Sent};
 use super::stats::Traffic;
@@ -190,8 +191,12 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
         sink,
         burst: Vec::new(),
         login: DigestMd5::default(),
+        listens: None,
+        ended_by_client: false,
     };
     if let Err(error) = task.serve(source).await {
+        // Where something was to be sent, a closed socket shows as an error.
+        task.ended_by_client |= matches!(error, Error::Io(_));
         error.count(server.pipeline.metrics());
         if error.is_noteworthy() {
             tracing::warn!(%peer, %error, "connection closed");
@@ -203,6 +208,11 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: SocketAddr
     server.connections.lock().remove(&id);
     if let Some(session) = connection.session.get() {
         server.pipeline.detach(session.id, id);
+        if task.ended_by_client
+            && let Some(listens) = task.listens.take()
+        {
+            death::investigate(&server, Arc::clone(session), listens);
+        }
     }
 }
 
@@ -215,6 +225,10 @@ pub(super) struct Task<'a> {
     burst: Vec<Submission>,
     /// How far the client is with proving who it is.
     pub(super) login: DigestMd5,
+    /// Where its process can be found alive.
+    pub(super) listens: Option<Arc<Listens>>,
+    /// The client, or its host's kernel, closed the socket.
+    ended_by_client: bool,
 }
 
 impl Task<'_> {
@@ -263,11 +277,18 @@ impl Task<'_> {
                 frame = frames.next(), if !draining => {
                     match frame {
                         Ok(Some(frame)) => self.on_frame(session, frame).await?,
-                        Ok(None) => return Ok(()),
+                        Ok(None) => {
+                            self.ended_by_client = true;
+                            return Ok(());
+                        }
                         Err(frame::Error::TooLarge { length, limit }) => {
                             self.refuse_oversized(frames, (length, limit)).await?;
                         }
-                        Err(error) => return Err(error.into()),
+                        Err(error) => {
+                            let is_cut = matches!(error, frame::Error::Io(_) | frame::Error::Truncated);
+                            self.ended_by_client = is_cut;
+                            return Err(error.into());
+                        }
                     }
                     // Requests that have arrived together are handed on together,
                     // and so are their replies.

@@ -58,7 +58,8 @@ fn stall(pause: Duration, asked: Duration) -> Duration {
     excess
 }
 
-fn close(server: &Server, session: Arc<Session>, now: Duration) {
+/// Closes `session` as its own request would.
+pub(super) fn close(server: &Server, session: Arc<Session>, now: Duration) {
     // From here on nothing is accepted from it, so it cannot be touched alive again.
     session.set_closing();
     let submission = Submission {

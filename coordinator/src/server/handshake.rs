@@ -1,5 +1,6 @@
 //! The first bytes of a connection: a four-letter word, or a session taken or taken up.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
 
 use super::connection::Task;
+use super::death::Listens;
 use super::error::Error;
 use super::four_letter;
 use crate::pipeline::{Arrival, Client, Request, Write};
@@ -71,6 +73,9 @@ impl Task<'_> {
             return Err(Error::Stopping);
         }
         self.server.pipeline.attach(id, client);
+        let peer = self.connection.peer.ip();
+        let listens_at = request.listens_at.map(|port| SocketAddr::new(peer, port));
+        self.listens = listens_at.map(Listens::at);
         Ok(Some(frames))
     }
 

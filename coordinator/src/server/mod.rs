@@ -12,6 +12,7 @@ mod auth;
 mod codec;
 mod connection;
 pub(crate) mod date;
+mod death;
 mod error;
 mod expiry;
 mod four_letter;

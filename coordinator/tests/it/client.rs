@@ -74,6 +74,7 @@ pub(crate) fn hello(timeout_ms: i32) -> ConnectRequest {
         session_id: 0,
         password: Some(Bytes::from(vec![0; PASSWORD_LEN])),
         read_only: Some(false),
+        listens_at: None,
     }
 }
 

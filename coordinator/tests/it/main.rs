@@ -5,6 +5,7 @@
 mod admin;
 mod backup;
 mod client;
+mod death;
 mod fuzz;
 mod limits;
 mod operations;

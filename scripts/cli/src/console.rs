@@ -40,7 +40,7 @@ fn log(level: &str, text: &dyn Display, logger: &str) {
 }
 
 /// `2026-11-21 12:29:04,871` in UTC.
-fn timestamp(wall_ms: i64) -> String {
+pub(crate) fn timestamp(wall_ms: i64) -> String {
     let (days, ms) = (
         wall_ms.div_euclid(86_400_000),
         wall_ms.rem_euclid(86_400_000),
@@ -68,7 +68,7 @@ pub(crate) fn date(wall_ms: i64) -> String {
 }
 
 /// Year, month and day of a count of days since 1970 (proleptic Gregorian).
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -86,6 +86,17 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// The count of days since 1970 that `civil` takes apart.
+pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +106,10 @@ mod tests {
         assert_eq!(timestamp(0), "1970-01-01 00:00:00,000");
         assert_eq!(timestamp(951_782_400_123), "2000-02-29 00:00:00,123");
         assert_eq!(timestamp(1_795_264_144_871), "2026-11-21 12:29:04,871");
+        for count in (-800_000..800_000).step_by(997) {
+            let (year, month, day) = civil(count);
+            assert_eq!(days(year, month, day), count);
+        }
         assert_eq!(timestamp(-1), "1969-12-31 23:59:59,999");
     }
 }

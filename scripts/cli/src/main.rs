@@ -6,15 +6,24 @@
 //! **Invariant:** nothing is done before a command needs it: no thread, no
 //! socket, no file.
 
+mod admin;
 mod broker_api_versions;
 mod client;
+mod configs;
 mod console;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod delete_records;
+mod dump_log;
 mod failure;
 mod get_offsets;
+mod json;
+mod leader_election;
+mod log_dirs;
 mod options;
+mod perf;
+mod reassign_partitions;
 mod runtime;
 mod text;
 mod topics;
@@ -49,6 +58,38 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "consumer-groups",
         run: consumer_groups::run,
+    },
+    Command {
+        name: "configs",
+        run: configs::run,
+    },
+    Command {
+        name: "delete-records",
+        run: delete_records::run,
+    },
+    Command {
+        name: "log-dirs",
+        run: log_dirs::run,
+    },
+    Command {
+        name: "leader-election",
+        run: leader_election::run,
+    },
+    Command {
+        name: "reassign-partitions",
+        run: reassign_partitions::run,
+    },
+    Command {
+        name: "producer-perf-test",
+        run: perf::producer::run,
+    },
+    Command {
+        name: "consumer-perf-test",
+        run: perf::consumer::run,
+    },
+    Command {
+        name: "dump-log",
+        run: dump_log::run,
     },
     Command {
         name: "get-offsets",

@@ -30,6 +30,22 @@ pub(crate) fn joined(ids: &[i32]) -> String {
     ids.join(",")
 }
 
+/// A double as Java writes it: `1024.0`, `1.2E7`.
+pub(crate) fn java_double(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() || size == 0.0 || (1e-3..1e7).contains(&size) {
+        return format!("{value:?}");
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    let text = format!("{value:E}");
+    match text.split_once('E') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+        _ => text,
+    }
+}
+
 /// Whether a list of broker addresses is one, in the words of Kafka's tools.
 pub(crate) fn validate_bootstrap(list: &str) -> Result<(), String> {
     if list.trim().is_empty() {
@@ -80,6 +96,20 @@ mod tests {
         assert_eq!(topic_id(id), "3R84BlpKSS2Dtk098i3Hrw");
         assert_eq!(topic_id(Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(parse_topic_id("short"), None);
+    }
+
+    #[test]
+    fn doubles_as_java_writes_them() {
+        for (value, text) in [
+            (1024.0, "1024.0"),
+            (0.5, "0.5"),
+            (1e7, "1.0E7"),
+            (12_345_678.5, "1.23456785E7"),
+            (0.0001, "1.0E-4"),
+            (f64::INFINITY, "Infinity"),
+        ] {
+            assert_eq!(java_double(value), text);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ fn wanted(topic: &str, index: i32, offset: i64) -> Wanted {
         bytes_max: 100,
         current_epoch: -1,
         last_epoch: -1,
+        log_start: -1,
     }
 }
 

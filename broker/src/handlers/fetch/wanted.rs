@@ -23,6 +23,8 @@ pub(super) struct Wanted {
     pub(super) current_epoch: i32,
     /// Epoch of the last record that the reader has, or -1.
     pub(super) last_epoch: i32,
+    /// Where the log of a follower begins.
+    pub(super) log_start: i64,
 }
 
 /// How a session tells its partitions apart.
@@ -42,6 +44,7 @@ impl Wanted {
             bytes_max: partition.partition_max_bytes,
             current_epoch: partition.current_leader_epoch,
             last_epoch: partition.last_fetched_epoch,
+            log_start: partition.log_start_offset,
         }
     }
 

@@ -33,6 +33,38 @@ fn append_throughput() {
     }
 }
 
+/// What it costs that a client's compressed records are looked at.
+#[test]
+#[ignore = "a measurement"]
+fn validation_of_compressed_batches() {
+    for (records, size, rounds) in [(1000, 100, 2000), (10, 100, 50_000)] {
+        for codec in [1, 2, 3, 4].map(|id| Compression::from_id(id).unwrap()) {
+            let mut builder = BatchBuilder::new(codec);
+            for index in 0..records {
+                let text = format!(
+                    "{{\"user\": {}, \"page\": \"/items/{index}\"}}",
+                    index * 7919
+                );
+                let value = text.repeat(4);
+                assert!(builder.push(NOW, None, Some(&value.as_bytes()[..size]), &[]));
+            }
+            let batch = Batch::only(builder.build().unwrap()).unwrap();
+            let clock = common::clock::system();
+            let start = clock.monotonic();
+            for _ in 0..rounds {
+                batch.walk(1 << 24, |_| {}).unwrap();
+            }
+            let seconds = (clock.monotonic() - start).as_secs_f64();
+            println!(
+                "{codec}, {records} x {size} B: {:.1} us per batch of {} bytes, {:.2} s per GB of records",
+                seconds * 1e6 / f64::from(rounds),
+                batch.bytes().len(),
+                seconds * 1e9 / (f64::from(rounds) * (records * size) as f64),
+            );
+        }
+    }
+}
+
 /// Leaves a clean and an unclean directory for Kafka's `DumpLogSegments`.
 #[test]
 #[ignore = "needs LOG_TEST_DIR"]

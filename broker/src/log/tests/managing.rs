@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-fn config() -> ManagerConfig {
+pub(super) fn config() -> ManagerConfig {
     ManagerConfig {
         identity: Identity {
             cluster_id: "7a9JoY5vSPWT-0NdQcaWWA".to_owned(),
@@ -17,7 +17,7 @@ fn config() -> ManagerConfig {
     }
 }
 
-fn manager(dirs: &[PathBuf]) -> Result<Manager, OpenError> {
+pub(super) fn manager(dirs: &[PathBuf]) -> Result<Manager, OpenError> {
     Manager::open(
         LockedDirs::acquire(dirs)?,
         config(),
@@ -27,7 +27,7 @@ fn manager(dirs: &[PathBuf]) -> Result<Manager, OpenError> {
     )
 }
 
-fn numbered(partition: i32) -> TopicPartition {
+pub(super) fn numbered(partition: i32) -> TopicPartition {
     TopicPartition::new(TopicName::new("a.b-c").unwrap(), partition)
 }
 

@@ -2,6 +2,8 @@
 
 mod appending;
 mod bench;
+mod compressed;
+mod flips;
 mod kafka;
 mod managing;
 mod producers;
@@ -52,7 +54,7 @@ pub(super) fn params(dir: &Path, config: &LogConfig) -> OpenParams {
     }
 }
 
-pub(super) fn open(dir: &Path, config: &LogConfig) -> Log {
+pub(crate) fn open(dir: &Path, config: &LogConfig) -> Log {
     Log::open(params(dir, config), Arc::new(Disk), NOW).unwrap()
 }
 

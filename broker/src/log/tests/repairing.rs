@@ -125,8 +125,7 @@ fn flipped_bits_beside_the_log_change_nothing_that_is_served() {
     for index in 0..30 {
         append(&mut log, batch(2, 40, NOW + 10 * index));
         if index % 10 == 9 {
-            log.assign_epoch_start(index as i32, log.log_end_offset())
-                .unwrap();
+            log.begin_epoch(index as i32).unwrap();
         }
     }
     let original = all_records(&log);

@@ -19,24 +19,24 @@ impl ControlRequest {
 
     /// The body; fails when a registration has a security protocol that
     /// Kafka does not know.
-    pub fn encode(&self) -> Result<Bytes, Error> {
+    pub fn encode(&self, version: i16) -> Result<Bytes, Error> {
         match self {
-            Self::LeaderAndIsr(request) => Ok(leader_and_isr::encode(request)),
-            Self::UpdateMetadata(request) => update_metadata::encode(request),
-            Self::StopReplica(request) => Ok(stop_replica::encode(request)),
+            Self::LeaderAndIsr(request) => Ok(leader_and_isr::encode(request, version)),
+            Self::UpdateMetadata(request) => update_metadata::encode(request, version),
+            Self::StopReplica(request) => Ok(stop_replica::encode(request, version)),
         }
     }
 
-    pub fn decode_leader_and_isr(body: Bytes) -> Result<Self, Error> {
-        leader_and_isr::decode(body).map(Self::LeaderAndIsr)
+    pub fn decode_leader_and_isr(body: Bytes, version: i16) -> Result<Self, Error> {
+        leader_and_isr::decode(body, version).map(Self::LeaderAndIsr)
     }
 
-    pub fn decode_update_metadata(body: Bytes) -> Result<Self, Error> {
-        update_metadata::decode(body).map(Self::UpdateMetadata)
+    pub fn decode_update_metadata(body: Bytes, version: i16) -> Result<Self, Error> {
+        update_metadata::decode(body, version).map(Self::UpdateMetadata)
     }
 
-    pub fn decode_stop_replica(body: Bytes) -> Result<Self, Error> {
-        stop_replica::decode(body).map(Self::StopReplica)
+    pub fn decode_stop_replica(body: Bytes, version: i16) -> Result<Self, Error> {
+        stop_replica::decode(body, version).map(Self::StopReplica)
     }
 }
 

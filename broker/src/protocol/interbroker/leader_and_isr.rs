@@ -1,33 +1,42 @@
-//! LeaderAndIsr, version 7.
+//! LeaderAndIsr, versions 4 to 7.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::control_header::Kind;
 use super::fields::{Error, Reader, Writer};
 use super::topics::{ResponseForm, TopicIds, by_topic};
 use super::{
-    ControlHeader, ControlResponse, LeaderAndIsrRequest, LiveLeader, PartitionState, control_header,
+    ControlHeader, ControlResponse, LeaderAndIsrRequest, LiveLeader, PartitionState,
+    control_header, stop_replica,
 };
 use crate::model::{TopicId, TopicName, TopicPartition};
 
 /// The request names every replica of its receiver.
 const FULL: i8 = 2;
 const UNSPECIFIED: i8 = 0;
+const TOPIC_IDS_FROM: i16 = 5;
+const RECOVERY_FROM: i16 = 6;
+const KRAFT_FROM: i16 = 7;
 
-pub(super) fn encode(request: &LeaderAndIsrRequest) -> Bytes {
+pub(super) fn encode(request: &LeaderAndIsrRequest, version: i16) -> Bytes {
     let mut out = Writer::default();
-    control_header::put(&mut out, &request.header);
-    out.i8(if request.is_full { FULL } else { UNSPECIFIED });
+    control_header::put(&mut out, Kind::of(version, KRAFT_FROM), &request.header);
+    if version >= TOPIC_IDS_FROM {
+        out.i8(if request.is_full { FULL } else { UNSPECIFIED });
+    }
     let topics = by_topic(&request.partitions, |state| &state.topic_partition);
     let ids = TopicIds::new(&request.topic_ids);
     out.count(topics.len());
     for (name, states) in topics {
         out.string(name.as_str());
-        out.uuid(ids.of(name));
+        if version >= TOPIC_IDS_FROM {
+            out.uuid(ids.of(name));
+        }
         out.count(states.len());
         for (_, state) in states {
-            put_state(&mut out, state);
+            put_state(&mut out, state, version);
         }
         out.no_tags();
     }
@@ -42,7 +51,7 @@ pub(super) fn encode(request: &LeaderAndIsrRequest) -> Bytes {
     out.finish()
 }
 
-fn put_state(out: &mut Writer, state: &PartitionState) {
+fn put_state(out: &mut Writer, state: &PartitionState, version: i16) {
     out.i32(state.topic_partition.partition);
     out.i32(state.controller_epoch);
     out.i32(state.leader);
@@ -53,20 +62,26 @@ fn put_state(out: &mut Writer, state: &PartitionState) {
     out.i32s(&state.adding_replicas);
     out.i32s(&state.removing_replicas);
     out.bool(state.is_new);
-    out.i8(state.leader_recovery_state);
+    if version >= RECOVERY_FROM {
+        out.i8(state.leader_recovery_state);
+    }
     out.no_tags();
 }
 
-pub(super) fn decode(body: Bytes) -> Result<LeaderAndIsrRequest, Error> {
+pub(super) fn decode(body: Bytes, version: i16) -> Result<LeaderAndIsrRequest, Error> {
     let mut from = Reader::new(body);
-    let header: ControlHeader = control_header::take(&mut from)?;
-    let is_full = from.i8()? == FULL;
+    let header: ControlHeader = control_header::take(&mut from, Kind::of(version, KRAFT_FROM))?;
+    let is_full = version >= TOPIC_IDS_FROM && from.i8()? == FULL;
     let (mut partitions, mut topic_ids, mut live_leaders) = (Vec::new(), Vec::new(), Vec::new());
     from.each(|from| {
         let name = from.topic_name()?;
-        topic_ids.push((name.clone(), from.uuid()?));
+        let id = match version {
+            TOPIC_IDS_FROM.. => from.uuid()?,
+            _ => TopicId::nil(),
+        };
+        topic_ids.push((name.clone(), id));
         from.each(|from| {
-            partitions.push(take_state(from, &name)?);
+            partitions.push(take_state(from, &name, version)?);
             Ok(())
         })?;
         from.tags()
@@ -90,7 +105,7 @@ pub(super) fn decode(body: Bytes) -> Result<LeaderAndIsrRequest, Error> {
     })
 }
 
-fn take_state(from: &mut Reader, name: &TopicName) -> Result<PartitionState, Error> {
+fn take_state(from: &mut Reader, name: &TopicName, version: i16) -> Result<PartitionState, Error> {
     let state = PartitionState {
         topic_partition: TopicPartition::new(name.clone(), from.i32()?),
         controller_epoch: from.i32()?,
@@ -102,14 +117,21 @@ fn take_state(from: &mut Reader, name: &TopicName) -> Result<PartitionState, Err
         adding_replicas: from.i32s()?,
         removing_replicas: from.i32s()?,
         is_new: from.bool()?,
-        leader_recovery_state: from.i8()?,
+        leader_recovery_state: match version {
+            RECOVERY_FROM.. => from.i8()?,
+            _ => 0,
+        },
     };
     from.tags()?;
     Ok(state)
 }
 
-/// Topics are named by their ids, and every partition of the request is there.
+/// Topics are named by their ids once there are any, and every partition of the
+/// request is there.
 pub(super) fn encode_response(form: &ResponseForm, response: &ControlResponse) -> Bytes {
+    if form.version < TOPIC_IDS_FROM {
+        return stop_replica::encode_response(form, response);
+    }
     let mut out = Writer::default();
     out.i16(response.error_code);
     let answers = form.answers(response);
@@ -131,6 +153,10 @@ pub(super) fn encode_response(form: &ResponseForm, response: &ControlResponse) -
 }
 
 pub(super) fn decode_response(form: &ResponseForm, body: Bytes) -> Result<ControlResponse, Error> {
+    if form.version < TOPIC_IDS_FROM {
+        // Both name every partition with its topic.
+        return stop_replica::decode_response(body);
+    }
     let names: HashMap<TopicId, &TopicName> = form
         .topic_ids
         .iter()

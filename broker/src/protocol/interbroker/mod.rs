@@ -3,10 +3,12 @@
 //! They follow Kafka's LeaderAndIsr, UpdateMetadata and StopReplica requests;
 //! the controller hands them to a channel per broker, and the receiving
 //! broker's handlers take exactly these types, whether they came over a wire
-//! or from the controller in the same process. ControlledShutdown goes the
-//! other way. The wire form of each is in a module of its own, in the one
-//! version that Kafka 3.9 sends.
+//! or from the controller in the same process. ControlledShutdown, AlterPartition
+//! and AllocateProducerIds go the other way. The wire form of each is in a
+//! module of its own.
 
+mod allocate_producer_ids;
+mod alter_partition;
 mod codec;
 mod control_header;
 mod controlled_shutdown;
@@ -19,8 +21,12 @@ mod tests;
 mod topics;
 mod update_metadata;
 
+pub use allocate_producer_ids::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
+pub use alter_partition::{
+    AlterPartitionRequest, AlterPartitionResponse, AlteredIsr, IsrChange, IsrOutcome,
+};
 pub use fields::Error;
-pub use header::{InterbrokerKey, request, response, split_response};
+pub use header::{InterbrokerKey, control_version, request, response, split_response};
 pub use topics::ResponseForm;
 
 use crate::model::{

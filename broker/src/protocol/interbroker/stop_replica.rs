@@ -1,15 +1,18 @@
-//! StopReplica, version 4.
+//! StopReplica, versions 3 and 4.
 
 use bytes::Bytes;
 
+use super::control_header::Kind;
 use super::fields::{Error, Reader, Writer};
 use super::topics::{ResponseForm, by_topic};
 use super::{ControlHeader, ControlResponse, StopPartition, StopReplicaRequest, control_header};
 use crate::model::TopicPartition;
 
-pub(super) fn encode(request: &StopReplicaRequest) -> Bytes {
+const KRAFT_FROM: i16 = 4;
+
+pub(super) fn encode(request: &StopReplicaRequest, version: i16) -> Bytes {
     let mut out = Writer::default();
-    control_header::put(&mut out, &request.header);
+    control_header::put(&mut out, Kind::of(version, KRAFT_FROM), &request.header);
     let topics = by_topic(&request.partitions, |stop| &stop.topic_partition);
     out.count(topics.len());
     for (name, stops) in topics {
@@ -27,9 +30,9 @@ pub(super) fn encode(request: &StopReplicaRequest) -> Bytes {
     out.finish()
 }
 
-pub(super) fn decode(body: Bytes) -> Result<StopReplicaRequest, Error> {
+pub(super) fn decode(body: Bytes, version: i16) -> Result<StopReplicaRequest, Error> {
     let mut from = Reader::new(body);
-    let header: ControlHeader = control_header::take(&mut from)?;
+    let header: ControlHeader = control_header::take(&mut from, Kind::of(version, KRAFT_FROM))?;
     let mut partitions = Vec::new();
     from.each(|from| {
         let name = from.topic_name()?;

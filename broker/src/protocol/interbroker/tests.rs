@@ -159,11 +159,17 @@ fn stop_replica() -> ControlRequest {
 }
 
 fn decode(key: InterbrokerKey, body: Bytes) -> Result<ControlRequest, Error> {
+    decode_in(key, key.version(), body)
+}
+
+fn decode_in(key: InterbrokerKey, version: i16, body: Bytes) -> Result<ControlRequest, Error> {
     match key {
-        InterbrokerKey::LeaderAndIsr => ControlRequest::decode_leader_and_isr(body),
-        InterbrokerKey::UpdateMetadata => ControlRequest::decode_update_metadata(body),
-        InterbrokerKey::StopReplica => ControlRequest::decode_stop_replica(body),
-        InterbrokerKey::ControlledShutdown => panic!("not the controller's"),
+        InterbrokerKey::LeaderAndIsr => ControlRequest::decode_leader_and_isr(body, version),
+        InterbrokerKey::UpdateMetadata => ControlRequest::decode_update_metadata(body, version),
+        InterbrokerKey::StopReplica => ControlRequest::decode_stop_replica(body, version),
+        InterbrokerKey::ControlledShutdown
+        | InterbrokerKey::AlterPartition
+        | InterbrokerKey::AllocateProducerIds => panic!("not the controller's"),
     }
 }
 
@@ -186,8 +192,14 @@ fn the_controllers_requests_have_kafkas_bytes() {
     ];
     for (golden, value) in requests {
         let golden = bytes(golden);
-        let body = value.encode().unwrap();
-        let sent = request(value.key(), CORRELATION_ID, CLIENT_ID, &body);
+        let body = value.encode(value.key().version()).unwrap();
+        let sent = request(
+            value.key(),
+            value.key().version(),
+            CORRELATION_ID,
+            CLIENT_ID,
+            &body,
+        );
         assert_eq!(sent, golden, "{:?}", value.key());
         let frame = InterbrokerFrame::parse(&golden).unwrap().unwrap();
         assert_eq!(
@@ -198,6 +210,31 @@ fn the_controllers_requests_have_kafkas_bytes() {
         assert_cuts_fail(&frame.body, |body| decode(frame.key, body));
         for cut in 0..golden.len() - frame.body.len() {
             assert!(InterbrokerFrame::parse(&golden.slice(..cut)).is_err());
+        }
+    }
+}
+
+/// What a cluster of an older inter.broker.protocol.version speaks: the same
+/// without what came later.
+#[test]
+fn older_versions_say_the_same_as_far_as_they_can() {
+    for request in [leader_and_isr(), update_metadata(), stop_replica()] {
+        let key = request.key();
+        let (oldest, newest) = key.versions();
+        let mut length = 0;
+        for version in oldest..=newest {
+            let body = request.encode(version).unwrap();
+            assert!(body.len() > length, "{key:?} {version} says more");
+            length = body.len();
+            let decoded = decode_in(key, version, body.clone()).unwrap();
+            let again = decoded.encode(version).unwrap();
+            assert_eq!(again, body, "{key:?} {version}");
+            assert_cuts_fail(&body, |body| decode_in(key, version, body));
+            let form = ResponseForm::of(&request, version);
+            let answer = ControlResponse::default();
+            let body = form.encode(&answer);
+            assert_eq!(form.decode(body.clone()).unwrap(), answer);
+            assert_cuts_fail(&body, |body| form.decode(body));
         }
     }
 }
@@ -219,7 +256,10 @@ fn answers_have_kafkas_bytes_and_name_every_partition() {
         (STOP_REPLICA_ANSWER, stop_replica(), &of_partitions),
     ];
     for (golden, request, value) in answers {
-        let (golden, form) = (bytes(golden), ResponseForm::of(&request));
+        let (golden, form) = (
+            bytes(golden),
+            ResponseForm::of(&request, request.key().version()),
+        );
         assert_eq!(response(CORRELATION_ID, &form.encode(value)), golden);
         let (correlation_id, body) = split_response(golden).unwrap();
         assert_eq!(correlation_id, CORRELATION_ID);
@@ -231,13 +271,13 @@ fn answers_have_kafkas_bytes_and_name_every_partition() {
 #[test]
 fn an_answer_about_another_topic_is_an_error() {
     let (_, body) = split_response(bytes(LEADER_AND_ISR_ANSWER)).unwrap();
-    let form = ResponseForm::of(&stop_replica());
+    let form = ResponseForm::of(&stop_replica(), 4);
     assert!(form.decode(body.clone()).is_err());
     let mut other = leader_and_isr();
     if let ControlRequest::LeaderAndIsr(request) = &mut other {
         request.topic_ids.remove(0);
     }
-    let unknown = ResponseForm::of(&other).decode(body).unwrap_err();
+    let unknown = ResponseForm::of(&other, 7).decode(body).unwrap_err();
     assert_eq!(unknown, Error::UnknownTopicId(orders_id()));
 }
 
@@ -250,7 +290,13 @@ fn a_goodbye_has_kafkas_bytes() {
     };
     let key = InterbrokerKey::ControlledShutdown;
     assert_eq!(
-        request(key, CORRELATION_ID, CLIENT_ID, &goodbye.encode()),
+        request(
+            key,
+            key.version(),
+            CORRELATION_ID,
+            CLIENT_ID,
+            &goodbye.encode()
+        ),
         golden
     );
     let frame = InterbrokerFrame::parse(&golden).unwrap().unwrap();
@@ -307,11 +353,11 @@ fn a_large_count_is_an_error_before_it_makes_room() {
 #[test]
 fn other_versions_are_refused_by_name() {
     let mut old = bytes(LEADER_AND_ISR).to_vec();
-    old[3] = 6;
+    old[3] = 3;
     let error = InterbrokerFrame::parse(&old.into()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "version 6 of LeaderAndIsr is not served here"
+        "version 3 of LeaderAndIsr is not served here"
     );
     let produce = Bytes::from_static(&[0, 0, 0, 3, 0, 0, 0, 1]);
     assert!(InterbrokerFrame::parse(&produce).unwrap().is_none());

@@ -39,6 +39,7 @@ impl<'a> TopicIds<'a> {
 #[derive(Debug, Clone)]
 pub struct ResponseForm {
     pub(super) kind: Kind,
+    pub(super) version: i16,
     partitions: Vec<TopicPartition>,
     pub(super) topic_ids: Vec<(TopicName, TopicId)>,
 }
@@ -52,7 +53,7 @@ pub(super) enum Kind {
 
 impl ResponseForm {
     #[must_use]
-    pub fn of(request: &ControlRequest) -> Self {
+    pub fn of(request: &ControlRequest, version: i16) -> Self {
         let (kind, partitions, topic_ids) = match request {
             ControlRequest::LeaderAndIsr(request) => {
                 let states = request.partitions.iter();
@@ -69,6 +70,7 @@ impl ResponseForm {
         };
         Self {
             kind,
+            version,
             partitions,
             topic_ids,
         }

@@ -1,29 +1,34 @@
-//! UpdateMetadata, version 8.
+//! UpdateMetadata, versions 6 to 8.
 
 use bytes::Bytes;
 
+use super::control_header::Kind;
 use super::fields::{Error, Reader, Writer};
 use super::topics::{TopicIds, by_topic};
 use super::{
     ControlHeader, ControlResponse, Endpoint, LiveBroker, PartitionState, UpdateMetadataRequest,
     control_header,
 };
-use crate::model::{BrokerId, TopicName, TopicPartition};
+use crate::model::{BrokerId, TopicId, TopicName, TopicPartition};
 
 /// The security protocols by their numbers.
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+const TOPIC_IDS_FROM: i16 = 7;
+const KRAFT_FROM: i16 = 8;
 /// The request does not tell the epochs of brokers.
 const UNKNOWN_EPOCH: i64 = -1;
 
-pub(super) fn encode(request: &UpdateMetadataRequest) -> Result<Bytes, Error> {
+pub(super) fn encode(request: &UpdateMetadataRequest, version: i16) -> Result<Bytes, Error> {
     let mut out = Writer::default();
-    control_header::put(&mut out, &request.header);
+    control_header::put(&mut out, Kind::of(version, KRAFT_FROM), &request.header);
     let topics = by_topic(&request.partitions, |state| &state.topic_partition);
     let ids = TopicIds::new(&request.topic_ids);
     out.count(topics.len());
     for (name, states) in topics {
         out.string(name.as_str());
-        out.uuid(ids.of(name));
+        if version >= TOPIC_IDS_FROM {
+            out.uuid(ids.of(name));
+        }
         out.count(states.len());
         for (index, state) in states {
             let offline = request.offline_replicas.get(index);
@@ -69,9 +74,9 @@ fn put_broker(out: &mut Writer, broker: &LiveBroker) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn decode(body: Bytes) -> Result<UpdateMetadataRequest, Error> {
+pub(super) fn decode(body: Bytes, version: i16) -> Result<UpdateMetadataRequest, Error> {
     let mut from = Reader::new(body);
-    let header: ControlHeader = control_header::take(&mut from)?;
+    let header: ControlHeader = control_header::take(&mut from, Kind::of(version, KRAFT_FROM))?;
     let mut request = UpdateMetadataRequest {
         header,
         partitions: Vec::new(),
@@ -81,7 +86,10 @@ pub(super) fn decode(body: Bytes) -> Result<UpdateMetadataRequest, Error> {
     };
     from.each(|from| {
         let name = from.topic_name()?;
-        let id = from.uuid()?;
+        let id = match version {
+            TOPIC_IDS_FROM.. => from.uuid()?,
+            _ => TopicId::nil(),
+        };
         if !id.is_nil() {
             request.topic_ids.push((name.clone(), id));
         }

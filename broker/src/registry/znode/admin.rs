@@ -1,8 +1,9 @@
-//! Requests that old tools leave under `/admin`; they are only read.
+//! Requests that old tools leave under `/admin`.
 
 use serde::Deserialize;
+use serde_json::json;
 
-use super::json::{Malformed, decode};
+use super::json::{Malformed, decode, object, to_bytes};
 use super::notes::{RawPartition, RawPartitions};
 use crate::model::{BrokerId, TopicName, TopicPartition};
 
@@ -40,6 +41,25 @@ pub fn decode_reassignment(
         .collect()
 }
 
+/// What is left of `/admin/reassign_partitions`.
+#[must_use]
+pub fn encode_reassignment(wanted: &[(TopicPartition, Vec<BrokerId>)]) -> Vec<u8> {
+    let partitions: Vec<_> = wanted
+        .iter()
+        .map(|(id, replicas)| {
+            json!({
+                "topic": id.topic.as_str(),
+                "partition": id.partition,
+                "replicas": replicas,
+            })
+        })
+        .collect();
+    to_bytes(object([
+        ("version", json!(1)),
+        ("partitions", json!(partitions)),
+    ]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +77,9 @@ mod tests {
             decode_reassignment(asked).unwrap(),
             [(TopicPartition::new(topic, 2), vec![3, 1])]
         );
+        let wanted = decode_reassignment(asked).unwrap();
+        let written = encode_reassignment(&wanted);
+        assert_eq!(decode_reassignment(&written).unwrap(), wanted);
         assert!(decode_reassignment(b"{}").is_err());
     }
 }

@@ -19,7 +19,7 @@ pub mod path;
 mod producer_ids;
 mod topic;
 
-pub use admin::{decode_preferred_election, decode_reassignment};
+pub use admin::{decode_preferred_election, decode_reassignment, encode_reassignment};
 pub use broker::BrokerRegistration;
 pub use config::{ConfigEntity, EntityType, decode_change_note, encode_change_note};
 pub use config::{decode_config, encode_config};

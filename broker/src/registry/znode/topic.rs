@@ -35,6 +35,31 @@ impl ReplicaAssignment {
         !self.adding.is_empty() || !self.removing.is_empty()
     }
 
+    /// What the replicas were before the reassignment began.
+    #[must_use]
+    pub fn origin_replicas(&self) -> Vec<BrokerId> {
+        let was = |id: &&BrokerId| !self.adding.contains(id);
+        self.replicas.iter().filter(was).copied().collect()
+    }
+
+    /// The assignment on the way to `target`: its replicas first, then those
+    /// that are left over from before.
+    #[must_use]
+    pub fn reassigned_to(&self, target: &[BrokerId]) -> Self {
+        let origin = self.origin_replicas();
+        let mut replicas = target.to_vec();
+        replicas.extend(origin.iter().filter(|id| !target.contains(id)));
+        let not_in = |ids: &[BrokerId], others: &[BrokerId]| -> Vec<BrokerId> {
+            let is_new = |id: &&BrokerId| !others.contains(id);
+            ids.iter().filter(is_new).copied().collect()
+        };
+        Self {
+            replicas,
+            adding: not_in(target, &origin),
+            removing: not_in(&origin, target),
+        }
+    }
+
     /// What the replicas will be when the reassignment is over.
     #[must_use]
     pub fn target_replicas(&self) -> Vec<BrokerId> {
@@ -183,6 +208,26 @@ mod tests {
         assert!(moving.is_being_reassigned());
         node.partitions.insert(1, moving);
         assert_eq!(TopicAssignment::decode(&node.encode()).unwrap(), node);
+    }
+
+    #[test]
+    fn a_reassignment_starts_from_where_the_last_one_began() {
+        let now = ReplicaAssignment::of(vec![1, 2, 3]);
+        let moving = now.reassigned_to(&[4, 2]);
+        let expected = ReplicaAssignment {
+            replicas: vec![4, 2, 1, 3],
+            adding: vec![4],
+            removing: vec![1, 3],
+        };
+        assert_eq!(moving, expected);
+        assert_eq!(moving.origin_replicas(), [2, 1, 3]);
+        assert_eq!(moving.target_replicas(), [4, 2]);
+        let other = moving.reassigned_to(&[5]);
+        assert_eq!(other.replicas, [5, 2, 1, 3]);
+        assert_eq!(other.adding, [5]);
+        assert_eq!(other.removing, [2, 1, 3]);
+        let back = moving.reassigned_to(&moving.origin_replicas());
+        assert!(!back.is_being_reassigned());
     }
 
     #[test]

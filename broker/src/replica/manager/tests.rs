@@ -21,11 +21,30 @@ fn manager(dir: &std::path::Path) -> Manager {
     let logs = log::Manager::open(dirs, config, Arc::new(Disk), 0, &config_of).unwrap();
     let clock = common::clock::system();
     Manager::new(
-        ManagerConfig { broker_id: 1 },
+        config_of_broker(1),
         Arc::new(logs),
+        Arc::default(),
         HashMap::new(),
         clock,
+        Shutdown::new(),
     )
+}
+
+fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
+    ManagerConfig {
+        broker_id,
+        lag_max: Duration::from_secs(30),
+        fetch: FetchConfig {
+            lanes: 1,
+            wait_max_ms: 500,
+            bytes_min: 1,
+            bytes_max: 10 << 20,
+            partition_bytes_max: 1 << 20,
+            backoff_max: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
+            version: 17,
+        },
+    }
 }
 
 fn header() -> ControlHeader {
@@ -96,7 +115,7 @@ fn what_an_older_epoch_decided_is_refused() {
     let partition = led_by(1, 5, 7).partitions[0].topic_partition.clone();
     manager.become_leader_or_follower(&led_by(1, 5, 7), &configs);
     let (response, _) = manager.become_leader_or_follower(&led_by(2, 4, 7), &configs);
-    assert_eq!(codes(&response), [code::FENCED_LEADER_EPOCH]);
+    assert_eq!(codes(&response), [code::STALE_CONTROLLER_EPOCH]);
     assert_eq!(manager.partition(&partition).unwrap().leads_in(), Some(5));
     let mut stale = led_by(2, 6, 7);
     stale.header.controller_epoch = 0;

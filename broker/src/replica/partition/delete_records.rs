@@ -45,12 +45,16 @@ impl Partition {
         Ok(before)
     }
 
-    /// The smallest log start offset of the replicas, as far as the leader
-    /// knows: what lies before it is gone everywhere.
+    /// The smallest log start offset of the live replicas, as far as the leader
+    /// knows: what lies before it is gone everywhere. -1 while one of them has
+    /// not been heard of.
     pub fn low_watermark(&self) -> Result<Offset, Error> {
         match &self.state.lock().role {
-            Role::Leader(_) => Ok(self.log.read().log_start_offset()),
-            Role::Follower { .. } | Role::None => Err(Error::NotLeader),
+            Role::Leader(leader) => {
+                let own = self.log.read().log_start_offset();
+                Ok(leader.low_watermark(own, &|id| self.is_alive(id)))
+            }
+            Role::Follower(_) | Role::Stopped { .. } | Role::None => Err(Error::NotLeader),
         }
     }
 }

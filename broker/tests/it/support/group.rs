@@ -39,6 +39,17 @@ pub(crate) async fn until_coordinated(port: u16, group: &str) {
     .await;
 }
 
+/// The broker that coordinates the group; -1 while there is none.
+pub(crate) async fn coordinator(port: u16, group: &str) -> i32 {
+    let mut client = Client::connect(port).await;
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(group)]);
+    let found = client.call(4, &find).await;
+    match found.coordinators[0].error_code {
+        0 => found.coordinators[0].node_id.0,
+        _ => -1,
+    }
+}
+
 /// Joins as the only member and leads the group into its generation.
 pub(crate) async fn join_alone(client: &mut Client, group: &str) -> Member {
     let protocol = JoinGroupRequestProtocol::default()

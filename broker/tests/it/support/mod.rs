@@ -2,6 +2,7 @@
 //! channel that records what the controller says.
 
 mod channel;
+pub(crate) mod cluster;
 pub(crate) mod group;
 mod node;
 pub(crate) mod process;

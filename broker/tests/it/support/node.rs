@@ -62,6 +62,7 @@ impl Node {
             inter_broker_listener: "PLAINTEXT".to_owned(),
             unclean_leader_election: Arc::default(),
             delete_topic_enable: true,
+            rebalance: None,
         };
         let (service, controller) = Service::new(config, registry.clone(), channel.clone(), clock);
         let shutdown = Shutdown::new();

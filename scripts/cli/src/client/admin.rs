@@ -339,7 +339,7 @@ impl Client {
     }
 
     /// Sends a change to the controller; one that has moved is looked up again.
-    async fn ask_controller<R: kafka_protocol::protocol::Request>(
+    pub(super) async fn ask_controller<R: kafka_protocol::protocol::Request>(
         &self,
         call: &'static str,
         build: impl Fn(i32) -> R,
@@ -352,7 +352,10 @@ impl Client {
             .await
     }
 
-    async fn find_controller(&self, call: &'static str) -> Result<super::Endpoint, Error> {
+    pub(super) async fn find_controller(
+        &self,
+        call: &'static str,
+    ) -> Result<super::Endpoint, Error> {
         self.retrying(call, async || {
             self.refresh(Topics::Named(&[]), AutoCreate::Never).await?;
             self.controller()
@@ -360,7 +363,7 @@ impl Client {
         .await
     }
 
-    fn request_timeout_ms(&self) -> i32 {
+    pub(super) fn request_timeout_ms(&self) -> i32 {
         i32::try_from(self.config().request_timeout.as_millis()).unwrap_or(i32::MAX)
     }
 }

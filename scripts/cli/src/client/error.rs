@@ -133,6 +133,9 @@ fn class_name(code: i16) -> String {
         Some(E::InvalidTopicException) => "InvalidTopicException".to_owned(),
         Some(E::InvalidConfig) => "InvalidConfigurationException".to_owned(),
         Some(E::KafkaStorageError) => "KafkaStorageException".to_owned(),
+        Some(E::NonEmptyGroup) => "GroupNotEmptyException".to_owned(),
+        Some(E::InvalidGroupId) => "InvalidGroupIdException".to_owned(),
+        Some(E::UnknownServerError) => "UnknownServerException".to_owned(),
         Some(error) => format!("{error:?}Exception"),
         None => "UnknownServerException".to_owned(),
     }
@@ -184,6 +187,18 @@ fn default_text(code: i16) -> String {
         Some(E::NotController) => "This is not the correct controller for this cluster.",
         Some(E::PolicyViolation) => "Request parameters do not satisfy the configured policy.",
         Some(E::TopicDeletionDisabled) => "Topic deletion is disabled.",
+        Some(E::NonEmptyGroup) => "The group is not empty.",
+        Some(E::InvalidGroupId) => "The group id is invalid.",
+        Some(E::GroupSubscribedToTopic) => {
+            "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."
+        }
+        Some(E::ElectionNotNeeded) => "Leader election not needed for topic partition.",
+        Some(E::PreferredLeaderNotAvailable) => "The preferred leader was not available.",
+        Some(E::EligibleLeadersNotAvailable) => {
+            "Eligible topic partition leaders are not available."
+        }
+        Some(E::NoReassignmentInProgress) => "No partition reassignment is in progress.",
+        Some(E::KafkaStorageError) => "Disk error when trying to access log file on the disk.",
         Some(E::GroupIdNotFound) => "The group id does not exist.",
         Some(error) => return format!("The server answered {}.", code_name(error.code())),
     };

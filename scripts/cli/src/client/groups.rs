@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::join_all;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{DescribeGroupsRequest, GroupId, ListGroupsRequest};
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest, OffsetDeleteRequest,
+};
 use kafka_protocol::protocol::StrBytes;
 
-use super::consumer::TopicPartition;
-use super::metadata::{AutoCreate, Topics};
+use super::consumer::{Committer, TopicPartition};
+use super::metadata::{AutoCreate, Topics, wire_name};
 use super::{Client, Endpoint, Error, Lane};
 
 /// A group as listings show it.
@@ -17,6 +22,8 @@ use super::{Client, Endpoint, Error, Lane};
 pub(crate) struct GroupListing {
     pub(crate) id: String,
     pub(crate) state: String,
+    /// `Classic`, `Consumer`, or `Unknown` when the broker does not tell.
+    pub(crate) kind: String,
 }
 
 /// A member of a group.
@@ -55,14 +62,22 @@ impl Client {
                 for group in answer.groups {
                     let is_consumers = ["consumer", ""].contains(&group.protocol_type.as_str());
                     if is_consumers {
-                        groups.insert(group.group_id.0.to_string(), group.group_state.to_string());
+                        let kind = match group.group_type.to_lowercase().as_str() {
+                            "classic" => "Classic",
+                            "consumer" => "Consumer",
+                            "share" => "Share",
+                            _ => "Unknown",
+                        };
+                        let listing = GroupListing {
+                            id: group.group_id.0.to_string(),
+                            state: group.group_state.to_string(),
+                            kind: kind.to_owned(),
+                        };
+                        groups.insert(listing.id.clone(), listing);
                     }
                 }
             }
-            Ok(groups
-                .into_iter()
-                .map(|(id, state)| GroupListing { id, state })
-                .collect())
+            Ok(groups.into_values().collect())
         })
         .await
     }
@@ -112,6 +127,72 @@ impl Client {
         self.retrying("listConsumerGroupOffsets", async || {
             let coordinator = self.find_coordinator(group).await?;
             self.committed(&coordinator, group, None).await
+        })
+        .await
+    }
+
+    /// Commits offsets for a group that has no members.
+    pub(crate) async fn alter_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<(), Error> {
+        self.retrying("alterConsumerGroupOffsets", async || {
+            let coordinator = self.find_coordinator(group).await?;
+            self.commit(&coordinator, Committer::nobody(group), offsets.clone())
+                .await
+        })
+        .await
+    }
+
+    /// Forgets a group and all it has committed.
+    pub(crate) async fn delete_group(&self, group: &str) -> Result<(), Error> {
+        self.retrying("deleteConsumerGroups", async || {
+            let coordinator = self.find_coordinator(group).await?;
+            let id = GroupId(StrBytes::from_string(group.to_owned()));
+            let request = |_| DeleteGroupsRequest::default().with_groups_names(vec![id]);
+            let answer = self.call(&coordinator, Lane::Control, request).await?;
+            let mut results = answer.results.iter();
+            results.try_for_each(|result| Error::check(result.error_code, None))
+        })
+        .await
+    }
+
+    /// Forgets what a group has committed of some partitions; why not, of each.
+    pub(crate) async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Result<(), Error>>, Error> {
+        let mut topics: BTreeMap<&str, Vec<OffsetDeleteRequestPartition>> = BTreeMap::new();
+        for (topic, partition) in partitions {
+            let partition =
+                OffsetDeleteRequestPartition::default().with_partition_index(*partition);
+            topics.entry(topic).or_default().push(partition);
+        }
+        self.retrying("deleteConsumerGroupOffsets", async || {
+            let coordinator = self.find_coordinator(group).await?;
+            let topics = topics.iter().map(|(topic, partitions)| {
+                OffsetDeleteRequestTopic::default()
+                    .with_name(wire_name(topic))
+                    .with_partitions(partitions.clone())
+            });
+            let id = GroupId(StrBytes::from_string(group.to_owned()));
+            let request = |_| {
+                OffsetDeleteRequest::default()
+                    .with_group_id(id)
+                    .with_topics(topics.collect())
+            };
+            let answer = self.call(&coordinator, Lane::Control, request).await?;
+            Error::check(answer.error_code, None)?;
+            let mut results = BTreeMap::new();
+            for topic in &answer.topics {
+                for partition in &topic.partitions {
+                    let at = (topic.name.0.to_string(), partition.partition_index);
+                    results.insert(at, Error::check(partition.error_code, None));
+                }
+            }
+            Ok(results)
         })
         .await
     }

@@ -11,13 +11,17 @@
 
 pub(crate) mod admin;
 pub(crate) mod config;
+pub(crate) mod configs;
 mod connection;
 
 pub(crate) mod consumer;
 mod error;
 pub(crate) mod groups;
 pub(crate) mod metadata;
+mod moves;
 pub(crate) mod producer;
+pub(crate) mod quotas;
+pub(crate) mod records;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::client::consumer::TopicPartition;
+use crate::client::groups::GroupListing;
+
 /// What stands for "not known".
 const MISSING: &str = "-";
 const COLUMN: usize = 15;
@@ -199,14 +202,55 @@ pub(super) fn state(
     text
 }
 
-/// The table of `--list --state`.
-pub(super) fn states(groups: &[(String, String)]) -> String {
-    let longest = groups.iter().map(|(id, _)| id.chars().count()).max();
+/// The table of `--list` with `--type` or `--state`.
+pub(super) fn listing(groups: &[GroupListing], has_type: bool, has_state: bool) -> String {
+    let longest = groups.iter().map(|group| group.id.chars().count()).max();
     let width = longest.unwrap_or_default().max(COLUMN) + 10;
     let mut text = String::new();
-    let header = [("GROUP".to_owned(), "STATE".to_owned())];
-    for (id, state) in header.iter().chain(groups) {
-        let _ = writeln!(text, "{id:width$} {state:20}");
+    let mut row = |id: &str, kind: &str, state: &str| {
+        let _ = write!(text, "{id:width$}");
+        for (cell, is_shown) in [(kind, has_type), (state, has_state)] {
+            if is_shown {
+                let _ = write!(text, " {cell:20}");
+            }
+        }
+        text.push('\n');
+    };
+    row("GROUP", "TYPE", "STATE");
+    for group in groups {
+        row(&group.id, &group.kind, &group.state);
+    }
+    text
+}
+
+/// The table of `--reset-offsets`. Each row is a line, as before and after
+/// Kafka 3.9, whose tool writes all of them into one.
+pub(super) fn resets<'a>(
+    rows: impl IntoIterator<Item = (&'a str, &'a TopicPartition, i64)>,
+) -> String {
+    let mut text = format!(
+        "\n{:30} {:30} {:10} {:15}\n",
+        "GROUP", "TOPIC", "PARTITION", "NEW-OFFSET"
+    );
+    for (group, (topic, partition), offset) in rows {
+        let _ = writeln!(text, "{group:30} {topic:30} {partition:<10} {offset:<15}");
+    }
+    text
+}
+
+/// The table of `--delete-offsets`: what became of each partition.
+pub(super) fn deletions(rows: &[(TopicPartition, Option<String>)]) -> String {
+    let mut text = format!("\n{:30} {:15} {:15}\n", "TOPIC", "PARTITION", "STATUS");
+    for ((topic, partition), error) in rows {
+        let partition = match partition {
+            ..0 => "Not Provided".to_owned(),
+            partition => partition.to_string(),
+        };
+        let status = match error {
+            Some(error) => format!("Error: :{error}"),
+            None => "Successful".to_owned(),
+        };
+        let _ = writeln!(text, "{topic:30} {partition:15} {status:15}");
     }
     text
 }
@@ -238,6 +282,45 @@ mod tests {
             "\nGROUP           TOPIC           PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG             CONSUMER-ID        HOST            CLIENT-ID\
              \ng1              pageview        1          2               3               1               -                  -               -\
              \ng1              -               -          -               -               -               console-consumer-1 /127.0.0.1      c\n"
+        );
+    }
+
+    #[test]
+    fn listings_resets_and_deletions() {
+        let groups = [GroupListing {
+            id: "g1".to_owned(),
+            state: "Empty".to_owned(),
+            kind: "Classic".to_owned(),
+        }];
+        assert_eq!(
+            listing(&groups, false, true),
+            format!(
+                "{:25} {:20}\n{:25} {:20}\n",
+                "GROUP", "STATE", "g1", "Empty"
+            )
+        );
+        assert!(listing(&groups, true, true).contains("TYPE                 STATE"));
+        let at = ("t".to_owned(), 1);
+        let table = resets([("g1", &at, 7)]);
+        assert_eq!(
+            table.lines().last(),
+            Some(format!("{:30} {:30} {:10} {:15}", "g1", "t", "1", "7").as_str())
+        );
+        let rows = [(("t".to_owned(), -1), Some("why".to_owned())), (at, None)];
+        assert_eq!(
+            deletions(&rows),
+            format!(
+                "\n{:30} {:15} {:15}\n{:30} {:15} {:15}\n{:30} {:15} {:15}\n",
+                "TOPIC",
+                "PARTITION",
+                "STATUS",
+                "t",
+                "Not Provided",
+                "Error: :why",
+                "t",
+                "1",
+                "Successful"
+            )
         );
     }
 

@@ -225,6 +225,13 @@ impl Options {
             .collect()
     }
 
+    /// Every option that was written and its value, in order.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        self.given
+            .iter()
+            .map(|(name, value)| (*name, value.as_deref()))
+    }
+
     pub(crate) fn i32(&self, name: &'static str) -> Result<Option<i32>, Error> {
         self.number(name)
     }

@@ -24,12 +24,12 @@ use kafka_protocol::messages::FetchResponse;
 use regex::Regex;
 
 pub(crate) use assignor::decode_assignment;
+pub(crate) use offsets::Committer;
 pub(crate) use settings::ConsumerSettings;
 
 use super::metadata::{AutoCreate, Topics, topic_name};
 use super::{Client, Error, Lane, code_name};
 use group::{Beat, Membership};
-use offsets::Committer;
 use settings::Reset;
 
 /// The times that stand for the two ends of a partition.
@@ -107,6 +107,7 @@ pub(crate) struct Consumer {
     must_refresh: bool,
     correlation: u64,
     commit_at: Duration,
+    joining: Duration,
 }
 
 impl Consumer {
@@ -130,11 +131,17 @@ impl Consumer {
             refreshed_at: None,
             must_refresh: true,
             correlation: 0,
+            joining: Duration::ZERO,
         }
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// How long it took, all in all, to join the group.
+    pub(crate) fn joining(&self) -> Duration {
+        self.joining
     }
 
     /// The next records; none when nothing came within a fetch's wait.
@@ -259,6 +266,7 @@ impl Consumer {
                 self.try_commit().await;
             }
         }
+        let began = self.client.now();
         while !self.membership.is_member() {
             let names = match &self.subscription {
                 Subscription::Topics(names) => names.clone(),
@@ -287,6 +295,7 @@ impl Consumer {
                 Err(error) => return Err(error),
             }
         }
+        self.joining += self.client.now().saturating_sub(began);
         Ok(())
     }
 

@@ -17,10 +17,21 @@ use crate::client::{Client, Endpoint, Error, Lane};
 
 /// Who commits: a member of a generation.
 #[derive(Debug, Clone)]
-pub(super) struct Committer {
+pub(crate) struct Committer {
     pub(super) group_id: GroupId,
     pub(super) member_id: String,
     pub(super) generation: i32,
+}
+
+impl Committer {
+    /// Somebody who is no member, for groups that have none.
+    pub(crate) fn nobody(group: &str) -> Self {
+        Self {
+            group_id: GroupId(StrBytes::from_string(group.to_owned())),
+            member_id: String::new(),
+            generation: -1,
+        }
+    }
 }
 
 fn by_topic<T: Copy>(
@@ -112,7 +123,8 @@ impl Client {
         Ok(committed)
     }
 
-    pub(super) async fn commit(
+    /// Commits offsets as `committer`.
+    pub(crate) async fn commit(
         &self,
         coordinator: &Endpoint,
         committer: Committer,

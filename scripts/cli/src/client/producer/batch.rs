@@ -79,6 +79,14 @@ impl Batch {
         self.sealed.clone()
     }
 
+    /// When each record was given, and the size of its value.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (i64, usize)> {
+        let value = |record: &NewRecord| record.value.as_ref().map_or(0, Bytes::len);
+        self.records
+            .iter()
+            .map(move |(record, wall_ms)| (*wall_ms, value(record)))
+    }
+
     /// Each record, lost for `error`.
     pub(super) fn failed(&self, error: &Error) -> Vec<Failed> {
         self.records

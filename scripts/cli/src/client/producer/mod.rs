@@ -47,6 +47,14 @@ pub(crate) struct Failed {
     pub(crate) reason: String,
 }
 
+/// A record that was stored: when it was given and acknowledged, and its size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) sent_ms: i64,
+    pub(crate) stored_ms: i64,
+    pub(crate) size: usize,
+}
+
 /// A producer for one topic.
 pub(crate) struct Producer {
     client: Client,
@@ -57,6 +65,8 @@ pub(crate) struct Producer {
     identity: Option<Identity>,
     sequences: HashMap<i32, i32>,
     metadata_at: Option<Duration>,
+    /// Kept only when somebody watches.
+    stored: Option<Vec<Stored>>,
 }
 
 impl Producer {
@@ -71,7 +81,22 @@ impl Producer {
             identity: None,
             sequences: HashMap::new(),
             metadata_at: None,
+            stored: None,
         }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Keeps from now on what was stored, for `stored`.
+    pub(crate) fn watch(&mut self) {
+        self.stored = Some(Vec::new());
+    }
+
+    /// What was stored since the last call.
+    pub(crate) fn stored(&mut self) -> Vec<Stored> {
+        self.stored.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// When the oldest open batch has lingered long enough.
@@ -190,8 +215,10 @@ impl Producer {
             let mut again = Vec::new();
             for (batch, result) in waiting.into_iter().zip(results) {
                 match result {
-                    Ok(()) => {}
-                    Err(error) if error.is(ResponseError::DuplicateSequenceNumber) => {}
+                    Ok(()) => self.note(&batch),
+                    Err(error) if error.is(ResponseError::DuplicateSequenceNumber) => {
+                        self.note(&batch);
+                    }
                     Err(error) if error.is_retriable() && attempt < self.settings.retries => {
                         match self.has_expired(&batch) {
                             Some(expired) => lost.extend(self.give_up(&batch, &expired)),
@@ -214,6 +241,17 @@ impl Producer {
             }
         }
         lost
+    }
+
+    fn note(&mut self, batch: &Batch) {
+        let stored_ms = self.client.wall_ms();
+        if let Some(stored) = &mut self.stored {
+            stored.extend(batch.sizes().map(|(sent_ms, size)| Stored {
+                sent_ms,
+                stored_ms,
+                size,
+            }));
+        }
     }
 
     fn has_expired(&self, batch: &Batch) -> Option<Error> {

@@ -1,0 +1,91 @@
+//! How this broker replicates, read from its configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::farewell::Farewell;
+use super::running::Stops;
+use crate::config::{Config, millis};
+use crate::controller::Rebalance;
+use crate::handlers::in_sync::{ByController, ByZnodes};
+use crate::model::BrokerId;
+use crate::peer::{self, Peers};
+use crate::registry::Registry;
+use crate::replica::{FetchConfig, IsrChannel, ManagerConfig};
+
+/// Longer intervals mean "never", and do not fit a timer.
+const REBALANCE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerConfig {
+    let values = &config.values;
+    let int = |name| values.i32(name);
+    let int_ms = |name| Duration::from_millis(u64::from(int(name).unsigned_abs()));
+    ManagerConfig {
+        broker_id,
+        lag_max: millis(values, "replica.lag.time.max.ms"),
+        fetch: FetchConfig {
+            lanes: usize::try_from(int("num.replica.fetchers")).unwrap_or(1),
+            wait_max_ms: int("replica.fetch.wait.max.ms"),
+            bytes_min: int("replica.fetch.min.bytes"),
+            bytes_max: int("replica.fetch.response.max.bytes"),
+            partition_bytes_max: int("replica.fetch.max.bytes"),
+            backoff_max: int_ms("replica.fetch.backoff.ms"),
+            timeout: int_ms("replica.socket.timeout.ms"),
+            version: config.inter_broker_version.fetch_version(),
+        },
+    }
+}
+
+/// When the controller moves leaders back, if it does.
+pub(super) fn rebalance(config: &Config) -> Option<Rebalance> {
+    let values = &config.values;
+    let seconds = values.i64("leader.imbalance.check.interval.seconds");
+    let rebalance = Rebalance {
+        interval: Duration::from_secs(seconds.unsigned_abs()).min(REBALANCE_MAX),
+        percentage: values.i32("leader.imbalance.per.broker.percentage"),
+    };
+    values
+        .bool("auto.leader.rebalance.enable")
+        .then_some(rebalance)
+}
+
+/// Connections to other brokers, for one purpose.
+pub(super) fn peers(broker_id: BrokerId, config: &Config) -> Peers {
+    Peers::new(peer::Config {
+        broker_id,
+        listener: config.inter_broker_listener.clone(),
+        request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
+        version: config.inter_broker_version,
+    })
+}
+
+/// The way to whoever decides on ISRs; its connections are its own, so that it
+/// waits for nothing else.
+fn isr_channel(config: &Config, farewell: &Farewell, registry: &Registry) -> Arc<dyn IsrChannel> {
+    if !config.inter_broker_version.has_alter_partition() {
+        return Arc::new(ByZnodes {
+            registry: registry.clone(),
+        });
+    }
+    let peers = peers(farewell.broker_id, config);
+    Arc::new(ByController {
+        own_id: farewell.broker_id,
+        controller: farewell.controller.clone(),
+        cluster: farewell.cluster.clone(),
+        peers: Arc::new(peers),
+        topic_ids: config.inter_broker_version.has_topic_ids(),
+    })
+}
+
+/// Starts what keeps the ISRs of the partitions that this broker leads.
+pub(super) fn keep_isrs(
+    config: &Config,
+    farewell: &Farewell,
+    registry: &Registry,
+    stops: &Stops,
+) -> Vec<JoinHandle<()>> {
+    let channel = isr_channel(config, farewell, registry);
+    farewell.replicas.keep_isrs(channel, &stops.background)
+}

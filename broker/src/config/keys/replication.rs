@@ -1,0 +1,163 @@
+//! Keys of replication and of the controller.
+
+use common::config::Key;
+use common::config::Kind::{Bool, Int, Long, OneOf, Str};
+
+use super::key;
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "replica.selector.class",
+        OneOf(&[
+            "",
+            "org.apache.kafka.common.replica.LeaderSelector",
+            "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        ]),
+        Some(""),
+        "Where consumers are sent to read: RackAwareReplicaSelector sends them into their rack.",
+    ),
+    key(
+        "inter.broker.protocol.version",
+        Str,
+        Some("3.9"),
+        "What all brokers of the cluster speak among themselves; older while older brokers are in it.",
+    ),
+    key(
+        "num.replica.fetchers",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("1"),
+        "Connections that fetch from each leader.",
+    ),
+    key(
+        "replica.fetch.max.bytes",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("1048576"),
+        "Bytes that a follower asks for of each partition.",
+    ),
+    key(
+        "replica.fetch.response.max.bytes",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("10485760"),
+        "Bytes that a follower asks for at a time.",
+    ),
+    key(
+        "replica.fetch.min.bytes",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("1"),
+        "Bytes that a follower waits for.",
+    ),
+    key(
+        "replica.fetch.wait.max.ms",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("500"),
+        "How long a leader may let a follower wait for records.",
+    ),
+    key(
+        "replica.fetch.backoff.ms",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("1000"),
+        "The longest pause of a follower after a failure.",
+    ),
+    key(
+        "replica.socket.timeout.ms",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("30000"),
+        "How long a leader may take to answer a follower.",
+    ),
+    key(
+        "replica.lag.time.max.ms",
+        Long {
+            min: 1,
+            max: i64::MAX,
+        },
+        Some("30000"),
+        "A follower that has not caught up for this time leaves the in-sync replicas.",
+    ),
+    key(
+        "replica.high.watermark.checkpoint.interval.ms",
+        Long {
+            min: 1,
+            max: i64::MAX,
+        },
+        Some("5000"),
+        "How often high watermarks are written down.",
+    ),
+    key(
+        "auto.leader.rebalance.enable",
+        Bool,
+        Some("true"),
+        "Whether the controller moves leaders back to their preferred replicas.",
+    ),
+    key(
+        "leader.imbalance.check.interval.seconds",
+        Long {
+            min: 1,
+            max: i64::MAX,
+        },
+        Some("300"),
+        "How often the controller looks for leaders to move back.",
+    ),
+    key(
+        "leader.imbalance.per.broker.percentage",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("10"),
+        "Partitions of a broker that others may lead before they are moved back.",
+    ),
+    key(
+        "controlled.shutdown.enable",
+        Bool,
+        Some("true"),
+        "Whether leaders are moved away before this broker stops.",
+    ),
+    key(
+        "controlled.shutdown.max.retries",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("3"),
+        "How often a stopping broker asks the controller to move its leaders.",
+    ),
+    key(
+        "controlled.shutdown.retry.backoff.ms",
+        Long {
+            min: 1,
+            max: i64::MAX,
+        },
+        Some("5000"),
+        "The longest pause between two of these requests.",
+    ),
+    key(
+        "controller.socket.timeout.ms",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("30000"),
+        "How long a broker may take to answer what the controller asks.",
+    ),
+];

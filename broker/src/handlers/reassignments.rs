@@ -1,0 +1,112 @@
+//! AlterPartitionReassignments and ListPartitionReassignments (KIP-455).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::alter_partition_reassignments_response::{
+    ReassignablePartitionResponse, ReassignableTopicResponse,
+};
+use kafka_protocol::messages::list_partition_reassignments_response::{
+    OngoingPartitionReassignment, OngoingTopicReassignment,
+};
+use kafka_protocol::messages::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+};
+
+use super::error;
+use super::wire::{broker_ids, text, topic_name};
+use crate::controller::{Handle, Wanted};
+use crate::model::{TopicName, TopicPartition};
+
+/// Asks the controller of this process, which must be the active one.
+pub(crate) async fn alter(
+    controller: &Handle,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
+    let response = AlterPartitionReassignmentsResponse::default();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut unknown = Vec::new();
+    for topic in &request.topics {
+        let Ok(name) = TopicName::new(&topic.name) else {
+            unknown.push(topic.clone());
+            continue;
+        };
+        wanted.extend(topic.partitions.iter().map(|partition| {
+            let replicas = partition.replicas.as_ref();
+            let replicas = replicas.map(|ids| ids.iter().map(|id| id.0).collect());
+            let id = TopicPartition::new(name.clone(), partition.partition_index);
+            (id, replicas)
+        }));
+    }
+    let Some(outcomes) = controller.alter_reassignments(wanted).await else {
+        return response.with_error_code(ResponseError::NotController.code());
+    };
+    let mut topics: BTreeMap<TopicName, Vec<ReassignablePartitionResponse>> = BTreeMap::new();
+    for (id, outcome) in outcomes {
+        let mut answer =
+            ReassignablePartitionResponse::default().with_partition_index(id.partition);
+        if let Err(failed) = outcome {
+            answer.error_code = error::reassign(&failed).code();
+            answer.error_message = Some(text(failed.to_string()));
+        }
+        topics.entry(id.topic).or_default().push(answer);
+    }
+    let mut answers: Vec<ReassignableTopicResponse> = topics
+        .into_iter()
+        .map(|(name, partitions)| {
+            ReassignableTopicResponse::default()
+                .with_name(topic_name(&name))
+                .with_partitions(partitions)
+        })
+        .collect();
+    answers.extend(unknown.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            ReassignablePartitionResponse::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(ResponseError::UnknownTopicOrPartition.code())
+        });
+        ReassignableTopicResponse::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    }));
+    response.with_responses(answers)
+}
+
+/// Lists what the controller of this process knows to be under way.
+pub(crate) async fn list(
+    controller: &Handle,
+    request: ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    let response = ListPartitionReassignmentsResponse::default();
+    let Some(moving) = controller.reassignments().await else {
+        return response.with_error_code(ResponseError::NotController.code());
+    };
+    let asked: Option<BTreeSet<(String, i32)>> = request.topics.map(|topics| {
+        let pairs = topics.iter().flat_map(|topic| {
+            let name = topic.name.to_string();
+            let indexes = topic.partition_indexes.iter();
+            indexes.map(move |index| (name.clone(), *index))
+        });
+        pairs.collect()
+    });
+    let is_asked = |id: &TopicPartition| {
+        let key = (id.topic.to_string(), id.partition);
+        asked.as_ref().is_none_or(|asked| asked.contains(&key))
+    };
+    let mut topics: BTreeMap<TopicName, Vec<OngoingPartitionReassignment>> = BTreeMap::new();
+    for (id, assignment) in moving.into_iter().filter(|(id, _)| is_asked(id)) {
+        let partition = OngoingPartitionReassignment::default()
+            .with_partition_index(id.partition)
+            .with_replicas(broker_ids(&assignment.replicas))
+            .with_adding_replicas(broker_ids(&assignment.adding))
+            .with_removing_replicas(broker_ids(&assignment.removing));
+        topics.entry(id.topic).or_default().push(partition);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        OngoingTopicReassignment::default()
+            .with_name(topic_name(&name))
+            .with_partitions(partitions)
+    });
+    response.with_topics(topics.collect())
+}

@@ -1,0 +1,374 @@
+//! One ordered way to one leader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::fetch_request::{
+    FetchPartition, FetchTopic, ForgottenTopic, ReplicaState,
+};
+use kafka_protocol::messages::{FetchRequest, TopicName as WireName};
+use kafka_protocol::protocol::StrBytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::exchange::{Exchange, Outcome};
+use super::session::{Difference, Session};
+use super::{FetchConfig, Fetchers};
+use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
+use crate::peer::Link;
+use crate::replica::partition::{Partition, Position};
+
+/// The first pause after a failure; each further one is twice as long.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// From here on, topics are named by their ids.
+const TOPIC_IDS_FROM: i16 = 13;
+/// From here on, the replica tells its broker's epoch.
+const REPLICA_STATE_FROM: i16 = 15;
+
+/// A partition that is fetched for.
+#[derive(Clone)]
+pub(super) struct Followed {
+    pub(super) partition: Arc<Partition>,
+    pub(super) epoch: LeaderEpoch,
+    failures: u32,
+    not_before: Duration,
+}
+
+/// A partition of one request.
+pub(super) struct Asked {
+    pub(super) followed: Followed,
+    pub(super) topic_id: TopicId,
+    pub(super) position: Position,
+}
+
+pub(super) struct Lane {
+    leader: BrokerId,
+    index: usize,
+    followed: Mutex<BTreeMap<TopicPartition, Followed>>,
+    changed: Notify,
+}
+
+impl Followed {
+    pub(super) fn new(partition: Arc<Partition>, epoch: LeaderEpoch) -> Self {
+        Self {
+            partition,
+            epoch,
+            failures: 0,
+            not_before: Duration::ZERO,
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(leader: BrokerId, index: usize) -> Self {
+        Self {
+            leader,
+            index,
+            followed: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn insert(&self, id: TopicPartition, followed: Followed) {
+        self.followed.lock().insert(id, followed);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn remove(&self, id: &TopicPartition) {
+        // Without a word: what arrives for it is refused by the partition.
+        self.followed.lock().remove(id);
+    }
+
+    pub(super) async fn run(&self, fetchers: &Fetchers) {
+        tokio::select! {
+            () = fetchers.stop.requested() => {}
+            () = self.fetch_for_ever(fetchers) => {}
+        }
+    }
+
+    async fn fetch_for_ever(&self, fetchers: &Fetchers) {
+        let own_id = fetchers.around.own_id;
+        let client_id = format!("broker-{own_id}-fetcher-{}", self.index);
+        let mut link = Link::new(self.leader, client_id, fetchers.config.timeout);
+        let mut session = Session::default();
+        let mut failures = 0;
+        loop {
+            let changed = self.changed.notified();
+            let now = fetchers.around.clock.monotonic();
+            let asked = self.due(now);
+            if asked.is_empty() {
+                if self.followed.lock().is_empty() {
+                    link.close();
+                }
+                let pause = self.until_due(now);
+                let _ = tokio::time::timeout(pause, changed).await;
+                continue;
+            }
+            let done = tokio::select! {
+                // Those who came must not wait for a long poll without them.
+                () = changed => {
+                    link.close();
+                    session.reset();
+                    continue;
+                }
+                done = self.fetch(fetchers, &mut link, &mut session, asked) => done,
+            };
+            if done {
+                failures = 0;
+                continue;
+            }
+            session.reset();
+            let pause = backoff(failures, fetchers.config.backoff_max);
+            failures += 1;
+            let _ = tokio::time::timeout(pause, self.changed.notified()).await;
+        }
+    }
+
+    /// The partitions that may be asked for now.
+    fn due(&self, now: Duration) -> BTreeMap<TopicPartition, Asked> {
+        let followed = self.followed.lock().clone();
+        let due = followed.into_iter().filter_map(|(id, followed)| {
+            if followed.not_before > now {
+                return None;
+            }
+            // Its epoch may be over, and the news on its way here.
+            let position = followed.partition.follow_position(followed.epoch)?;
+            let topic_id = followed.partition.topic_id().unwrap_or(TopicId::nil());
+            let asked = Asked {
+                followed,
+                topic_id,
+                position,
+            };
+            Some((id, asked))
+        });
+        due.collect()
+    }
+
+    fn until_due(&self, now: Duration) -> Duration {
+        const IDLE: Duration = Duration::from_secs(3600);
+        let followed = self.followed.lock();
+        let waits = followed.values().map(|f| f.not_before.saturating_sub(now));
+        waits.filter(|wait| !wait.is_zero()).min().unwrap_or(IDLE)
+    }
+
+    /// One request and what came of it; false when the leader cannot be asked.
+    async fn fetch(
+        &self,
+        fetchers: &Fetchers,
+        link: &mut Link,
+        session: &mut Session,
+        asked: BTreeMap<TopicPartition, Asked>,
+    ) -> bool {
+        let Some(address) = fetchers.address(self.leader) else {
+            return false;
+        };
+        let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
+        let version = match has_ids {
+            true => fetchers.config.version,
+            false => fetchers.config.version.min(TOPIC_IDS_FROM - 1),
+        };
+        let around = &fetchers.around;
+        let epoch = around.broker_epoch();
+        let difference = session.next(version >= TOPIC_IDS_FROM, &asked);
+        let request = Request {
+            config: &fetchers.config,
+            own: (around.own_id, epoch),
+            version,
+        };
+        let request = request.build(&difference, &asked);
+        let answer = match link.ask(&address, version, &request).await {
+            Ok(answer) if answer.error_code == 0 => {
+                session.on_answer(answer.session_id);
+                answer
+            }
+            Ok(answer) => {
+                // Mostly a session that the leader has forgotten.
+                let code = answer.error_code;
+                tracing::debug!(leader = self.leader, code, "the leader refused a fetch");
+                return false;
+            }
+            Err(error) => {
+                tracing::debug!(leader = self.leader, %error, "cannot fetch from the leader");
+                return false;
+            }
+        };
+        let exchange = Exchange {
+            own_id: around.own_id,
+            address,
+        };
+        let outcomes = exchange.take_in(link, version, asked, answer).await;
+        self.note(outcomes, fetchers);
+        true
+    }
+
+    /// Lets those wait who failed.
+    fn note(&self, outcomes: Vec<(TopicPartition, LeaderEpoch, Outcome)>, fetchers: &Fetchers) {
+        let now = fetchers.around.clock.monotonic();
+        let mut all = self.followed.lock();
+        for (id, epoch, outcome) in outcomes {
+            let Some(followed) = all.get_mut(&id).filter(|known| known.epoch == epoch) else {
+                continue;
+            };
+            match outcome {
+                Outcome::Done => followed.failures = 0,
+                Outcome::Failed => {
+                    let pause = backoff(followed.failures, fetchers.config.backoff_max);
+                    followed.failures += 1;
+                    followed.not_before = now + pause;
+                }
+            }
+        }
+    }
+}
+
+fn backoff(failures: u32, max: Duration) -> Duration {
+    BACKOFF_MIN
+        .saturating_mul(1 << failures.min(16))
+        .min(max.max(BACKOFF_MIN))
+}
+
+/// What is the same for all partitions of a request.
+struct Request<'a> {
+    config: &'a FetchConfig,
+    own: (BrokerId, i64),
+    version: i16,
+}
+
+impl Request<'_> {
+    fn build(
+        &self,
+        difference: &Difference,
+        asked: &BTreeMap<TopicPartition, Asked>,
+    ) -> FetchRequest {
+        let (config, (own_id, own_epoch)) = (self.config, self.own);
+        let request = FetchRequest::default()
+            .with_max_wait_ms(config.wait_max_ms)
+            .with_min_bytes(config.bytes_min)
+            .with_max_bytes(config.bytes_max)
+            .with_session_id(difference.session_id)
+            .with_session_epoch(difference.session_epoch)
+            .with_topics(self.topics(difference, asked))
+            .with_forgotten_topics_data(self.forgotten(difference));
+        match self.version {
+            REPLICA_STATE_FROM.. => request.with_replica_state(
+                ReplicaState::default()
+                    .with_replica_id(own_id.into())
+                    .with_replica_epoch(own_epoch),
+            ),
+            _ => request.with_replica_id(own_id.into()),
+        }
+    }
+
+    fn topics(
+        &self,
+        difference: &Difference,
+        asked: &BTreeMap<TopicPartition, Asked>,
+    ) -> Vec<FetchTopic> {
+        let mut topics: Vec<FetchTopic> = Vec::new();
+        let mut current = None;
+        for id in &difference.changed {
+            let Some(asked) = asked.get(id) else { continue };
+            if current != Some(&id.topic) {
+                current = Some(&id.topic);
+                let topic = FetchTopic::default();
+                topics.push(match self.version {
+                    TOPIC_IDS_FROM.. => topic.with_topic_id(asked.topic_id),
+                    _ => topic.with_topic(wire_name(id)),
+                });
+            }
+            let partition = FetchPartition::default()
+                .with_partition(id.partition)
+                .with_current_leader_epoch(asked.followed.epoch)
+                .with_fetch_offset(asked.position.offset)
+                .with_last_fetched_epoch(asked.position.last_epoch.unwrap_or(-1))
+                .with_log_start_offset(asked.position.log_start)
+                .with_partition_max_bytes(self.config.partition_bytes_max);
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(partition);
+            }
+        }
+        topics
+    }
+
+    fn forgotten(&self, difference: &Difference) -> Vec<ForgottenTopic> {
+        let forgotten = difference.forgotten.iter().map(|(id, topic_id)| {
+            let topic = ForgottenTopic::default().with_partitions(vec![id.partition]);
+            match self.version {
+                TOPIC_IDS_FROM.. => topic.with_topic_id(*topic_id),
+                _ => topic.with_topic(wire_name(id)),
+            }
+        });
+        forgotten.collect()
+    }
+}
+
+fn wire_name(id: &TopicPartition) -> WireName {
+    WireName(StrBytes::from_string(id.topic.to_string()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::replica::partition::tests::any_partition;
+
+    /// A partition of one topic that is asked for from `offset` on.
+    pub(in crate::replica::fetcher) fn asked(index: i32, offset: i64) -> (TopicPartition, Asked) {
+        let (id, partition) = any_partition(index);
+        let asked = Asked {
+            followed: Followed::new(partition, 3),
+            topic_id: TopicId::from_u128(7),
+            position: Position {
+                offset,
+                log_start: 0,
+                last_epoch: Some(2),
+            },
+        };
+        (id, asked)
+    }
+
+    #[test]
+    fn partitions_are_named_as_their_version_does() {
+        let config = FetchConfig {
+            lanes: 1,
+            wait_max_ms: 500,
+            bytes_min: 1,
+            bytes_max: 2,
+            partition_bytes_max: 3,
+            backoff_max: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            version: 17,
+        };
+        let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
+        for version in [12, 13, 17] {
+            let request = Request {
+                config: &config,
+                own: (8, 99),
+                version,
+            };
+            let difference = Session::default().next(version >= TOPIC_IDS_FROM, &all);
+            let built = request.build(&difference, &all);
+            assert_eq!(built.topics.len(), 1);
+            assert_eq!(built.topics[0].topic.is_empty(), version >= TOPIC_IDS_FROM);
+            let partition = &built.topics[0].partitions[1];
+            assert_eq!(
+                (partition.fetch_offset, partition.current_leader_epoch),
+                (5, 3)
+            );
+            let replica = match version {
+                REPLICA_STATE_FROM.. => built.replica_state.replica_id.0,
+                _ => built.replica_id.0,
+            };
+            assert_eq!(replica, 8);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_their_bound() {
+        let max = Duration::from_secs(1);
+        assert_eq!(backoff(0, max), BACKOFF_MIN);
+        assert_eq!(backoff(1, max), BACKOFF_MIN * 2);
+        assert_eq!(backoff(60, max), max);
+        assert_eq!(backoff(60, Duration::ZERO), BACKOFF_MIN);
+    }
+}

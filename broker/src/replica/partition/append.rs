@@ -1,0 +1,110 @@
+//! Appends to a leader, and what waits for their commitment.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Partition, Role};
+use crate::log::AppendOrigin;
+use crate::model::{LeaderEpoch, Offset};
+use crate::replica::error::AppendError;
+use crate::replica::isolation::Acks;
+use crate::replica::wait::{Registration, Waiter};
+
+/// What the leader answers for an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub first_offset: Offset,
+    pub last_offset: Offset,
+    /// -1 unless the topic is stamped by the broker.
+    pub log_append_time_ms: i64,
+    pub log_start_offset: Offset,
+}
+
+impl Partition {
+    /// Appends a client's batch. With `Acks::All`, the second value is there
+    /// while the in-sync replicas do not have it.
+    pub fn append(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        self.append_from(records, acks, AppendOrigin::Client)
+    }
+
+    /// Appends a batch of one of this broker's coordinators.
+    pub(crate) fn append_from(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+        origin: AppendOrigin,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let mut state = self.state.lock();
+        let Role::Leader(leader) = &state.role else {
+            return Err(AppendError::NotLeader);
+        };
+        let epoch = leader.epoch;
+        let info = {
+            let mut log = self.log.write();
+            let needed = leader.in_sync_needed(log.config().min_insync_replicas);
+            if acks == Acks::All && leader.isr.len() < needed {
+                return Err(AppendError::NotEnoughReplicas);
+            }
+            let now_ms = self.around.clock.wall_ms();
+            let info = log.append_as_leader(records, epoch, origin, now_ms)?;
+            self.advance(&mut state, &log);
+            info
+        };
+        let is_committed = state.high_watermark > info.last_offset;
+        drop(state);
+        self.waiters.wake();
+        let pending = (acks == Acks::All && !is_committed).then(|| Pending {
+            partition: self.clone(),
+            last_offset: info.last_offset,
+            epoch,
+        });
+        let appended = Appended {
+            first_offset: info.first_offset,
+            last_offset: info.last_offset,
+            log_append_time_ms: info.log_append_time,
+            log_start_offset: info.log_start_offset,
+        };
+        Ok((appended, pending))
+    }
+}
+
+/// An append that waits for its in-sync replicas.
+pub struct Pending {
+    partition: Arc<Partition>,
+    last_offset: Offset,
+    epoch: LeaderEpoch,
+}
+
+impl Pending {
+    #[must_use]
+    pub fn register(&self, waiter: &Waiter) -> Registration {
+        self.partition.register(waiter)
+    }
+
+    /// What became of the append; `None` while it is open.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), AppendError>> {
+        let state = self.partition.state.lock();
+        let Role::Leader(leader) = &state.role else {
+            return Some(Err(AppendError::NotLeader));
+        };
+        // Whoever led in between may have cut it.
+        if leader.since > self.epoch {
+            return Some(Err(AppendError::NotLeader));
+        }
+        if state.high_watermark <= self.last_offset {
+            return None;
+        }
+        let in_sync_min = self.partition.log.read().config().min_insync_replicas;
+        let is_enough = leader.maximal_isr().len() >= leader.in_sync_needed(in_sync_min);
+        Some(match is_enough {
+            false => Err(AppendError::NotEnoughReplicasAfterAppend),
+            true => Ok(()),
+        })
+    }
+}

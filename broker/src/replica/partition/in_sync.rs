@@ -1,0 +1,126 @@
+//! What a leader does for its ISR.
+
+use super::{Partition, Role};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId};
+use crate::protocol::interbroker::AlteredIsr;
+use crate::replica::error::Error;
+use crate::replica::isr::IsrProposal;
+use crate::replica::leader::{Answered, NotCounted, Progress};
+
+impl Partition {
+    /// Notes what a follower has, as it was read in `epoch`; this may commit
+    /// records or make it fit for the ISR. Gives the high watermark.
+    pub(super) fn on_follower_fetch(
+        &self,
+        id: BrokerId,
+        epoch: LeaderEpoch,
+        progress: &Progress,
+    ) -> Result<Offset, Error> {
+        let mut state = self.state.lock();
+        let before = state.high_watermark;
+        let Role::Leader(leader) = &mut state.role else {
+            return Err(Error::NotLeader);
+        };
+        if leader.epoch != epoch {
+            return Err(Error::FencedEpoch);
+        }
+        let has_new_start = leader.log_start_of(id) != Some(progress.log_start);
+        leader.on_fetch(id, progress).map_err(|error| match error {
+            NotCounted::NotAssigned => Error::UnknownEpoch,
+            NotCounted::Stale => Error::NotLeader,
+        })?;
+        let is_proposed = leader.maybe_expand(id, before, &|id| self.is_alive(id));
+        self.advance(&mut state, &self.log.read());
+        let watermark = state.high_watermark;
+        drop(state);
+        if is_proposed {
+            self.around.isr_queue.push(&self.id);
+        }
+        if watermark != before || has_new_start {
+            self.waiters.wake();
+        }
+        Ok(watermark)
+    }
+
+    /// If this replica leads: the in-sync followers that have what comes at
+    /// `offset`, with the ends of their logs.
+    #[must_use]
+    pub fn followers_with(&self, offset: Offset) -> Vec<(BrokerId, Offset)> {
+        match &self.state.lock().role {
+            Role::Leader(leader) => leader.followers_with(offset),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Drops followers that lag for too long from the ISR.
+    pub(in crate::replica) fn maybe_shrink_isr(&self) {
+        let mut state = self.state.lock();
+        let is_alive = |id| self.is_alive(id);
+        let rules = self.rules(&self.log.read(), &is_alive);
+        let Role::Leader(leader) = &mut state.role else {
+            return;
+        };
+        if leader.maybe_shrink(&rules) {
+            let isr = leader.proposal().map(|proposal| proposal.isr.clone());
+            tracing::info!(
+                partition = %self.id, from = ?leader.isr, to = ?isr,
+                "replicas lag and leave the ISR"
+            );
+            drop(state);
+            self.around.isr_queue.push(&self.id);
+        }
+    }
+
+    /// The ISR that is to be asked for, if there is one.
+    pub(in crate::replica) fn isr_proposal(&self) -> Option<IsrProposal> {
+        let state = self.state.lock();
+        let Role::Leader(leader) = &state.role else {
+            return None;
+        };
+        let proposal = leader.proposal()?;
+        Some(IsrProposal {
+            partition: self.id.clone(),
+            topic_id: self.log.read().topic_id().unwrap_or(TopicId::nil()),
+            leader: self.around.own_id,
+            leader_epoch: leader.epoch,
+            isr: proposal.isr.clone(),
+            recovery: leader.recovery,
+            partition_epoch: leader.partition_epoch,
+            controller_epoch: leader.controller_epoch,
+            number: proposal.number,
+        })
+    }
+
+    /// Takes the answer to `proposal`; says whether to ask again.
+    pub(in crate::replica) fn on_isr_decision(
+        &self,
+        proposal: &IsrProposal,
+        decision: &Result<AlteredIsr, i16>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let Role::Leader(leader) = &mut state.role else {
+            return false;
+        };
+        if leader.epoch != proposal.leader_epoch {
+            return false;
+        }
+        let answered = leader.on_answer(proposal.number, decision);
+        match (answered, decision) {
+            (Answered::Committed, _) => {
+                tracing::info!(
+                    partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
+                    "the ISR changed"
+                );
+                self.advance(&mut state, &self.log.read());
+                drop(state);
+                self.waiters.wake();
+                false
+            }
+            (_, Err(code)) => {
+                tracing::info!(partition = %self.id, isr = ?proposal.isr, code, "the ISR was refused");
+                answered == Answered::Retry
+            }
+            (_, Ok(_)) => false,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `kafka dump-log`: prints what the files of a log hold, without a broker.
+//!
+//! **Invariant:** files are only read, and a damaged one is told, never trusted.
+
+use std::path::Path;
+
+use broker::record::{Batch, Batches, EndTxnMarker, Record, TimestampType};
+use bytes::Bytes;
+
+use crate::failure::{Failure, Outcome};
+use crate::options::{Options, Parser};
+use crate::{admin, console};
+
+const PURPOSE: &str = "This tool helps to parse a log file and dump its contents to the console, useful for debugging a seemingly corrupt log segment.";
+const INDENT: &str = "|";
+/// The most that one batch may unpack to.
+const UNPACKED_MAX: usize = 1 << 30;
+
+fn parser() -> Parser {
+    Parser::new()
+        .text(
+            "files",
+            "file1, file2, ...",
+            "REQUIRED: The files to print: segments (.log) and their indexes (.index, .timeindex).",
+        )
+        .flag(
+            "print-data-log",
+            "Print keys and values too; goes into batches.",
+        )
+        .flag("deep-iteration", "Go into batches: print each record.")
+        .int("max-bytes", "size", "Of each segment only this many bytes.")
+        .or("2147483647")
+        .int("max-message-size", "size", "Accepted for compatibility.")
+        .or("5242880")
+        .flag(
+            "skip-record-metadata",
+            "With --print-data-log: only keys and values.",
+        )
+}
+
+/// What to print of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct View {
+    has_records: bool,
+    has_data: bool,
+    has_metadata: bool,
+    bytes_max: usize,
+}
+
+impl View {
+    fn of(options: &Options) -> Result<Self, crate::options::Error> {
+        let has_data = options.has("print-data-log");
+        let most = options.i32("max-bytes")?.unwrap_or(i32::MAX);
+        Ok(Self {
+            has_records: has_data || options.has("deep-iteration"),
+            has_data,
+            has_metadata: !options.has("skip-record-metadata"),
+            bytes_max: usize::try_from(most).unwrap_or_default(),
+        })
+    }
+}
+
+pub(crate) fn run(words: &[String]) -> Outcome {
+    let parser = parser();
+    let Some(options) = admin::parse(words, &parser, PURPOSE)? else {
+        return Ok(());
+    };
+    let usage = |error: crate::options::Error| Failure::usage(&parser, error);
+    options.require(&["files"]).map_err(usage)?;
+    let view = View::of(&options).map_err(usage)?;
+    let files = options.text("files").unwrap_or_default();
+    for file in files.split(',').map(str::trim) {
+        console::say(format_args!("Dumping {file}"));
+        let path = Path::new(file);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let read = || {
+            let bytes = std::fs::read(path);
+            bytes.map_err(|error| Failure::new(format!("{file}: {error}")))
+        };
+        match extension {
+            Some("log") => segment(path, Bytes::from(read()?), view),
+            Some("index") => index(file, &read()?, base_offset(path)),
+            Some("timeindex") => time_index(&read()?, base_offset(path)),
+            _ => console::complain(format_args!("Ignoring unknown file {file}")),
+        }
+    }
+    Ok(())
+}
+
+fn base_offset(path: &Path) -> i64 {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.and_then(|stem| stem.parse().ok()).unwrap_or_default()
+}
+
+fn segment(path: &Path, bytes: Bytes, view: View) {
+    console::say(format_args!("Log starting offset: {}", base_offset(path)));
+    let shown = bytes.slice(..bytes.len().min(view.bytes_max));
+    let mut position = 0;
+    let mut last = None;
+    let mut gaps = Vec::new();
+    for batch in Batches::tolerant(shown) {
+        let Ok(batch) = batch else { break };
+        console::say(batch_line(&batch, position));
+        if view.has_records {
+            records(&batch, view, &mut last, &mut gaps);
+        }
+        position += batch.bytes().len();
+    }
+    let trailing = bytes.len() - position;
+    if trailing > 0 && view.bytes_max >= bytes.len() {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        console::say(format_args!(
+            "Found {trailing} invalid bytes at the end of {}",
+            name.unwrap_or_default()
+        ));
+    }
+    if !gaps.is_empty() {
+        console::complain(format_args!(
+            "Non-consecutive offsets in {}",
+            path.display()
+        ));
+    }
+    for (first, second) in gaps {
+        console::complain(format_args!("  {first} is followed by {second}"));
+    }
+}
+
+fn batch_line(batch: &Batch, position: usize) -> String {
+    let header = batch.header();
+    let horizon = match header.delete_horizon_ms() {
+        Some(millis) => format!("OptionalLong[{millis}]"),
+        None => "OptionalLong.empty".to_owned(),
+    };
+    format!(
+        "baseOffset: {} lastOffset: {} count: {} baseSequence: {} lastSequence: {} producerId: {} producerEpoch: {} partitionLeaderEpoch: {} isTransactional: {} isControl: {} deleteHorizonMs: {horizon} position: {position} {}: {} size: {} magic: 2 compresscodec: {} crc: {} isvalid: {}",
+        header.base_offset,
+        header.last_offset(),
+        header.record_count,
+        header.base_sequence,
+        if header.has_producer_id() {
+            header.last_sequence()
+        } else {
+            -1
+        },
+        header.producer_id,
+        header.producer_epoch,
+        header.partition_leader_epoch,
+        header.is_transactional(),
+        header.is_control(),
+        timestamp_type(batch),
+        header.max_timestamp,
+        batch.bytes().len(),
+        header.compression().name(),
+        header.crc,
+        batch.check_crc().is_ok()
+    )
+}
+
+fn timestamp_type(batch: &Batch) -> &'static str {
+    match batch.header().timestamp_type() {
+        TimestampType::CreateTime => "CreateTime",
+        TimestampType::LogAppendTime => "LogAppendTime",
+    }
+}
+
+fn records(batch: &Batch, view: View, last: &mut Option<i64>, gaps: &mut Vec<(i64, i64)>) {
+    let records = match batch.records(UNPACKED_MAX) {
+        Ok(records) => records,
+        Err(error) => return console::complain(error),
+    };
+    for record in records {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return console::complain(error),
+        };
+        if let Some(last) = last.filter(|last| record.offset != last + 1) {
+            gaps.push((last, record.offset));
+        }
+        *last = Some(record.offset);
+        console::say(record_line(batch, &record, view));
+    }
+}
+
+fn record_line(batch: &Batch, record: &Record, view: View) -> String {
+    let header = batch.header();
+    let size = |bytes: &Option<Bytes>| {
+        let length = bytes.as_ref().map(Bytes::len);
+        length.map_or_else(|| "-1".to_owned(), |length| length.to_string())
+    };
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let mut line = INDENT.to_owned();
+    if view.has_metadata {
+        let delta = i32::try_from(record.offset - header.base_offset).unwrap_or_default();
+        // After the largest sequence number comes 0.
+        let sequence = match header.has_producer_id() && header.base_sequence >= 0 {
+            true => header.base_sequence.wrapping_add(delta) & i32::MAX,
+            false => -1,
+        };
+        let keys: Vec<String> = record
+            .headers
+            .iter()
+            .map(|header| text(&header.key))
+            .collect();
+        line += &format!(
+            " offset: {} {}: {} keySize: {} valueSize: {} sequence: {sequence} headerKeys: [{}]",
+            record.offset,
+            timestamp_type(batch),
+            record.timestamp,
+            size(&record.key),
+            size(&record.value),
+            keys.join(",")
+        );
+        if header.is_control() {
+            line += &control(record);
+        }
+    }
+    if view.has_data && !header.is_control() {
+        if let Some(key) = &record.key {
+            line += &format!(" key: {}", text(key));
+        }
+        if let Some(value) = &record.value {
+            line += &format!(" payload: {}", text(value));
+        }
+    }
+    line
+}
+
+fn control(record: &Record) -> String {
+    match EndTxnMarker::from_record(record) {
+        Ok(Some(marker)) => format!(
+            " endTxnMarker: {} coordinatorEpoch: {}",
+            if marker.commit { "COMMIT" } else { "ABORT" },
+            marker.coordinator_epoch
+        ),
+        Ok(None) | Err(_) => " controlType: UNKNOWN(-1)".to_owned(),
+    }
+}
+
+/// An index ends where only zeros follow: files are made in their full size.
+fn index(file: &str, bytes: &[u8], base: i64) {
+    if bytes.is_empty() {
+        console::say(format_args!("{file} is empty."));
+    }
+    for (number, entry) in bytes.chunks_exact(8).enumerate() {
+        let relative = big_endian(&entry[..4]);
+        if relative == 0 && number > 0 {
+            break;
+        }
+        let position = big_endian(&entry[4..]);
+        console::say(format_args!(
+            "offset: {} position: {position}",
+            base + relative
+        ));
+    }
+}
+
+fn time_index(bytes: &[u8], base: i64) {
+    for (number, entry) in bytes.chunks_exact(12).enumerate() {
+        let timestamp = big_endian(&entry[..8]);
+        let relative = big_endian(&entry[8..]);
+        if relative == 0 && timestamp == 0 && number > 0 {
+            break;
+        }
+        console::say(format_args!(
+            "timestamp: {timestamp} offset: {}",
+            base + relative
+        ));
+    }
+}
+
+fn big_endian(bytes: &[u8]) -> i64 {
+    bytes
+        .iter()
+        .fold(0, |value, byte| value << 8 | i64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::record::{BatchBuilder, Compression};
+
+    use super::*;
+
+    #[test]
+    fn lines_as_kafka_prints_them() {
+        let mut builder = BatchBuilder::new(Compression::None).producer(7, 0, 3);
+        assert!(builder.push(1000, Some(b"k"), Some(b"v"), &[]));
+        assert!(builder.push(1001, None, Some(b"w"), &[]));
+        let batch = Batch::only(builder.build().unwrap()).unwrap();
+        let line = batch_line(&batch, 5);
+        assert!(line.starts_with("baseOffset: 0 lastOffset: 1 count: 2 baseSequence: 3 lastSequence: 4 producerId: 7 producerEpoch: 0 "));
+        assert!(line.contains(" isTransactional: false isControl: false deleteHorizonMs: OptionalLong.empty position: 5 CreateTime: 1001 size: "));
+        assert!(line.ends_with(" isvalid: true"));
+        let view = View {
+            has_records: true,
+            has_data: true,
+            has_metadata: true,
+            bytes_max: usize::MAX,
+        };
+        let lines: Vec<String> = batch
+            .records(UNPACKED_MAX)
+            .unwrap()
+            .map(|record| record_line(&batch, &record.unwrap(), view))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "| offset: 0 CreateTime: 1000 keySize: 1 valueSize: 1 sequence: 3 headerKeys: [] key: k payload: v",
+                "| offset: 1 CreateTime: 1001 keySize: -1 valueSize: 1 sequence: 4 headerKeys: [] payload: w",
+            ]
+        );
+    }
+
+    #[test]
+    fn printing_data_goes_into_batches() {
+        let read = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            View::of(&parser().parse(&words).unwrap()).unwrap()
+        };
+        assert!(read("--files a --print-data-log").has_records);
+        assert!(!read("--files a").has_records);
+        assert!(!read("--files a --deep-iteration").has_data);
+        assert_eq!(big_endian(&[0, 0, 1, 2]), 258);
+    }
+}

@@ -1,0 +1,139 @@
+"""Records with three replicas outlive the killing, stopping and pausing of
+brokers; Apache's brokers and tools work beside ours. The long form is
+`scripts/bench/chaos.py`."""
+
+import json
+import subprocess
+
+import pytest
+
+import harness
+from harness import wait_until
+from replicated import History, Trio, check
+
+
+def trio_of(tmp_path, **kinds):
+    trio = Trio(tmp_path, **kinds)
+    try:
+        trio.start()
+        yield trio
+    finally:
+        trio.end()
+    assert not trio.panics()
+
+
+@pytest.fixture
+def three(servers, tmp_path):
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    yield from trio_of(tmp_path)
+
+
+@pytest.fixture
+def three_on_zookeeper(servers, tmp_path):
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    yield from trio_of(tmp_path, coordinator="apache")
+
+
+@pytest.fixture(params=["3.9", "2.8"])
+def beside_apache(servers, tmp_path, request):
+    """Two of ours and one of Apache's; the version is what they speak together."""
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    keys = {"inter.broker.protocol.version": request.param}
+    yield from trio_of(tmp_path, brokers=("odradek", "odradek", "apache"), keys=keys)
+
+
+def test_nothing_acknowledged_is_lost(three):
+    three.create("t")
+    history = History(three, "t")
+    history.start()
+    history.wait_for_more()
+    for fault in (
+        lambda: three.bounce_hard(three.leader("t")),
+        lambda: three.bounce_clean(three.leader("t")),
+        lambda: three.bounce_hard(three.follower("t")),
+        lambda: three.bounce_hard(three.controller()),
+        # Longer than the session lives.
+        lambda: three.pause(three.leader("t"), 9),
+    ):
+        fault()
+        history.wait_for_more()
+        three.wait_in_sync("t")
+    history.end()
+    assert check(three, history, "t") > 500
+
+
+def test_on_a_real_zookeeper(three_on_zookeeper):
+    three = three_on_zookeeper
+    three.create("t")
+    history = History(three, "t")
+    history.start()
+    history.wait_for_more()
+    three.bounce_hard(three.leader("t"))
+    history.wait_for_more()
+    three.bounce_clean(three.controller())
+    history.wait_for_more()
+    history.end()
+    check(three, history, "t")
+
+
+def test_beside_a_broker_of_apache(beside_apache):
+    """Each broker leads and controls in turn, whoever made it."""
+    trio = beside_apache
+    trio.create("t", partitions=3)
+    history = History(trio, "t", rate=300)
+    history.start()
+    history.wait_for_more()
+    led_by = {partition.leader for partition in trio.partitions("t").values()}
+    assert led_by == {0, 1, 2}
+    for number in (0, 1, 2):
+        trio.bounce_clean(number)
+        history.wait_for_more()
+        trio.wait_in_sync("t")
+    # Ours went first, so Apache's controlled in between; now it goes hard.
+    trio.bounce_hard(2)
+    history.wait_for_more()
+    trio.bounce_hard(trio.controller())
+    history.wait_for_more()
+    history.end()
+    check(trio, history, "t")
+
+
+def tool(trio, name, *arguments):
+    command = [harness.PEERS / "kafka39/run", name, "--bootstrap-server", trio.bootstrap]
+    done = subprocess.run(
+        [str(part) for part in [*command, *arguments]], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_kafkas_tools_move_replicas_and_elect_leaders(three):
+    create = ["--create", "--topic", "moved", "--replica-assignment", "0:1"]
+    tool(three, "org.apache.kafka.tools.TopicCommand", *create)
+    reassign = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+    wanted = {"version": 1, "partitions": [{"topic": "moved", "partition": 0, "replicas": [2, 0]}]}
+    file = three.directory / "moves.json"
+    file.write_text(json.dumps(wanted))
+    done = tool(three, reassign, "--reassignment-json-file", file, "--execute")
+    assert "Successfully started partition reassignment for moved-0" in done, done
+
+    def is_over():
+        asked = ["--reassignment-json-file", file, "--verify", "--preserve-throttles"]
+        told = tool(three, reassign, *asked)
+        return "Reassignment of partition moved-0 is completed." in told
+
+    wait_until(is_over, 60, "the replicas have moved", 0.5)
+    described = tool(
+        three, "org.apache.kafka.tools.TopicCommand", "--describe", "--topic", "moved"
+    )
+    assert "Replicas: 2,0" in described, described
+    # The leader is still one of the replicas, so it stays until it is elected away,
+    # here or by the periodic rebalance.
+    elect = ["--election-type", "preferred", "--topic", "moved", "--partition", "0"]
+    told = tool(three, "org.apache.kafka.tools.LeaderElectionCommand", *elect)
+    done = ("Successfully completed leader election (PREFERRED)", "Valid replica already elected")
+    assert any(text in told for text in done), told
+    assert three.leader("moved") == 2
