@@ -62,6 +62,7 @@ fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
 }
 
 /// What other parts look at whenever they need it, and a change sets.
+#[derive(Clone)]
 pub(super) struct Switches {
     pub(super) limits: Limits,
     pub(super) unclean_leader_election: Arc<AtomicBool>,
@@ -94,7 +95,7 @@ impl Follower {
         farewell: &Farewell,
         registry: &Registry,
         configs: &TopicConfigs,
-        switches: Switches,
+        switches: &Switches,
     ) -> Self {
         Self {
             broker_id: farewell.broker_id,
@@ -102,7 +103,7 @@ impl Follower {
             configs: configs.clone(),
             replicas: farewell.replicas.clone(),
             controller: farewell.controller.clone(),
-            switches,
+            switches: switches.clone(),
             cleaner: None,
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use common::clock::{self, SharedClock};
 use common::net::BindError;
@@ -237,11 +236,9 @@ impl Started {
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
         let switches = Switches::new(&config.values);
-        let is_unclean = switches.unclean_leader_election.clone();
         let (service, controller) =
-            self.controller(&config, control.clone(), peers.clone(), is_unclean);
+            self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
-        let limits = switches.limits.clone();
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -251,7 +248,7 @@ impl Started {
             replicas: replicas.clone(),
             controller: controller.clone(),
             session: self.registry.client().clone(),
-            limits: limits.clone(),
+            limits: switches.limits.clone(),
             clock: self.clock.clone(),
             started_ms: self.started_ms,
             readiness: readiness.clone(),
@@ -267,15 +264,14 @@ impl Started {
             pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
         let is_announced = config.values.bool("controlled.shutdown.enable");
-        let background = self.background(&config, &maintenance, &farewell, switches, &stops);
+        let background = self.background(&config, &maintenance, &farewell, &switches, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let groups = task::spawn("groups", groups.run(stops.groups.clone()));
         let keep = membership.keep(controller, stops.background.clone());
-        let membership = task::spawn("membership", keep);
         let controller_task = task::spawn("controller", service.run(stops.controller.clone()));
         let serving = sockets.serve(
             &handlers,
-            &limits,
+            &switches.limits,
             Arc::new(status),
             &stops.clients,
             &stops.background,
@@ -293,7 +289,7 @@ impl Started {
                 controller: controller_task,
                 background,
                 admin: serving.admin,
-                membership,
+                membership: task::spawn("membership", keep),
             },
             farewell: is_announced.then_some(farewell),
             registry: self.registry,
@@ -319,7 +315,7 @@ impl Started {
         config: &Config,
         maintenance: &Maintenance,
         farewell: &Farewell,
-        switches: Switches,
+        switches: &Switches,
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
@@ -441,7 +437,7 @@ impl Started {
         config: &Config,
         control: Control,
         peers: Arc<Peers>,
-        unclean_leader_election: Arc<AtomicBool>,
+        switches: &Switches,
     ) -> (controller::Service, controller::Handle) {
         let channel = Channel {
             own_id: self.broker_id,
@@ -451,7 +447,7 @@ impl Started {
         let controller = controller::Config {
             broker_id: self.broker_id,
             inter_broker_listener: config.inter_broker_listener.clone(),
-            unclean_leader_election,
+            unclean_leader_election: switches.unclean_leader_election.clone(),
             delete_topic_enable: config.values.bool("delete.topic.enable"),
             rebalance: replication::rebalance(config),
         };
