@@ -142,6 +142,16 @@ class Fields:
         ]
         return {"resources": resources, "include_synonyms": True, "include_documentation": False}
 
+    def alter_configs(self, version):
+        configs = [{"name": "retention.ms", "value": "60000"}]
+        resource = {"resource_type": 2, "resource_name": self.topic, "configs": configs}
+        return {"resources": [resource], "validate_only": True}
+
+    def incremental_alter_configs(self, version):
+        configs = [{"name": "retention.ms", "config_operation": 0, "value": "60000"}]
+        resource = {"resource_type": 2, "resource_name": self.topic, "configs": configs}
+        return {"resources": [resource], "validate_only": True}
+
     def create_partitions(self, version):
         topic = {"name": self.topic, "count": 1, "assignments": None}
         return {"topics": [topic], "timeout_ms": 5000, "validate_only": False}
@@ -200,11 +210,13 @@ TABLE = {
     22: ("init_producer_id", lambda a: a.error_code == 0 and a.producer_id >= 0),
     23: ("offset_for_leader_epoch", lambda a: a.topics[0].partitions[0].end_offset > 0),
     32: ("describe_configs", lambda a: [r.error_code for r in a.results] == [0, 3, 0]),
+    33: ("alter_configs", lambda a: a.responses[0].error_code == 0),
     35: ("describe_log_dirs", lambda a: a.results[0].topics[0].partitions[0].partition_size > 0),
     37: ("create_partitions", lambda a: a.results[0].error_code == 37),
     42: ("delete_groups", lambda a: a.results[0].error_code == 69),
     # Nothing is to be elected, and nothing is on its way.
     43: ("elect_leaders", lambda a: first_result(a).error_code == 84),
+    44: ("incremental_alter_configs", lambda a: a.responses[0].error_code == 0),
     45: ("alter_partition_reassignments", lambda a: first_result(a).error_code == 85),
     46: ("list_partition_reassignments", lambda a: a.error_code == 0 and not a.topics),
     47: ("offset_delete", lambda a: a.error_code == 0),
