@@ -29,6 +29,11 @@ def pytest_addoption(parser):
 
 
     parser.addoption(
+        "--long",
+        action="store_true",
+        help="also the tests that take minutes or need a machine to themselves",
+    )
+    parser.addoption(
         "--matrix",
         choices=["short", "full"],
         default="short",
@@ -90,3 +95,15 @@ def pytest_runtest_makereport(item):
         if isinstance(value, harness.Cluster):
             for daemon in value.daemons:
                 report.sections.append((daemon.name, daemon.tail()))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only with --long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --long"))

@@ -29,9 +29,19 @@ def create_table(bootstrap, topic, **config):
     """A topic of one partition whose segments are small."""
     settings = {"cleanup.policy": "compact", "segment.bytes": str(SEGMENT_BYTES)}
     settings |= {"delete.retention.ms": "60000"} | config
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    # Kafka's own broker first answers that there are no brokers, after which a
+    # client of librdkafka knows nobody for good: so each look is a new client's.
+    [admin] = wait_until(lambda: knowing_client(bootstrap), 60, "the broker knows of itself")
     topics = [NewTopic(topic, num_partitions=1, replication_factor=1, config=settings)]
     admin.create_topics(topics)[topic].result(timeout=60)
+
+
+def knowing_client(bootstrap):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    try:
+        return [admin] if admin.list_topics(timeout=10).brokers else []
+    except KafkaException:
+        return []
 
 
 class Table:

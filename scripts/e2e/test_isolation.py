@@ -22,6 +22,7 @@ def three_apart(servers, tmp_path):
     assert not three.panics()
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_when_the_network_is_cut(three_apart):
     three = three_apart
     three.create("t", partitions=1)

@@ -76,6 +76,7 @@ def check_files(partition):
     assert "producerId: " in snapshots
 
 
+@pytest.mark.long
 def test_a_compacted_log_goes_to_kafka_and_back(shared):
     shared.kafka.start(120)
     create_table(shared.bootstrap, "table")

@@ -79,6 +79,7 @@ def test_on_a_real_zookeeper(three_on_zookeeper):
     check(three, history, "t")
 
 
+@pytest.mark.long
 def test_beside_a_broker_of_apache(beside_apache):
     """Each broker leads and controls in turn, whoever made it."""
     trio = beside_apache
