@@ -108,9 +108,10 @@ class Place:
     def zookeeper(self):
         return f"127.0.0.1:{self.cluster.zookeeper_port}"
 
-    def installed(self, mark, install):
+    def installed(self, mark, install, home=None):
         """Calls `install` unless it has succeeded before for the same mark."""
-        done = self.home / "installed.txt"
+        done = (home or self.home) / "installed.txt"
+        done.parent.mkdir(exist_ok=True)
         if done.exists() and done.read_text() == mark:
             return
         print(f"{self.client.name}: installing {mark}", flush=True)

@@ -12,7 +12,7 @@ import re
 from core import CLIENTS, HERE, KNOWN
 
 README = HERE / "README.md"
-MODULES = ("tutorial_programs", "go_suites")
+MODULES = ("tutorial_programs", "go_suites", "jvm_clients")
 
 
 def load_clients():
