@@ -210,7 +210,7 @@ impl Log {
                     continue;
                 }
                 let bytes = segment.slice(position, header.size())?.read()?;
-                if let Ok(batch) = crate::record::Batch::only(bytes) {
+                if let Ok(batch) = crate::record::Batch::stored(bytes) {
                     state.replay(&batch);
                 }
             }
