@@ -15,6 +15,7 @@ mod describe;
 mod dirs;
 mod load;
 mod new_dirs;
+mod tails;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub struct Config {
     /// `log.*` keys of the broker; topics override them.
     pub defaults: LogConfig,
     pub on_dir_failure: FailureHook,
+    /// The kernel's name for the time since the machine started, if it tells.
+    pub boot_id: Option<String>,
 }
 
 /// Why the logs cannot be opened.

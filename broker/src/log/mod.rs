@@ -16,6 +16,7 @@
 //! **Invariant:** this module knows neither tokio nor the protocol.
 
 mod append;
+mod boots;
 mod checkpoint;
 mod cleaner;
 mod config;

@@ -14,6 +14,7 @@ pub(super) fn config() -> ManagerConfig {
         producer_expiration_ms: 86_400_000,
         defaults: small(),
         on_dir_failure: FailureHook::default(),
+        boot_id: None,
     }
 }
 
