@@ -65,6 +65,10 @@ def main():
     parser.add_argument("--disks", action="store_true")
     parser.add_argument("--sequence", action="store_true")
     options = parser.parse_args()
+    if options.namespaces and options.disks:
+        # After a storage error librdkafka begins a new epoch, in which it sends
+        # again what timed out and may be there: duplicates of its own making.
+        parser.error("--namespaces and --disks exclude each other")
     if options.namespaces and (reason := refusal()):
         parser.error(reason)
     print(f"seed {options.seed}")
