@@ -50,6 +50,22 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// Sets the limits of replication, which only a broker's own node has.
+pub(super) fn limit_replication(
+    replicas: &replica::Manager,
+    props: &indexmap::IndexMap<String, String>,
+) {
+    let limit = |name: &str| props.get(name)?.trim().parse::<u64>().ok();
+    let quotas = replicas.quotas();
+    let of_leader = limit("leader.replication.throttled.rate");
+    let of_follower = limit("follower.replication.throttled.rate");
+    let of_moves = limit("replica.alter.log.dirs.io.max.bytes.per.second");
+    tracing::debug!(?of_leader, ?of_follower, ?of_moves, "limits of replication");
+    quotas.leader.limit(of_leader);
+    quotas.follower.limit(of_follower);
+    quotas.log_dirs.limit(of_moves);
+}
+
 fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
     let next = configs.broker().read(scope, props);
     match configs.install(next) {
@@ -143,6 +159,9 @@ impl Follower {
                     id if id == self.broker_id.to_string() => Scope::Broker,
                     _ => return,
                 };
+                if scope == Scope::Broker {
+                    limit_replication(&self.replicas, &change.config);
+                }
                 let props = change.config.clone().into_iter().collect();
                 if install(&self.configs, scope, &props) {
                     self.take_effect().await;

@@ -144,7 +144,7 @@ async fn connect(
     let client = zk::Client::connect(client);
     client.wait_connected(limit).await.map_err(unreachable)?;
     client.ensure_chroot().await?;
-    let registry = Registry::new(client, clock.clone());
+    let registry = Registry::new(client, clock.clone()).speaking(config.inter_broker_version);
     registry.ensure_paths().await?;
     Ok(registry)
 }

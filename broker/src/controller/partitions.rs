@@ -13,7 +13,7 @@ use super::election::{Ballot, Elected, Strategy, elect};
 use super::states::PartitionState;
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::registry::znode::path;
-use crate::registry::{Error, FencedWrite, LeaderAndIsr, PartitionLeadership};
+use crate::registry::{Error, FencedWrite, LeaderAndIsr, LeaderRecoveryState, PartitionLeadership};
 use crate::zk::ErrorCode;
 
 /// What a conditional write of a partition's state came to.
@@ -134,7 +134,12 @@ impl Active {
             let read = self.registry.partition_states(&remaining).await?;
             let read: Vec<_> = remaining.drain(..).zip(read).collect();
             let unclean = self.unclean_topics(strategy, &read).await?;
-            let plans = plan_elections(&self.context, strategy, read, &unclean);
+            let mut plans = plan_elections(&self.context, strategy, read, &unclean);
+            if !self.registry.version().has_leader_recovery() {
+                for plan in plans.values_mut() {
+                    plan.state.recovery = LeaderRecoveryState::Recovered;
+                }
+            }
             let writes = plans.iter().map(|(tp, plan)| (tp, &plan.state));
             let written = self.write_states(writes).await;
             for ((partition, plan), outcome) in plans.into_iter().zip(written) {

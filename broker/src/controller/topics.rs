@@ -68,7 +68,8 @@ impl Active {
         name: &TopicName,
         assignment: TopicAssignment,
     ) -> Result<TopicAssignment> {
-        if assignment.topic_id.is_some() {
+        // A cluster of before there were ids keeps those that it finds.
+        if assignment.topic_id.is_some() || !self.registry.version().has_topic_ids() {
             return Ok(assignment);
         }
         let assignment = TopicAssignment {

@@ -37,6 +37,7 @@ mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
@@ -65,6 +66,7 @@ pub use read::{
 };
 pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
+pub use throttled::Throttled;
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
 

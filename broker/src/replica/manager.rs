@@ -15,6 +15,7 @@ use super::error::Error;
 use super::fetcher::{FetchConfig, Fetchers};
 use super::isr::{self, IsrChannel, Queue};
 use super::partition::{Partition, Surroundings};
+use super::quota::{Quotas, Windows};
 use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
@@ -43,6 +44,10 @@ pub struct ManagerConfig {
     /// `replica.lag.time.max.ms`
     pub lag_max: Duration,
     pub fetch: FetchConfig,
+    /// How the rate of replication is measured.
+    pub replication_windows: Windows,
+    /// How that of moves between directories is.
+    pub log_dirs_windows: Windows,
 }
 
 /// A partition whose role changed.
@@ -92,6 +97,11 @@ impl Manager {
             cluster,
             lag_max: config.lag_max,
             isr_queue: Queue::default(),
+            quotas: Arc::new(Quotas::new(
+                config.replication_windows,
+                config.log_dirs_windows,
+                &clock,
+            )),
             broker_epoch: AtomicI64::new(0),
         });
         Self {
@@ -104,6 +114,12 @@ impl Manager {
             checkpointed,
             control: Mutex::default(),
         }
+    }
+
+    /// The limits of replication.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.around.quotas
     }
 
     pub(super) fn logs(&self) -> &log::Manager {

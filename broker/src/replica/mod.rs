@@ -22,6 +22,7 @@ mod log_dirs;
 mod manager;
 mod message_set;
 mod partition;
+mod quota;
 mod wait;
 
 pub use error::{AppendError, Error};
@@ -33,4 +34,5 @@ pub use partition::{
     Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
     ReadResult, Reader,
 };
+pub use quota::{Quota, Quotas, Windows};
 pub use wait::{Registration, Waiter};

@@ -12,7 +12,7 @@
 mod configs;
 mod fetch;
 mod fields;
-mod leader_epoch;
+pub(crate) mod leader_epoch;
 mod list_offsets;
 mod log_dirs;
 mod offsets;

@@ -42,7 +42,7 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
             partition_bytes_max: 1 << 20,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
-            version: 17,
+            version: crate::model::NEWEST,
         },
     }
 }

@@ -83,6 +83,14 @@ impl Partition {
         Ok(())
     }
 
+    /// The largest epoch in the own log not beyond `epoch`, and where it ends.
+    pub(in crate::replica) fn end_of_own_epoch(
+        &self,
+        epoch: LeaderEpoch,
+    ) -> Option<EpochEndOffset> {
+        self.log.read().end_offset_for(epoch)
+    }
+
     /// Cuts the log so that it agrees with the leader's, which has `leader`
     /// last; gives the new end of the log.
     pub(in crate::replica) fn cut_where_it_diverges(
