@@ -236,10 +236,10 @@ def odradek_broker(directory, port, admin_port, zookeeper_port, overrides):
     return Daemon("broker", [TARGET / "broker", config], directory / "broker.log", ready)
 
 
-def apache_broker(directory, port, zookeeper_port, overrides, heap):
+def apache_broker(directory, port, zookeeper_port, overrides, heap, peer="kafka39"):
     properties = broker_properties(directory, port, zookeeper_port, overrides)
     config = write_properties(directory / "server.properties", properties)
-    command = [PEERS / "kafka39/run", "kafka.Kafka", config]
+    command = [PEERS / peer / "run", "kafka.Kafka", config]
     ready = lambda: accepts(port)  # noqa: E731
     return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
 
@@ -355,7 +355,7 @@ def run(command, timeout=60, stdin="", environment=None):
     return done.stdout
 
 
-def java_tool(main_class, *arguments, timeout=60, stdin=""):
-    """Runs one of Kafka 3.9's own command-line tools."""
-    command = [PEERS / "kafka39/run", main_class, *arguments]
+def java_tool(main_class, *arguments, timeout=60, stdin="", peer="kafka39"):
+    """Runs one of Kafka's own command-line tools."""
+    command = [PEERS / peer / "run", main_class, *arguments]
     return run(command, timeout=timeout, stdin=stdin, environment={"HEAP": "128m"})

@@ -126,6 +126,14 @@ impl Follower {
 
     /// Follows the changes until a stop.
     pub(super) async fn run(self, stop: Shutdown) {
+        let own = ConfigEntity {
+            entity_type: EntityType::Brokers,
+            name: self.broker_id.to_string(),
+        };
+        match self.registry.config(&own).await {
+            Ok(props) => limit_replication(&self.replicas, &props),
+            Err(error) => tracing::warn!(%error, "the limits of replication cannot be read"),
+        }
         let mut feed = ConfigFeed::new(self.registry.clone());
         loop {
             let change = tokio::select! {
@@ -191,9 +199,13 @@ impl Follower {
         let values = layers.values();
         self.switches.limits.set(network::limits(values));
         let is_unclean = values.bool("unclean.leader.election.enable");
-        self.switches
+        let was_unclean = self
+            .switches
             .unclean_leader_election
-            .store(is_unclean, Ordering::Relaxed);
+            .swap(is_unclean, Ordering::Relaxed);
+        if is_unclean && !was_unclean {
+            self.controller.unclean_elections_allowed().await;
+        }
         if let (Some(cleaner), Some(settings)) = (&self.cleaner, Settings::of(values)) {
             cleaner.send_if_modified(|current| {
                 let is_other = *current != settings;

@@ -8,7 +8,9 @@ use tokio::task::JoinHandle;
 use super::farewell::Farewell;
 use super::running::Stops;
 use crate::config::{Config, millis};
-use crate::controller::Rebalance;
+use crate::controller::{self, Rebalance};
+use crate::handlers::ProducerIdBlocks;
+use crate::handlers::control::Control;
 use crate::handlers::in_sync::{ByController, ByZnodes};
 use crate::model::BrokerId;
 use crate::peer::{self, Peers};
@@ -31,6 +33,9 @@ pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerCon
     };
     ManagerConfig {
         broker_id,
+        moves_at_a_time: values
+            .opt_i32("num.replica.alter.log.dirs.threads")
+            .and_then(|count| usize::try_from(count).ok()),
         replication_windows: windows(""),
         log_dirs_windows: windows("alter.log.dirs."),
         lag_max: millis(values, "replica.lag.time.max.ms"),
@@ -68,6 +73,23 @@ pub(super) fn peers(broker_id: BrokerId, config: &Config) -> Peers {
         request_timeout: millis(&config.values, "controller.socket.timeout.ms"),
         version: config.inter_broker_version,
     })
+}
+
+/// Where producer ids come from; its connections are its own, too.
+pub(super) fn producer_id_blocks(
+    config: &Config,
+    control: &Control,
+    controller: &controller::Handle,
+) -> ProducerIdBlocks {
+    let own_id = control.replicas.broker_id();
+    ProducerIdBlocks {
+        own_id,
+        registry: control.registry.clone(),
+        controller: controller.clone(),
+        cluster: control.cluster.clone(),
+        replicas: control.replicas.clone(),
+        peers: Arc::new(peers(own_id, config)),
+    }
 }
 
 /// The way to whoever decides on ISRs; its connections are its own, so that it

@@ -221,11 +221,30 @@ impl Active {
                         ..state.clone()
                     })
                 }
-                Err(Error::Zk(error)) if error.is(ErrorCode::BadVersion) => Cas::Outdated,
+                Err(Error::Zk(error)) if error.is(ErrorCode::BadVersion) => {
+                    self.outdated_unless_ours(partition, &leadership).await
+                }
                 Err(error) => Cas::Failed(error),
             }
         });
         join_all(writes).await
+    }
+
+    /// A write whose reply was lost was repeated, and met what it had written.
+    async fn outdated_unless_ours(
+        &self,
+        partition: &TopicPartition,
+        wanted: &PartitionLeadership,
+    ) -> Cas {
+        let read = self
+            .registry
+            .partition_states(std::slice::from_ref(partition))
+            .await;
+        match read.map(|states| states.into_iter().next().flatten()) {
+            Ok(Some(found)) if is_written(wanted, &found) => Cas::Written(found.state),
+            Ok(_) => Cas::Outdated,
+            Err(error) => Cas::Failed(error),
+        }
     }
 
     /// Takes a state of this controller into the context.
@@ -246,6 +265,15 @@ impl Active {
             },
         );
     }
+}
+
+/// Whether `found` is what writing `wanted` makes of the version it was for.
+fn is_written(wanted: &PartitionLeadership, found: &PartitionLeadership) -> bool {
+    let written = LeaderAndIsr {
+        partition_epoch: wanted.state.partition_epoch + 1,
+        ..wanted.state.clone()
+    };
+    found.state == written && found.controller_epoch == wanted.controller_epoch
 }
 
 /// The first state of partitions that have a live replica.
@@ -314,4 +342,32 @@ fn plan_elections(
         tracing::warn!(count, %first, ?strategy, "nobody can lead these partitions");
     }
     plans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write is told from another's by all that it says, and by its turn.
+    #[test]
+    fn the_write_of_a_lost_reply_is_known_again() {
+        let wanted = PartitionLeadership {
+            state: LeaderAndIsr {
+                partition_epoch: 4,
+                ..LeaderAndIsr::initial(1, vec![1, 2])
+            },
+            controller_epoch: 7,
+        };
+        let found = |partition_epoch, isr: &[BrokerId], controller_epoch| PartitionLeadership {
+            state: LeaderAndIsr {
+                partition_epoch,
+                ..LeaderAndIsr::initial(1, isr.to_vec())
+            },
+            controller_epoch,
+        };
+        assert!(is_written(&wanted, &found(5, &[1, 2], 7)));
+        assert!(!is_written(&wanted, &found(6, &[1, 2], 7)));
+        assert!(!is_written(&wanted, &found(5, &[1], 7)));
+        assert!(!is_written(&wanted, &found(5, &[1, 2], 8)));
+    }
 }

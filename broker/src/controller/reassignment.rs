@@ -244,9 +244,10 @@ impl Active {
         partition: &TopicPartition,
         assignment: ReplicaAssignment,
     ) -> Result<()> {
-        self.context
-            .deletion_ineligible
-            .insert(partition.topic.clone());
+        if self.context.is_to_delete(&partition.topic) {
+            let topic = partition.topic.clone();
+            self.context.deletion_ineligible.insert(topic);
+        }
         self.update_assignment(partition, &assignment).await?;
         if self.is_complete(partition, &assignment).await? {
             return self.finish_reassignment(partition, &assignment).await;

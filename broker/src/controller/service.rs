@@ -344,6 +344,12 @@ impl Service {
                     self.conclude(result).await;
                 }
             }
+            Event::UncleanElectionsAllowed => {
+                if let Some(active) = &mut self.active {
+                    let result = active.elect_missing_leaders().await.map(drop);
+                    self.conclude(result).await;
+                }
+            }
             Event::Answered {
                 epoch,
                 broker,

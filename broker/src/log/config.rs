@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Throttled;
 use crate::record::{self, Compression, TimestampType};
 
 /// A topic key or value that Kafka refuses, in Kafka's words.
@@ -265,8 +266,7 @@ impl LogConfig {
                     boolean("message.downconversion.enable", value)?;
             }
             "leader.replication.throttled.replicas" => {
-                self.leader_throttled =
-                    throttled("leader.replication.throttled.replicas", value)?;
+                self.leader_throttled = throttled("leader.replication.throttled.replicas", value)?;
             }
             "follower.replication.throttled.replicas" => {
                 self.follower_throttled =
@@ -484,8 +484,6 @@ mod tests {
             ("local.retention.bytes", "-2"),
             ("message.format.version", "0.10.0"),
             ("message.format.version", "3.0-IV1"),
-            ("leader.replication.throttled.replicas", "0:1, 1:2"),
-            ("follower.replication.throttled.replicas", "*"),
         ] {
             assert_eq!(parse(&[(name, value)]), Ok(LogConfig::default()), "{name}");
         }

@@ -13,6 +13,7 @@
 mod deletion;
 mod describe;
 mod dirs;
+mod future;
 mod load;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
 pub use describe::{DirDescription, LogDescription, Space};
 pub use dirs::LockedDirs;
+pub use future::MoveError;
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -89,6 +91,8 @@ pub struct Manager {
     logs: RwLock<HashMap<TopicPartition, LogHandle>>,
     /// Logs on their way from one directory to another.
     future_logs: RwLock<HashMap<TopicPartition, LogHandle>>,
+    /// Where logs are to be created that do not exist yet.
+    preferred: Mutex<HashMap<TopicPartition, Arc<LogDir>>>,
     doomed: Mutex<Vec<DoomedDir>>,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
@@ -122,6 +126,7 @@ impl Manager {
             storage,
             logs: RwLock::default(),
             future_logs: RwLock::default(),
+            preferred: Mutex::default(),
             doomed: Mutex::default(),
             directory_work: Mutex::default(),
             dirs,
@@ -216,9 +221,11 @@ impl Manager {
         pairs.collect()
     }
 
-    /// All logs, without the cost of their names.
+    /// All logs, without the cost of their names, and those on their way.
     fn handles(&self) -> Vec<LogHandle> {
-        self.logs.read().values().cloned().collect()
+        let mut handles: Vec<LogHandle> = self.logs.read().values().cloned().collect();
+        handles.extend(self.future_logs.read().values().cloned());
+        handles
     }
 
     /// The partition's log; created, in the directory with the fewest, when
@@ -238,8 +245,10 @@ impl Manager {
             return Ok(log);
         }
         loop {
+            let preferred = self.preferred.lock().remove(partition);
+            let preferred = preferred.filter(|dir| dir.is_online());
             let emptiest = self.online_dirs().min_by_key(|dir| dir.log_count());
-            let home = emptiest.ok_or(Error::AllFailed)?;
+            let home = preferred.as_ref().or(emptiest).ok_or(Error::AllFailed)?;
             match self.create(partition, topic_id, &config, home, now_ms) {
                 // The next directory may do.
                 Err(_) if !home.is_online() => {}

@@ -58,7 +58,7 @@ pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    OpenError, Space,
+    MoveError, OpenError, Space,
 };
 pub use open::OpenParams;
 pub use read::{
@@ -66,9 +66,9 @@ pub use read::{
 };
 pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
-pub use throttled::Throttled;
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
+pub use throttled::Throttled;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;

@@ -25,7 +25,7 @@ const MAX: MetadataVersion = MetadataVersion::of(3, 9, 0);
 /// Older brokers know neither leader epochs nor the present format of records.
 const MIN: MetadataVersion = MetadataVersion::of(0, 11, 2);
 /// What every broker of 3.9 speaks unless it is told otherwise.
-pub const NEWEST: MetadataVersion = MAX;
+pub const NEWEST: MetadataVersion = MetadataVersion::of(3, 9, u32::MAX);
 
 impl MetadataVersion {
     /// `major.minor-IVstep`.

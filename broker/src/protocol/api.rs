@@ -42,6 +42,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::OffsetForLeaderEpoch, 0, 4),
     api(ApiKey::DescribeConfigs, 0, 4),
     api(ApiKey::AlterConfigs, 0, 2),
+    api(ApiKey::AlterReplicaLogDirs, 0, 2),
     api(ApiKey::DescribeLogDirs, 0, 4),
     api(ApiKey::CreatePartitions, 0, 3),
     api(ApiKey::DeleteGroups, 0, 2),

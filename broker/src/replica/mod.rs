@@ -21,6 +21,7 @@ mod leader;
 mod log_dirs;
 mod manager;
 mod message_set;
+mod moves;
 mod partition;
 mod quota;
 mod wait;
@@ -30,6 +31,7 @@ pub use fetcher::FetchConfig;
 pub use isolation::{Acks, Isolation};
 pub use isr::{IsrChannel, IsrDecision, IsrFailure, IsrProposal};
 pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
+pub use moves::MoveReplicaError;
 pub use partition::{
     Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
     ReadResult, Reader,

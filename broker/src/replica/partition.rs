@@ -10,10 +10,11 @@ mod append;
 mod delete_records;
 mod follow;
 mod in_sync;
+mod moving;
 mod read;
-mod throttle;
 #[cfg(test)]
 pub(super) mod tests;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 pub use append::{Appended, Pending};
 pub use delete_records::DeleteRecordsError;
 pub(super) use follow::{Fetched, FollowError, Position};
+pub(super) use moving::{Cursor, MovingError, Progress};
 pub use read::{OffsetAtTime, OffsetQuery, ReadRequest, ReadResult, Reader};
 
 use super::error::Error;

@@ -71,7 +71,6 @@ impl Rate {
 }
 
 /// One limit and how much of it is used.
-#[derive(Debug)]
 pub struct Quota {
     limit: AtomicU64,
     rate: Mutex<Rate>,
@@ -101,8 +100,7 @@ impl Quota {
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
         let limit = self.limit.load(Ordering::Relaxed);
-        limit != UNLIMITED
-            && self.rate.lock().per_second(self.clock.monotonic()) > limit as f64
+        limit != UNLIMITED && self.rate.lock().per_second(self.clock.monotonic()) > limit as f64
     }
 
     /// Notes that these bytes went. They count also while there is no limit, so
@@ -114,7 +112,6 @@ impl Quota {
 }
 
 /// The limits of one broker.
-#[derive(Debug)]
 pub struct Quotas {
     /// `leader.replication.throttled.rate`: of what followers get here.
     pub leader: Quota,

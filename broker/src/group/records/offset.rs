@@ -13,6 +13,7 @@ const VERSION_LEADER_EPOCH: i16 = 3;
 /// The only one with an explicit expiry.
 const VERSION_EXPIRY: i16 = 1;
 const NONE: i32 = -1;
+const NO_EXPIRY: i64 = -1;
 
 /// Writes `version`, or the only one that has an expiry where there is one.
 pub(super) fn encode(commit: &Commit, version: i16) -> Result<Bytes, Error> {
@@ -30,7 +31,7 @@ pub(super) fn encode(commit: &Commit, version: i16) -> Result<Bytes, Error> {
     out.string(&committed.metadata)?;
     out.i64(commit.commit_timestamp_ms);
     if version == VERSION_EXPIRY {
-        out.i64(commit.expire_timestamp_ms.unwrap_or(i64::from(NONE)));
+        out.i64(commit.expire_timestamp_ms.unwrap_or(NO_EXPIRY));
     }
     Ok(out.finish())
 }
@@ -52,7 +53,7 @@ pub(super) fn decode(value: &[u8]) -> Result<Commit, Error> {
     let metadata = value.string()?;
     let commit_timestamp_ms = value.i64()?;
     let expire_timestamp_ms = match version {
-        VERSION_EXPIRY => Some(value.i64()?).filter(|ms| *ms != i64::from(NONE)),
+        VERSION_EXPIRY => Some(value.i64()?).filter(|ms| *ms != NO_EXPIRY),
         _ => None,
     };
     value.tagged_fields()?;

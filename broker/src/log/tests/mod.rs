@@ -6,6 +6,7 @@ mod compressed;
 mod flips;
 mod kafka;
 mod managing;
+mod moving;
 mod producers;
 mod reading;
 mod repairing;

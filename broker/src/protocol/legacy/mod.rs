@@ -42,6 +42,7 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::DeleteTopics, 0),
     (ApiKey::OffsetForLeaderEpoch, 0),
     (ApiKey::DescribeConfigs, 0),
+    (ApiKey::AlterReplicaLogDirs, 0),
     (ApiKey::DescribeLogDirs, 0),
 ];
 

@@ -205,15 +205,20 @@ pub(in crate::replica) fn take_part(
             Err(error) => failed(id, &error),
         };
     }
+    let records = data.records.unwrap_or_default();
+    let (bytes, watermark) = (records.len(), data.high_watermark);
     let fetched = Fetched {
         epoch,
         offset: position.offset,
-        records: data.records.unwrap_or_default(),
+        records,
         high_watermark: data.high_watermark,
         log_start: data.log_start_offset,
     };
     match partition.follow(fetched) {
-        Ok(()) => Outcome::Done,
+        Ok(()) => {
+            partition.on_fetched(bytes, watermark);
+            Outcome::Done
+        }
         Err(error) => failed(id, &error),
     }
 }

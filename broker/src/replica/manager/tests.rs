@@ -44,6 +44,9 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
             timeout: Duration::from_secs(30),
             version: crate::model::NEWEST,
         },
+        moves_at_a_time: None,
+        replication_windows: Windows::default(),
+        log_dirs_windows: Windows::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Partition, Role};
 use crate::model::{BrokerId, Offset};
+use crate::replica::quota::Quota;
 
 impl Partition {
     /// Whether what followers get of this replica counts as throttled.
@@ -15,6 +16,15 @@ impl Partition {
             .config()
             .leader_throttled
             .names(partition, own_id)
+    }
+
+    /// The limit of moves between directories.
+    pub(in crate::replica) fn log_dirs_quota(&self) -> &Quota {
+        &self.around.quotas.log_dirs
+    }
+
+    pub(in crate::replica) fn wall_ms(&self) -> i64 {
+        self.around.clock.wall_ms()
     }
 
     fn is_throttled_as_follower(&self) -> bool {
