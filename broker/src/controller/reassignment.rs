@@ -244,9 +244,11 @@ impl Active {
         partition: &TopicPartition,
         assignment: ReplicaAssignment,
     ) -> Result<()> {
+        // Only a deletion that is queued can wait; the mark would outlive the move else.
         if self.context.is_to_delete(&partition.topic) {
-            let topic = partition.topic.clone();
-            self.context.deletion_ineligible.insert(topic);
+            self.context
+                .deletion_ineligible
+                .insert(partition.topic.clone());
         }
         self.update_assignment(partition, &assignment).await?;
         if self.is_complete(partition, &assignment).await? {

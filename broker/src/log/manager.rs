@@ -15,6 +15,8 @@ mod describe;
 mod dirs;
 mod future;
 mod load;
+mod new_dirs;
+mod tails;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use deletion::DoomedDir;
 pub use describe::{DirDescription, LogDescription, Space};
 pub use dirs::LockedDirs;
 pub use future::MoveError;
+use new_dirs::NewDirs;
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -44,6 +47,8 @@ pub struct Config {
     /// `log.*` keys of the broker; topics override them.
     pub defaults: LogConfig,
     pub on_dir_failure: FailureHook,
+    /// The kernel's name for the time since the machine started, if it tells.
+    pub boot_id: Option<String>,
 }
 
 /// Why the logs cannot be opened.
@@ -94,6 +99,7 @@ pub struct Manager {
     /// Where logs are to be created that do not exist yet.
     preferred: Mutex<HashMap<TopicPartition, Arc<LogDir>>>,
     doomed: Mutex<Vec<DoomedDir>>,
+    new_dirs: NewDirs,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
     dirs: Vec<Arc<LogDir>>,
@@ -128,6 +134,7 @@ impl Manager {
             future_logs: RwLock::default(),
             preferred: Mutex::default(),
             doomed: Mutex::default(),
+            new_dirs: NewDirs::default(),
             directory_work: Mutex::default(),
             dirs,
             _locks: locks,
@@ -277,7 +284,8 @@ impl Manager {
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
         if let Some(id) = topic_id {
-            log.assign_topic_id(id)?;
+            log.set_first_topic_id(id)?;
+            self.new_dirs.note(home, log.dir());
         }
         let log = Arc::new(RwLock::new(log));
         home.add_log();
@@ -291,6 +299,7 @@ impl Manager {
     /// rolled, and writes the recovery points down. Returns the partitions whose
     /// log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
+        self.new_dirs.sync();
         let mut failed = Vec::new();
         let mut has_flushed = false;
         for log in self.handles() {
@@ -455,8 +464,7 @@ impl Manager {
 /// Lets the kernel write everything at once. What that meets of errors, the
 /// flush of the file at fault tells.
 fn sync_file_system(dir: &Path) {
-    let synced = std::fs::File::open(dir).map(|dir| rustix::fs::syncfs(&dir));
-    if let Ok(Err(error)) | Err(error) = synced.map(|synced| synced.map_err(std::io::Error::from)) {
+    if let Err(error) = new_dirs::sync_file_system(dir) {
         tracing::debug!(dir = %dir.display(), %error, "not synced as a whole");
     }
 }

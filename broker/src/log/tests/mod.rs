@@ -7,6 +7,7 @@ mod flips;
 mod kafka;
 mod managing;
 mod moving;
+mod old_formats;
 mod producers;
 mod reading;
 mod repairing;
