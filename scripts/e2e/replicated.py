@@ -67,7 +67,11 @@ class Trio:
         arguments = (self.zookeeper_port, overrides)
         if kind == "odradek":
             return harness.odradek_broker(home, self.ports[number], Ports.take(), *arguments)
-        return harness.apache_broker(home, self.ports[number], *arguments, heap=self.heap)
+        # "apache" is 3.9; of other releases the peer is named.
+        peer = "kafka39" if kind == "apache" else kind
+        return harness.apache_broker(
+            home, self.ports[number], *arguments, heap=self.heap, peer=peer
+        )
 
     def start(self):
         self.coordinator.start()
@@ -268,7 +272,15 @@ def read_all(trio, topic, partition):
         }
     )
     consumer.assign([TopicPartition(topic, partition, 0)])
-    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+
+    def told():
+        try:
+            return [consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)]
+        except KafkaException:
+            # The leader just moved, perhaps back to the preferred replica.
+            return None
+
+    [(_, end)] = wait_until(told, HEAL, "the end of the partition")
     seen, position = [], 0
     deadline = time.monotonic() + HEAL
     while position < end:

@@ -7,8 +7,6 @@
 /// broker does not have.
 const NAMES: &[&str] = &[
     "alter.config.policy.class.name",
-    "alter.log.dirs.replication.quota.window.num",
-    "alter.log.dirs.replication.quota.window.size.seconds",
     "auto.include.jmx.reporter",
     "background.threads",
     "client.quota.callback.class",
@@ -37,7 +35,6 @@ const NAMES: &[&str] = &[
     "node.id",
     "num.io.threads",
     "num.network.threads",
-    "num.replica.alter.log.dirs.threads",
     "offsets.commit.required.acks",
     "principal.builder.class",
     "process.roles",
@@ -45,8 +42,6 @@ const NAMES: &[&str] = &[
     "queued.max.requests",
     "quota.window.num",
     "quota.window.size.seconds",
-    "replication.quota.window.num",
-    "replication.quota.window.size.seconds",
     "request.timeout.ms",
     "security.providers",
     "socket.connection.setup.timeout.max.ms",

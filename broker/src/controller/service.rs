@@ -15,7 +15,9 @@ use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
 use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
 use crate::peer::ControlChannel;
-use crate::protocol::interbroker::{AlterPartitionRequest, AlterPartitionResponse};
+use crate::protocol::interbroker::{
+    AlterPartitionRequest, AlterPartitionResponse, InterbrokerKey, stops_are_mixed, version_in,
+};
 use crate::registry::{Change, Election, Error, Fence, Registry};
 use crate::zk::{State, WatchEvent, Watcher};
 
@@ -209,11 +211,14 @@ impl Service {
         let id = self.config.broker_id;
         let started = self.clock.monotonic();
         tracing::info!(id, epoch = fence.epoch, "elected as the controller");
+        let mut context = Context::new(id, fence, self.config.inter_broker_listener.clone());
+        let stop_version = version_in(self.registry.version(), InterbrokerKey::StopReplica);
+        context.stops_are_mixed = stops_are_mixed(stop_version);
         let active = Active {
             config: self.config.clone(),
             registry: self.registry.clone(),
             watcher: self.watcher.clone(),
-            context: Context::new(id, fence, self.config.inter_broker_listener.clone()),
+            context,
             senders: Senders::new(
                 self.channel.clone(),
                 self.events_sender.clone(),
@@ -336,6 +341,12 @@ impl Service {
             Event::UncleanElectionAllowed(topic) => {
                 if let Some(active) = &mut self.active {
                     let result = active.on_unclean_election_allowed(&topic).await;
+                    self.conclude(result).await;
+                }
+            }
+            Event::UncleanElectionsAllowed => {
+                if let Some(active) = &mut self.active {
+                    let result = active.elect_missing_leaders().await.map(drop);
                     self.conclude(result).await;
                 }
             }

@@ -9,6 +9,7 @@
 //! **Invariant:** no handler knows a socket.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod auto_create;
 mod context;
@@ -45,6 +46,7 @@ mod offset_for_leader_epoch;
 mod offset_znodes;
 mod partitions;
 mod produce;
+pub mod producer_id_blocks;
 mod reassignments;
 mod sync_group;
 mod topic_admin;
@@ -75,6 +77,7 @@ use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
 use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
@@ -103,6 +106,7 @@ pub struct Parts {
     pub groups: group::Handle,
     pub registry: Registry,
     pub topic_configs: TopicConfigs,
+    pub producer_id_blocks: ProducerIdBlocks,
     pub auto_create: AutoCreateConfig,
     pub topic_defaults: TopicDefaults,
     /// `delete.topic.enable`.
@@ -163,7 +167,7 @@ impl Handlers {
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
-            producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
+            producer_ids: ProducerIds::new(parts.producer_id_blocks),
             fetches: fetch::Source {
                 known: partitions.clone(),
                 bytes_max: parts.fetch_bytes_max,
@@ -216,6 +220,12 @@ impl Handlers {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
                 now_any(&frame, &response)
+            }
+            ApiKey::AlterReplicaLogDirs => {
+                let request = frame.decode_any()?;
+                let replicas = &self.partitions.replicas;
+                let response = alter_replica_log_dirs::handle(replicas, request);
+                now_any(&frame, &response.await)
             }
             ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
             ApiKey::InitProducerId => {

@@ -38,6 +38,7 @@ mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
@@ -58,7 +59,7 @@ pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    OpenError, Space,
+    MoveError, OpenError, Space,
 };
 pub use open::OpenParams;
 pub use read::{
@@ -68,6 +69,7 @@ pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
+pub use throttled::Throttled;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;

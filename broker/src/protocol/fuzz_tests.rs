@@ -3,14 +3,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
-    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-    SyncGroupRequest,
+    AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ApiVersionsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeLogDirsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -127,6 +127,7 @@ fn mutated_requests_of_every_api_and_version_do_not_panic() {
             DescribeConfigs: DescribeConfigsRequest, CreatePartitions: CreatePartitionsRequest,
             DeleteGroups: DeleteGroupsRequest, OffsetDelete: OffsetDeleteRequest,
             DescribeCluster: DescribeClusterRequest, ElectLeaders: ElectLeadersRequest,
+            AlterReplicaLogDirs: AlterReplicaLogDirsRequest,
             DeleteRecords: DeleteRecordsRequest, DescribeLogDirs: DescribeLogDirsRequest,
             AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
             ListPartitionReassignments: ListPartitionReassignmentsRequest,
@@ -149,6 +150,7 @@ fn mutated_requests_of_old_versions_do_not_panic() {
             ApiKey::DeleteTopics => fuzz_old::<DeleteTopicsRequest>(versions),
             ApiKey::OffsetForLeaderEpoch => fuzz_old::<OffsetForLeaderEpochRequest>(versions),
             ApiKey::DescribeConfigs => fuzz_old::<DescribeConfigsRequest>(versions),
+            ApiKey::AlterReplicaLogDirs => fuzz_old::<AlterReplicaLogDirsRequest>(versions),
             ApiKey::DescribeLogDirs => fuzz_old::<DescribeLogDirsRequest>(versions),
             ApiKey::ListOffsets => fuzz_list_offsets(),
             other => panic!("{other:?} has old versions and is not fuzzed"),

@@ -12,7 +12,7 @@
 mod configs;
 mod fetch;
 mod fields;
-mod leader_epoch;
+pub(crate) mod leader_epoch;
 mod list_offsets;
 mod log_dirs;
 mod offsets;
@@ -42,6 +42,7 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::DeleteTopics, 0),
     (ApiKey::OffsetForLeaderEpoch, 0),
     (ApiKey::DescribeConfigs, 0),
+    (ApiKey::AlterReplicaLogDirs, 0),
     (ApiKey::DescribeLogDirs, 0),
 ];
 

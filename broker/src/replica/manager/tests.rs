@@ -61,9 +61,11 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
             partition_bytes_max: 1 << 20,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
-            version: 17,
-            leader_epoch_version: 4,
+            version: crate::model::NEWEST,
         },
+        moves_at_a_time: None,
+        replication_windows: Windows::default(),
+        log_dirs_windows: Windows::default(),
     }
 }
 
@@ -210,7 +212,7 @@ async fn offset_asked_of(listener: tokio::net::TcpListener) -> Offset {
 async fn a_log_agrees_with_an_older_leader_before_anything_is_fetched() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config_of_broker(1);
-    config.fetch.version = 11;
+    config.fetch.version = "2.6".parse().unwrap();
     let manager = manager_with(dir.path(), config);
     let configs = TopicConfigMap::new();
     manager.become_leader_or_follower(&led_by(1, 0, 7), &configs);
