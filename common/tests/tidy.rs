@@ -21,6 +21,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("peer", &["model", "protocol"]),
     ("config", &["model", "protocol", "log"]),
     ("server", &["protocol"]),
+    ("quota", &["model"]),
     ("registry", &["model", "protocol", "zk"]),
     ("cluster", &["model", "protocol"]),
     (
@@ -52,6 +53,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
             "log",
             "peer",
             "config",
+            "quota",
             // Its trait for what answers requests; the server knows no handler.
             "server",
             "registry",

@@ -27,6 +27,10 @@ def request_classes():
 REQUESTS = request_classes()
 
 
+class Closed(AssertionError):
+    """The broker ended the connection instead of answering."""
+
+
 class Connection:
     """One connection that keeps the bytes of an answer beside what they mean."""
 
@@ -41,7 +45,8 @@ class Connection:
         data = b""
         while len(data) < count:
             more = self.socket.recv(count - len(data))
-            assert more, "the broker closed the connection"
+            if not more:
+                raise Closed("the broker closed the connection")
             data += more
         return data
 

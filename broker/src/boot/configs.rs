@@ -21,7 +21,10 @@ use crate::config::{Props, Scope};
 use crate::controller;
 use crate::handlers::TopicConfigs;
 use crate::model::{BrokerId, TopicName};
-use crate::registry::{self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, Registry};
+use crate::registry::{
+    self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, FeatureFeed, FinalizedFeatures,
+    Registry,
+};
 use crate::replica;
 use crate::server::Limits;
 
@@ -66,6 +69,7 @@ fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
 pub(super) struct Switches {
     pub(super) limits: Limits,
     pub(super) unclean_leader_election: Arc<AtomicBool>,
+    pub(super) features: Arc<watch::Sender<FinalizedFeatures>>,
 }
 
 impl Switches {
@@ -74,6 +78,28 @@ impl Switches {
         Self {
             limits: Limits::new(network::limits(values)),
             unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
+            features: Arc::default(),
+        }
+    }
+
+    /// Follows the cluster's finalized features until a stop.
+    pub(super) async fn follow_features(self, registry: Registry, stop: Shutdown) {
+        let mut feed = FeatureFeed::new(registry);
+        loop {
+            let features = tokio::select! {
+                () = stop.requested() => return,
+                features = feed.next() => features,
+            };
+            match features {
+                Ok(features) => drop(self.features.send_replace(features)),
+                Err(error) => {
+                    tracing::debug!(%error, "finalized features cannot be followed right now");
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
+                }
+            }
         }
     }
 }

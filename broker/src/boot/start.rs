@@ -238,7 +238,7 @@ impl Started {
         let switches = Switches::new(&config.values);
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
-        let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
+        let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -340,6 +340,9 @@ impl Started {
         }
         let follow = follower.run(stops.background.clone());
         tasks.push(task::spawn("config feed", follow));
+        let features = switches.clone();
+        let follow = features.follow_features(self.registry.clone(), stops.background.clone());
+        tasks.push(task::spawn("feature feed", follow));
         tasks
     }
 
@@ -464,6 +467,7 @@ impl Started {
         config: &Config,
         control: Control,
         controller: controller::Handle,
+        switches: &Switches,
     ) -> Handlers {
         let values = &config.values;
         let int = |name| values.i32(name);
@@ -495,6 +499,7 @@ impl Started {
             values: values.clone(),
             control,
             controller,
+            features: switches.features.subscribe(),
         })
     }
 }

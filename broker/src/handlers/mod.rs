@@ -11,6 +11,8 @@
 mod alter_configs;
 mod api_versions;
 mod auto_create;
+mod client_quotas;
+mod consumer_group;
 mod context;
 pub mod control;
 mod create_partitions;
@@ -22,6 +24,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod elect_leaders;
 mod error;
 mod fetch;
@@ -43,12 +46,17 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod offset_znodes;
+mod operator;
 mod partitions;
 mod produce;
 mod reassignments;
+mod scram;
+mod security;
 mod sync_group;
 mod topic_admin;
 mod topic_config;
+mod transactions;
+mod update_features;
 mod wire;
 
 use std::sync::Arc;
@@ -61,6 +69,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use tokio::sync::watch;
 
 use self::alter_configs::AlterConfigs;
 use self::auto_create::AutoCreate;
@@ -83,7 +92,7 @@ use crate::group;
 use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
-use crate::registry::Registry;
+use crate::registry::{FinalizedFeatures, Registry};
 use crate::replica::Manager;
 use crate::server::{Outcome, Peer, Reply, Service};
 
@@ -118,6 +127,8 @@ pub struct Parts {
     pub control: Control,
     /// The controller of this process, whether active or not.
     pub controller: controller::Handle,
+    /// What the cluster's brokers agreed on.
+    pub features: watch::Receiver<FinalizedFeatures>,
 }
 
 /// Serves every API of the table.
@@ -136,6 +147,7 @@ pub struct Handlers {
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
+    features: watch::Receiver<FinalizedFeatures>,
 }
 
 impl Handlers {
@@ -178,6 +190,7 @@ impl Handlers {
                 control: parts.control,
                 controller: parts.controller,
             },
+            features: parts.features,
         }
     }
 
@@ -217,7 +230,11 @@ impl Handlers {
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
                 now_any(&frame, &response)
             }
-            ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
+            ApiKey::ApiVersions => {
+                let epoch = self.features.borrow().epoch;
+                let response = api_versions::handle(&ctx, &frame.decode()?, epoch);
+                now(&frame, &response)
+            }
             ApiKey::InitProducerId => {
                 let request = frame.decode()?;
                 now(
@@ -236,6 +253,7 @@ impl Handlers {
             ApiKey::ElectLeaders
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments => self.ask_controller(&frame).await,
+            key if operator::serves(key) => self.operate(&frame).await,
             _ => groups::dispatch(&self.groups, &ctx, &frame),
         }
     }
