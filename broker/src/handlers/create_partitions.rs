@@ -1,6 +1,6 @@
 //! CreatePartitions (KIP-195): more partitions for existing topics.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
@@ -25,7 +25,11 @@ pub(crate) async fn handle(
         *counts.entry(topic.name.as_str()).or_default() += 1;
     }
     let mut results = Vec::with_capacity(request.topics.len());
+    let mut answered = HashSet::new();
     for topic in &request.topics {
+        if !answered.insert(topic.name.as_str()) {
+            continue;
+        }
         let outcome = match (role, counts[topic.name.as_str()]) {
             (Role::Other, _) => Err((ResponseError::NotController, None)),
             (_, 1) => extend(admin, topic, &request).await,
@@ -96,6 +100,10 @@ async fn extend(
     topic: &CreatePartitionsTopic,
     request: &CreatePartitionsRequest,
 ) -> Result<(), Refusal> {
+    if topic.name.is_empty() {
+        // Kafka cannot read a node without a name.
+        return Err((ResponseError::UnknownServerError, None));
+    }
     let name = TopicName::new(&topic.name).map_err(|_| {
         let message = format!("The topic '{}' does not exist.", topic.name.as_str());
         (ResponseError::UnknownTopicOrPartition, Some(message))

@@ -73,6 +73,10 @@ impl CreateTopics<'_> {
         topic: &CreatableTopic,
         mode: Mode,
     ) -> Result<(NewTopic, TopicAssignment), Refusal> {
+        if self.admin.cluster.snapshot().topic(&topic.name).is_some() {
+            let message = format!("Topic '{}' already exists.", topic.name.as_str());
+            return Err((ResponseError::TopicAlreadyExists, Some(message)));
+        }
         let name = TopicName::new(&topic.name).map_err(|invalid| {
             (
                 ResponseError::InvalidTopicException,

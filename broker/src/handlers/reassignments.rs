@@ -24,7 +24,8 @@ pub(crate) async fn alter(
     controller: &Handle,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
-    let response = AlterPartitionReassignmentsResponse::default();
+    // This text is not null unless it is made so.
+    let response = AlterPartitionReassignmentsResponse::default().with_error_message(None);
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut unknown = Vec::new();
     for topic in &request.topics {
@@ -44,8 +45,9 @@ pub(crate) async fn alter(
     };
     let mut topics: BTreeMap<TopicName, Vec<ReassignablePartitionResponse>> = BTreeMap::new();
     for (id, outcome) in outcomes {
-        let mut answer =
-            ReassignablePartitionResponse::default().with_partition_index(id.partition);
+        let mut answer = ReassignablePartitionResponse::default()
+            .with_partition_index(id.partition)
+            .with_error_message(None);
         if let Err(failed) = outcome {
             answer.error_code = error::reassign(&failed).code();
             answer.error_message = Some(text(failed.to_string()));
@@ -65,6 +67,7 @@ pub(crate) async fn alter(
             ReassignablePartitionResponse::default()
                 .with_partition_index(partition.partition_index)
                 .with_error_code(ResponseError::UnknownTopicOrPartition.code())
+                .with_error_message(Some(text("The partition does not exist.")))
         });
         ReassignableTopicResponse::default()
             .with_partitions(partitions.collect())
