@@ -20,7 +20,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("zk", &[]),
     ("peer", &["model", "protocol"]),
     ("config", &["model", "protocol", "log"]),
-    ("server", &["protocol"]),
+    ("server", &["protocol", "quota"]),
     ("quota", &["model"]),
     ("registry", &["model", "protocol", "zk"]),
     ("cluster", &["model", "protocol"]),

@@ -20,6 +20,8 @@ class Beside:
     """Both brokers, and a connection to each."""
 
     def __init__(self, directory, overrides=None):
+        # A session outlives what a busy machine does to a JVM.
+        overrides = {"zookeeper.session.timeout.ms": 18000} | (overrides or {})
         self.ours = harness.Cluster(directory / "ours", "odradek", overrides)
         self.kafka = harness.Cluster(directory / "kafka", "jvm-broker", overrides)
 

@@ -34,7 +34,8 @@ class Closed(AssertionError):
 class Connection:
     """One connection that keeps the bytes of an answer beside what they mean."""
 
-    def __init__(self, port):
+    def __init__(self, port, client_id="versions"):
+        self.client_id = client_id
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.correlation = 0
 
@@ -53,7 +54,7 @@ class Connection:
     def ask(self, request):
         """Sends a request; the answer, which must be exactly what was decoded."""
         self.correlation += 1
-        request.with_header(correlation_id=self.correlation, client_id="versions")
+        request.with_header(correlation_id=self.correlation, client_id=self.client_id)
         self.socket.sendall(request.encode(framed=True, header=True))
         (size,) = struct.unpack(">i", self.receive(4))
         came = self.receive(size)

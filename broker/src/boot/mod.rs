@@ -16,6 +16,7 @@ mod maintenance;
 mod membership;
 mod network;
 mod previous_session;
+mod quotas;
 mod readiness;
 mod replication;
 mod running;

@@ -235,7 +235,7 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.register(None).await?;
-        let switches = Switches::new(&config.values);
+        let switches = Switches::load(&config.values, &self.clock, &self.registry).await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
@@ -253,7 +253,11 @@ impl Started {
             started_ms: self.started_ms,
             readiness: readiness.clone(),
         };
-        let maintenance = self.maintenance(&replicas);
+        let maintenance = Maintenance {
+            logs: self.logs.clone(),
+            replicas: replicas.clone(),
+            clock: self.clock.clone(),
+        };
         let farewell = Farewell {
             broker_id: self.broker_id,
             cluster,
@@ -301,14 +305,6 @@ impl Started {
         })
     }
 
-    fn maintenance(&self, replicas: &Arc<replica::Manager>) -> Maintenance {
-        Maintenance {
-            logs: self.logs.clone(),
-            replicas: replicas.clone(),
-            clock: self.clock.clone(),
-        }
-    }
-
     /// Starts what runs beside the service.
     fn background(
         &mut self,
@@ -340,9 +336,7 @@ impl Started {
         }
         let follow = follower.run(stops.background.clone());
         tasks.push(task::spawn("config feed", follow));
-        let features = switches.clone();
-        let follow = features.follow_features(self.registry.clone(), stops.background.clone());
-        tasks.push(task::spawn("feature feed", follow));
+        tasks.push(switches.follow_features(&self.registry, &stops.background));
         tasks
     }
 
@@ -500,6 +494,7 @@ impl Started {
             control,
             controller,
             features: switches.features.subscribe(),
+            quotas: switches.quotas.clients.clone(),
         })
     }
 }

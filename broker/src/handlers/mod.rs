@@ -8,6 +8,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod administration;
 mod alter_configs;
 mod api_versions;
 mod auto_create;
@@ -53,6 +54,7 @@ mod reassignments;
 mod scram;
 mod security;
 mod sync_group;
+mod throttle;
 mod topic_admin;
 mod topic_config;
 mod transactions;
@@ -71,12 +73,10 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use tokio::sync::watch;
 
-use self::alter_configs::AlterConfigs;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
 use self::control::Control;
-use self::create_topics::CreateTopics;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::groups::Groups;
@@ -84,6 +84,7 @@ use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
 use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
@@ -92,6 +93,7 @@ use crate::group;
 use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
+use crate::quota::ClientQuotas;
 use crate::registry::{FinalizedFeatures, Registry};
 use crate::replica::Manager;
 use crate::server::{Outcome, Peer, Reply, Service};
@@ -127,6 +129,8 @@ pub struct Parts {
     pub control: Control,
     /// The controller of this process, whether active or not.
     pub controller: controller::Handle,
+    /// What clients may use.
+    pub quotas: Arc<ClientQuotas>,
     /// What the cluster's brokers agreed on.
     pub features: watch::Receiver<FinalizedFeatures>,
 }
@@ -144,6 +148,7 @@ pub struct Handlers {
     topic_defaults: TopicDefaults,
     producer_ids: ProducerIds,
     fetches: fetch::Source,
+    meter: Meter,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
@@ -176,6 +181,10 @@ impl Handlers {
             admin,
             topic_defaults: parts.topic_defaults,
             producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
+            meter: Meter {
+                quotas: parts.quotas,
+                clock: parts.clock.clone(),
+            },
             fetches: fetch::Source {
                 known: partitions.clone(),
                 bytes_max: parts.fetch_bytes_max,
@@ -204,57 +213,65 @@ impl Handlers {
     async fn answer(&self, peer: &Peer, frame: Bytes) -> Result<Reply, Error> {
         match InterbrokerFrame::parse(&frame)? {
             Some(frame) => self.interbroker.dispatch(frame).await,
-            None => self.dispatch(peer, RequestFrame::parse(frame)?).await,
+            None => {
+                let length = frame.len();
+                let frame = RequestFrame::parse(frame)?;
+                let throttle = Throttle::of(&self.meter, &frame, length);
+                let ctx = RequestContext::new(peer, &frame, throttle.clone());
+                match throttle {
+                    None => self.dispatch(&ctx, &frame).await,
+                    Some(throttle) => throttle.metered(self.dispatch(&ctx, &frame).boxed()).await,
+                }
+            }
         }
     }
 
-    async fn dispatch(&self, peer: &Peer, frame: RequestFrame) -> Result<Reply, Error> {
-        let ctx = RequestContext::new(peer, &frame);
+    async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         match frame.api.key {
-            ApiKey::Produce => self.produce(&ctx, &frame),
-            ApiKey::Fetch => self.fetch(&ctx, &frame),
-            ApiKey::ListOffsets => self.list_offsets(&ctx, &frame),
+            ApiKey::Produce => self.produce(ctx, frame),
+            ApiKey::Fetch => self.fetch(ctx, frame),
+            ApiKey::ListOffsets => self.list_offsets(ctx, frame),
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode_any()?;
                 now_any(
-                    &frame,
+                    frame,
                     &offset_for_leader_epoch::handle(&self.partitions, request),
                 )
             }
             ApiKey::DeleteRecords => {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
-                Ok(later(&frame, response))
+                Ok(later(frame, response))
             }
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
-                now_any(&frame, &response)
+                now_any(frame, &response)
             }
             ApiKey::ApiVersions => {
                 let epoch = self.features.borrow().epoch;
-                let response = api_versions::handle(&ctx, &frame.decode()?, epoch);
-                now(&frame, &response)
+                let response = api_versions::handle(ctx, &frame.decode()?, epoch);
+                now(frame, &response)
             }
             ApiKey::InitProducerId => {
                 let request = frame.decode()?;
                 now(
-                    &frame,
+                    frame,
                     &init_producer_id::handle(&self.producer_ids, &request).await,
                 )
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
             | ApiKey::DescribeCluster
-            | ApiKey::DescribeConfigs => self.describe(&ctx, &frame).await,
+            | ApiKey::DescribeConfigs => self.describe(ctx, frame).await,
             ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
-                self.administrate(&ctx, &frame).await
+                self.administrate(ctx, frame).await
             }
-            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(&frame).await,
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(frame).await,
             ApiKey::ElectLeaders
             | ApiKey::AlterPartitionReassignments
-            | ApiKey::ListPartitionReassignments => self.ask_controller(&frame).await,
-            key if operator::serves(key) => self.operate(&frame).await,
-            _ => groups::dispatch(&self.groups, &ctx, &frame),
+            | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
+            key if operator::serves(key) => self.operate(frame).await,
+            _ => groups::dispatch(&self.groups, ctx, frame),
         }
     }
 
@@ -270,7 +287,11 @@ impl Handlers {
 
     fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
-        match produce::handle(&self.partitions, ctx, request) {
+        let produced = produce::handle(&self.partitions, ctx, request);
+        if let Some(throttle) = &ctx.throttle {
+            throttle.produced();
+        }
+        match produced {
             produce::Produced::Now(response) => now_any(frame, &response),
             produce::Produced::Later(response) => Ok(later_any(frame, response)),
             produce::Produced::Nothing => Ok(Reply::Nothing),
@@ -337,75 +358,6 @@ impl Handlers {
                 };
                 now_any(frame, &handler.handle(frame.decode_any()?).await)
             }
-        }
-    }
-
-    async fn ask_controller(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let controller = &self.interbroker.controller;
-        match frame.api.key {
-            ApiKey::ElectLeaders => {
-                let (version, request) = (frame.version, frame.decode()?);
-                let elected = elect_leaders::handle(controller, &self.cluster, version, request);
-                now(frame, &elected.await)
-            }
-            ApiKey::AlterPartitionReassignments => now(
-                frame,
-                &reassignments::alter(controller, frame.decode()?).await,
-            ),
-            _ => now(
-                frame,
-                &reassignments::list(controller, frame.decode()?).await,
-            ),
-        }
-    }
-
-    async fn administrate(
-        &self,
-        ctx: &RequestContext,
-        frame: &RequestFrame,
-    ) -> Result<Reply, Error> {
-        let role = self.role();
-        match frame.api.key {
-            ApiKey::CreateTopics => {
-                let handler = CreateTopics {
-                    admin: &self.admin,
-                    configs: &self.topic_configs,
-                    defaults: self.topic_defaults,
-                    role,
-                    ctx,
-                };
-                now_any(frame, &handler.handle(frame.decode_any()?).await)
-            }
-            ApiKey::DeleteTopics => {
-                let request = frame.decode_any()?;
-                now_any(
-                    frame,
-                    &delete_topics::handle(&self.admin, role, ctx, request).await,
-                )
-            }
-            _ => {
-                let request = frame.decode()?;
-                now(
-                    frame,
-                    &create_partitions::handle(&self.admin, role, request).await,
-                )
-            }
-        }
-    }
-}
-
-impl Handlers {
-    async fn configure(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let handler = AlterConfigs {
-            registry: &self.admin.registry,
-            cluster: &self.cluster,
-            configs: &self.topic_configs,
-            broker_id: self.broker_id,
-            turn: &self.config_turn,
-        };
-        match frame.api.key {
-            ApiKey::AlterConfigs => now(frame, &handler.replace(frame.decode()?).await),
-            _ => now(frame, &handler.edit(frame.decode()?).await),
         }
     }
 }

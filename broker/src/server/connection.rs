@@ -14,6 +14,7 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Instant;
 
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
@@ -79,6 +80,7 @@ async fn serve_frames<S: Service>(
     let mut connection = Connection {
         frames: FrameReader::new(read, config.request_bytes_max),
         lease: None,
+        muted_until: None,
         waiting: FuturesOrdered::new(),
         answers: Answers {
             write,
@@ -86,7 +88,8 @@ async fn serve_frames<S: Service>(
         },
     };
     loop {
-        let may_read = connection.waiting.len() < IN_FLIGHT_MAX;
+        let is_muted = connection.is_muted();
+        let may_read = connection.waiting.len() < IN_FLIGHT_MAX && !is_muted;
         let is_idle = connection.waiting.is_empty();
         if !may_read || !connection.frames.has_frame() {
             connection.answers.flush().await?;
@@ -94,8 +97,9 @@ async fn serve_frames<S: Service>(
         tokio::select! {
             biased;
             Some(outcome) = connection.waiting.next(), if !is_idle => {
-                connection.answers.send_outcome(outcome).await?;
+                connection.send(outcome).await?;
             }
+            () = unmuted(connection.muted_until), if is_muted => {}
             frame = next_request(&mut connection.frames, &config.memory, &mut connection.lease),
                 if may_read =>
             {
@@ -112,7 +116,9 @@ async fn serve_frames<S: Service>(
                 connection.take(reply).await?;
             }
             () = shutdown.requested() => break,
-            () = tokio::time::sleep(config.idle_max), if is_idle => return Err(Error::Idle),
+            () = tokio::time::sleep(config.idle_max), if is_idle && !is_muted => {
+                return Err(Error::Idle);
+            }
         }
     }
     connection.drain().await
@@ -134,16 +140,56 @@ async fn next_request(
     frames.next().await
 }
 
+/// Waits for the end of a pause.
+async fn unmuted(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
+    }
+}
+
 struct Connection {
     frames: FrameReader<OwnedReadHalf>,
     /// Memory of the request that is being read or run.
     lease: Option<Lease>,
+    /// Until when nothing is read, because the client used too much.
+    muted_until: Option<Instant>,
     waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
     answers: Answers,
 }
 
 impl Connection {
+    /// Says whether a pause is not over yet.
+    fn is_muted(&mut self) -> bool {
+        let Some(until) = self.muted_until else {
+            return false;
+        };
+        let is_muted = Instant::now() < until;
+        if !is_muted {
+            self.muted_until = None;
+        }
+        is_muted
+    }
+
+    fn mute(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        self.muted_until = self.muted_until.max(Some(until));
+    }
+
+    async fn send(&mut self, outcome: Outcome) -> Result<(), Error> {
+        if let Outcome::Muting(_, pause) = &outcome {
+            self.mute(*pause);
+        }
+        self.answers.send_outcome(outcome).await
+    }
+
     async fn take(&mut self, reply: Reply) -> Result<(), Error> {
+        let reply = match reply {
+            Reply::Muting(reply, pause) => {
+                self.mute(pause);
+                *reply
+            }
+            reply => reply,
+        };
         match reply {
             Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await,
             Reply::Now(frame) => {
@@ -155,7 +201,8 @@ impl Connection {
                 self.waiting.push_back(waiting);
                 Ok(())
             }
-            Reply::Nothing => Ok(()),
+            // A pause in a pause is not made.
+            Reply::Nothing | Reply::Muting(..) => Ok(()),
             Reply::Close => self.answers.refuse().await,
         }
     }
@@ -190,7 +237,7 @@ impl Answers {
 
     async fn send_outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
         match outcome {
-            Outcome::Answer(frame) => self.send(frame).await,
+            Outcome::Answer(frame) | Outcome::Muting(frame, _) => self.send(frame).await,
             Outcome::Nothing => Ok(()),
             Outcome::Close => self.refuse().await,
         }
@@ -226,6 +273,10 @@ mod tests {
                     Some(b'w') => {
                         permits.acquire().await.unwrap().forget();
                         Reply::Now(frame.into())
+                    }
+                    Some(b'm') => {
+                        let pause = Duration::from_secs(3600);
+                        Reply::Muting(Box::new(Reply::Now(frame.into())), pause)
                     }
                     Some(b'l') => Reply::Later(Box::pin(async move {
                         permits.acquire().await.unwrap().forget();
@@ -312,6 +363,17 @@ mod tests {
         permits.add_permits(1);
         expect(&mut first, &[b"w1"]).await;
         answered.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_used_too_much_is_answered_and_not_read_for_a_while() {
+        let (mut client, _permits) = start().await;
+        let before = Instant::now();
+        send(&mut client, &[b"n1", b"m2", b"n3"]).await;
+        expect(&mut client, &[b"n1", b"m2"]).await;
+        let is_at_once = before.elapsed() < Duration::from_secs(3600);
+        expect(&mut client, &[b"n3"]).await;
+        assert!(is_at_once && before.elapsed() >= Duration::from_secs(3600));
     }
 
     #[tokio::test]
