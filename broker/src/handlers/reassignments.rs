@@ -24,8 +24,7 @@ pub(crate) async fn alter(
     controller: &Handle,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
-    // This text is not null unless it is made so.
-    let response = AlterPartitionReassignmentsResponse::default().with_error_message(None);
+    let response = AlterPartitionReassignmentsResponse::default();
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut unknown = Vec::new();
     for topic in &request.topics {
@@ -45,6 +44,7 @@ pub(crate) async fn alter(
     };
     let mut topics: BTreeMap<TopicName, Vec<ReassignablePartitionResponse>> = BTreeMap::new();
     for (id, outcome) in outcomes {
+        // This text is not null unless it is made so.
         let mut answer = ReassignablePartitionResponse::default()
             .with_partition_index(id.partition)
             .with_error_message(None);
