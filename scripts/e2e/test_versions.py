@@ -9,7 +9,7 @@ Kafka 3.9 passes the same tests (`--servers apache`).
 import uuid
 
 import pytest
-from harness import wait_until
+from harness import PEERS, TOP, run, wait_until
 from kafka.protocol import admin, consumer, metadata, producer, sasl
 from wire import REQUESTS, Connection, make, records
 
@@ -360,6 +360,32 @@ def test_what_is_listed_is_served(connection, prepared):
                 wrong.append(f"{name} version {version}: {answer}")
     assert not wrong
     assert served > 100
+
+
+@pytest.mark.parametrize("peer", ["kafka39", "kafka4"])
+def test_the_java_classes_decode_it_too(cluster, connection, prepared, peer, tmp_path):
+    """Requests and responses of each (API, version), by kafka-clients 3.9.1 and 4.1.1."""
+    if not (PEERS / peer).is_dir():
+        run([TOP / "scripts/peers/install.sh", peer], timeout=600)
+    lines = []
+    for key, (first, last) in listed(connection).items():
+        known = REQUESTS[key].max_version if key in REQUESTS else -1
+        for version in range(first, last + 1):
+            if key in TABLE and version <= known:
+                fields = getattr(prepared, TABLE[key][0])(version)
+                connection.ask(make(REQUESTS[key], version, **fields))
+                sent, came = connection.exchange
+                lines.append(f"{key} {version} {sent.hex()} {came.hex()}")
+            elif key in IN_JAVA_ONLY:
+                lines.append(f"{key} {version}")
+    exchanges = tmp_path / "exchanges"
+    exchanges.write_text("\n".join(lines))
+    libraries = f"{PEERS / peer}/libs/*"
+    source = TOP / "scripts/e2e/programs/Decoder.java"
+    run(["javac", "-nowarn", "-d", tmp_path, "-cp", libraries, source], timeout=120)
+    java = ["java", "-Xmx128m", "-cp", f"{tmp_path}:{libraries}", "Decoder"]
+    said = run([*java, exchanges, cluster.broker_port], timeout=120)
+    assert int(said.splitlines()[-1].split()[0]) > 100, said
 
 
 def test_nothing_is_listed_that_is_not_asked(cluster, connection):

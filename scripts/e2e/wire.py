@@ -55,9 +55,12 @@ class Connection:
         """Sends a request; the answer, which must be exactly what was decoded."""
         self.correlation += 1
         request.with_header(correlation_id=self.correlation, client_id=self.client_id)
-        self.socket.sendall(request.encode(framed=True, header=True))
+        sent = request.encode(framed=True, header=True)
+        self.socket.sendall(sent)
         (size,) = struct.unpack(">i", self.receive(4))
         came = self.receive(size)
+        # Without its length, like the answer.
+        self.exchange = bytes(sent)[4:], came
         response_class = request.header.get_response_class()
         # Not `bytes`: the decoder of ApiVersions needs a file.
         answer = response_class.decode(io.BytesIO(came), header=True)

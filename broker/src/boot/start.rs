@@ -253,11 +253,7 @@ impl Started {
             started_ms: self.started_ms,
             readiness: readiness.clone(),
         };
-        let maintenance = Maintenance {
-            logs: self.logs.clone(),
-            replicas: replicas.clone(),
-            clock: self.clock.clone(),
-        };
+        let maintenance = Maintenance::new(&self.logs, &replicas, &self.clock);
         let farewell = Farewell {
             broker_id: self.broker_id,
             cluster,

@@ -143,9 +143,12 @@ async fn entries(
     Ok(entries?.into_iter().flatten().collect())
 }
 
+/// A user, a client or both, with the configuration of that.
+type Named = (Option<Name>, Option<Name>, IndexMap<String, String>);
+
 /// Users, clients, and clients of users.
 async fn of_clients(registry: &Registry, filter: &Filter) -> Result<Vec<Found>, Refusal> {
-    let mut named: Vec<(Option<Name>, Option<Name>, IndexMap<String, String>)> = Vec::new();
+    let mut named: Vec<Named> = Vec::new();
     let all = registry.configs_of(EntityType::Users).await;
     for (node, config) in all.map_err(|failed| unreadable(&failed))? {
         let user = name_of(&node).ok_or(FAILED)?;
@@ -244,7 +247,7 @@ mod tests {
             ComponentData::default()
                 .with_entity_type(text(*kind))
                 .with_match_type(*match_type)
-                .with__match(name.map(text))
+                .with_match(name.map(text))
         });
         let request = DescribeClientQuotasRequest::default()
             .with_components(components.collect())
