@@ -53,14 +53,22 @@ class Connection:
 
     def ask(self, request):
         """Sends a request; the answer, which must be exactly what was decoded."""
+        self.send(request)
+        return self.answer(request)
+
+    def send(self, request):
         self.correlation += 1
         request.with_header(correlation_id=self.correlation, client_id=self.client_id)
         sent = request.encode(framed=True, header=True)
+        self.sent = bytes(sent)[4:]
         self.socket.sendall(sent)
+
+    def answer(self, request):
+        """The answer to the request sent last."""
         (size,) = struct.unpack(">i", self.receive(4))
         came = self.receive(size)
-        # Without its length, like the answer.
-        self.exchange = bytes(sent)[4:], came
+        # Both without their lengths.
+        self.exchange = self.sent, came
         response_class = request.header.get_response_class()
         # Not `bytes`: the decoder of ApiVersions needs a file.
         answer = response_class.decode(io.BytesIO(came), header=True)
