@@ -182,7 +182,7 @@ class Fields:
     def alter_partition_reassignments(self, version):
         partition = {"partition_index": 0, "replicas": None}
         topics = [{"name": self.topic, "partitions": [partition]}]
-        return {"timeout_ms": 5000, "topics": topics}
+        return {"timeout_ms": 5000, "topics": topics, "allow_replication_factor_change": False}
 
     def list_partition_reassignments(self, version):
         topics = [{"name": self.topic, "partition_indexes": [0]}]
@@ -360,6 +360,20 @@ def test_what_is_listed_is_served(connection, prepared):
                 wrong.append(f"{name} version {version}: {answer}")
     assert not wrong
     assert served > 100
+
+
+def test_a_reassignment_may_keep_the_number_of_replicas(cluster, connection, prepared):
+    """Of Kafka 4.1: KIP-860."""
+    if not cluster.our_broker:
+        pytest.skip("Kafka 3.9 does not know this version")
+    moved = {"partition_index": 0, "replicas": [0, 1]}
+    fields = {"topics": [{"name": prepared.topic, "partitions": [moved]}], "timeout_ms": 5000}
+    for may_change, code in ((False, 38), (True, 39)):
+        request = make(REQUESTS[45], 1, allow_replication_factor_change=may_change, **fields)
+        answer = connection.ask(request)
+        assert answer.allow_replication_factor_change == may_change
+        # 39: there is no broker 1.
+        assert first_result(answer).error_code == code
 
 
 @pytest.mark.parametrize("peer", ["kafka39", "kafka4"])

@@ -26,7 +26,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "background.threads",
             "delete.records.purgatory.purge.interval.requests",
             "fetch.purgatory.purge.interval.requests",
-            "max.request.partition.size.limit",
             "num.io.threads",
             "num.network.threads",
             "num.replica.alter.log.dirs.threads",
@@ -60,6 +59,8 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "controller.quorum.voters",
             "early.start.listeners",
             "eligible.leader.replicas.enable",
+            "log.dir.failure.timeout.ms",
+            "max.request.partition.size.limit",
             "initial.broker.registration.",
             "metadata.",
             "node.id",
@@ -102,7 +103,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         &[
             "advertised.host.name",
             "advertised.port",
-            "compression.lz4.level",
             "host.name",
             "log.message.format.version",
             "offsets.commit.required.acks",
@@ -110,16 +110,17 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "there is one controller connection for each broker, and it waits as long as it must",
-        &["control.plane.listener.name", "request.timeout.ms"],
+        "the controller has no listener of its own",
+        &["control.plane.listener.name"],
     ),
+    (
+        "brokers wait for each other as long as they are alive",
+        &["request.timeout.ms"],
+    ),
+    ("lz4 has one level here", &["compression.lz4.level"]),
     (
         "the kernel's own value is taken",
         &["socket.listen.backlog.size"],
-    ),
-    (
-        "a directory that fails is given up at once",
-        &["log.dir.failure.timeout.ms"],
     ),
     (
         "one bound counts for all addresses",

@@ -335,7 +335,10 @@ mod tests {
         );
         assert_eq!(
             config.warnings,
-            ["server.properties: num.network.threads has no effect here"]
+            [
+                "server.properties: num.network.threads has no effect here: there are no pools of \
+              threads and no purgatories to size"
+            ]
         );
     }
 

@@ -22,7 +22,7 @@ impl Handlers {
             }
             ApiKey::AlterPartitionReassignments => now(
                 frame,
-                &reassignments::alter(controller, frame.decode()?).await,
+                &reassignments::alter(controller, &self.cluster, frame.decode()?).await,
             ),
             _ => now(
                 frame,
