@@ -10,18 +10,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::clock::SharedClock;
 use common::config::Values;
 use common::shutdown::Shutdown;
+use common::task;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::cleaning::Settings;
 use super::farewell::Farewell;
 use super::network;
+use super::quotas::Quotas;
 use crate::config::{Props, Scope};
 use crate::controller;
 use crate::handlers::TopicConfigs;
 use crate::model::{BrokerId, TopicName};
-use crate::registry::{self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, Registry};
+use crate::registry::{
+    self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, FeatureFeed, FinalizedFeatures,
+    Registry,
+};
 use crate::replica;
 use crate::server::Limits;
 
@@ -82,14 +89,56 @@ fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
 pub(super) struct Switches {
     pub(super) limits: Limits,
     pub(super) unclean_leader_election: Arc<AtomicBool>,
+    pub(super) features: Arc<watch::Sender<FinalizedFeatures>>,
+    pub(super) quotas: Quotas,
 }
 
 impl Switches {
-    pub(super) fn new(values: &Values) -> Self {
+    /// Takes the broker's configuration, and the quotas that are set already.
+    pub(super) async fn load(
+        values: &Values,
+        clock: &SharedClock,
+        registry: &Registry,
+    ) -> Result<Self, registry::Error> {
+        let quotas = Quotas::new(values);
+        quotas.load(registry).await?;
+        let rates = quotas.connections.clone();
         let is_unclean = values.bool("unclean.leader.election.enable");
-        Self {
-            limits: Limits::new(network::limits(values)),
+        Ok(Self {
+            limits: Limits::new(network::limits(values), rates, clock.clone()),
             unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
+            features: Arc::default(),
+            quotas,
+        })
+    }
+
+    /// Follows the cluster's finalized features until a stop.
+    pub(super) fn follow_features(&self, registry: &Registry, stop: &Shutdown) -> JoinHandle<()> {
+        let feed = FeatureFeed::new(registry.clone());
+        let follow = follow(feed, self.features.clone(), stop.clone());
+        task::spawn("feature feed", follow)
+    }
+}
+
+async fn follow(
+    mut feed: FeatureFeed,
+    features: Arc<watch::Sender<FinalizedFeatures>>,
+    stop: Shutdown,
+) {
+    loop {
+        let found = tokio::select! {
+            () = stop.requested() => return,
+            found = feed.next() => found,
+        };
+        match found {
+            Ok(found) => drop(features.send_replace(found)),
+            Err(error) => {
+                tracing::debug!(%error, "finalized features cannot be followed right now");
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(RETRY_PAUSE) => {}
+                }
+            }
         }
     }
 }
@@ -175,7 +224,9 @@ impl Follower {
                     self.take_effect().await;
                 }
             }
-            EntityType::Clients | EntityType::Users | EntityType::Ips => {}
+            EntityType::Clients | EntityType::Users | EntityType::Ips => {
+                self.switches.quotas.apply(&change.entity, &change.config);
+            }
         }
     }
 
@@ -198,6 +249,7 @@ impl Follower {
         let layers = self.configs.broker();
         let values = layers.values();
         self.switches.limits.set(network::limits(values));
+        self.switches.quotas.reconfigure(values);
         let is_unclean = values.bool("unclean.leader.election.enable");
         let was_unclean = self
             .switches

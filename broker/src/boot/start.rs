@@ -236,10 +236,10 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.join(&self.logs, &config).await?;
-        let switches = Switches::new(&config.values);
+        let switches = Switches::load(&config.values, &self.clock, &self.registry).await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
-        let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
+        let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -254,7 +254,7 @@ impl Started {
             started_ms: self.started_ms,
             readiness: readiness.clone(),
         };
-        let maintenance = self.maintenance(&replicas);
+        let maintenance = Maintenance::new(&self.logs, &replicas, &self.clock);
         let farewell = Farewell {
             broker_id: self.broker_id,
             cluster,
@@ -302,14 +302,6 @@ impl Started {
         })
     }
 
-    fn maintenance(&self, replicas: &Arc<replica::Manager>) -> Maintenance {
-        Maintenance {
-            logs: self.logs.clone(),
-            replicas: replicas.clone(),
-            clock: self.clock.clone(),
-        }
-    }
-
     /// Starts what runs beside the service.
     fn background(
         &mut self,
@@ -341,6 +333,7 @@ impl Started {
         }
         let follow = follower.run(stops.background.clone());
         tasks.push(task::spawn("config feed", follow));
+        tasks.push(switches.follow_features(&self.registry, &stops.background));
         tasks
     }
 
@@ -460,6 +453,7 @@ impl Started {
         config: &Config,
         control: Control,
         controller: controller::Handle,
+        switches: &Switches,
     ) -> Handlers {
         let values = &config.values;
         let int = |name| values.i32(name);
@@ -492,6 +486,8 @@ impl Started {
             values: values.clone(),
             control,
             controller,
+            features: switches.features.subscribe(),
+            quotas: switches.quotas.clients.clone(),
         })
     }
 }

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::handle::{Event, Handle, Reply, Status};
 use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
-use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::peer::ControlChannel;
 use crate::protocol::interbroker::{
     AlterPartitionRequest, AlterPartitionResponse, InterbrokerKey, stops_are_mixed, version_in,
@@ -338,18 +338,8 @@ impl Service {
                 };
                 self.answer(reply, outcome).await;
             }
-            Event::UncleanElectionAllowed(topic) => {
-                if let Some(active) = &mut self.active {
-                    let result = active.on_unclean_election_allowed(&topic).await;
-                    self.conclude(result).await;
-                }
-            }
-            Event::UncleanElectionsAllowed => {
-                if let Some(active) = &mut self.active {
-                    let result = active.elect_missing_leaders().await.map(drop);
-                    self.conclude(result).await;
-                }
-            }
+            Event::UncleanElectionAllowed(topic) => self.elect_uncleanly(Some(topic)).await,
+            Event::UncleanElectionsAllowed => self.elect_uncleanly(None).await,
             Event::Answered {
                 epoch,
                 broker,
@@ -372,6 +362,18 @@ impl Service {
                 self.conclude(result).await;
             }
         }
+    }
+
+    /// Elects for one topic, or for all.
+    async fn elect_uncleanly(&mut self, topic: Option<TopicName>) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let result = match topic {
+            Some(topic) => active.on_unclean_election_allowed(&topic).await,
+            None => active.elect_missing_leaders().await.map(drop),
+        };
+        self.conclude(result).await;
     }
 
     async fn on_controlled_shutdown(

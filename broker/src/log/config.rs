@@ -320,11 +320,58 @@ fn level(name: &'static str, value: &str, least: i32, most: i32) -> Result<i32, 
     }
 }
 
-/// `0.10.2`, `2.8` or `3.0-IV1`: numbers, and perhaps an internal version.
+/// `0.10.2`, `2.8`, `2.8.1` or `3.0-IV1`: a version that Kafka 3.9 knows.
 fn version(name: &'static str, value: &str) -> Result<(), Error> {
-    let (numbers, internal) = value.split_once("-IV").unwrap_or((value, "0"));
-    let is_number = |part: &str| part.parse::<u16>().is_ok();
-    match numbers.contains('.') && numbers.split('.').all(is_number) && is_number(internal) {
+    // Releases with the last of their internal versions, if they have any.
+    const RELEASES: [(&str, Option<u8>); 30] = [
+        ("0.8.0", None),
+        ("0.8.1", None),
+        ("0.8.2", None),
+        ("0.9.0", None),
+        ("0.10.0", Some(1)),
+        ("0.10.1", Some(2)),
+        ("0.10.2", Some(0)),
+        ("0.11.0", Some(2)),
+        ("1.0", Some(0)),
+        ("1.1", Some(0)),
+        ("2.0", Some(1)),
+        ("2.1", Some(2)),
+        ("2.2", Some(1)),
+        ("2.3", Some(1)),
+        ("2.4", Some(1)),
+        ("2.5", Some(0)),
+        ("2.6", Some(0)),
+        ("2.7", Some(2)),
+        ("2.8", Some(1)),
+        ("3.0", Some(1)),
+        ("3.1", Some(0)),
+        ("3.2", Some(0)),
+        ("3.3", Some(3)),
+        ("3.4", Some(0)),
+        ("3.5", Some(2)),
+        ("3.6", Some(2)),
+        ("3.7", Some(4)),
+        ("3.8", Some(0)),
+        ("3.9", Some(0)),
+        // Known by its internal versions only: it is not of this release.
+        ("4.0", Some(1)),
+    ];
+    let numbers = if value.starts_with("0.") { 3 } else { 2 };
+    let known: Vec<&str> = value.split('.').take(numbers).collect();
+    let known = known.join(".");
+    let (release, internal) = match known.split_once("-IV") {
+        Some((release, internal)) => (release, Some(internal)),
+        None => (known.as_str(), None),
+    };
+    let last = RELEASES.iter().find(|(known, _)| *known == release);
+    let is_version = match (last, internal) {
+        (None, _) => false,
+        (Some(_), None) => release != "4.0",
+        (Some((_, last)), Some(internal)) => {
+            last.is_some_and(|last| (0..=last).any(|number| number.to_string() == internal))
+        }
+    };
+    match is_version {
         true => Ok(()),
         false => Err(Error::NotAVersion {
             name,

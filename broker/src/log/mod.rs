@@ -62,6 +62,7 @@ pub use manager::{
     MoveError, OpenError, Space,
 };
 pub use open::OpenParams;
+pub use producer_state::ActiveProducer;
 pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
 };
@@ -227,6 +228,17 @@ impl Log {
         self.check_usable()?;
         self.epochs.insert(epoch, self.log_end_offset);
         Ok(())
+    }
+
+    /// The idempotent producers that are remembered, by their ids.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        let entries = self.producers.entries();
+        let mut active: Vec<_> = entries
+            .map(|(id, entry)| ActiveProducer::of(id, entry))
+            .collect();
+        active.sort_unstable_by_key(|producer| producer.id);
+        active
     }
 
     /// Says whether any idempotent producer is remembered.

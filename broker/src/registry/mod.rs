@@ -4,7 +4,8 @@
 //! goes where); the rest are methods of [`Registry`], thin around a client:
 //! `boot`, `registration`, `election`, `fence` (writes of the controller),
 //! `listing` (pipelined reads), `topics` (what AdminZkClient does), `configs`,
-//! `consumer_offsets`, `producer_ids`, and `changes` (watch events -> what changed).
+//! `client_configs` (of users, clients and addresses), `consumer_offsets`,
+//! `producer_ids`, `features`, and `changes` (watch events -> what changed).
 //!
 //! # The start of a broker, in this order
 //!
@@ -37,9 +38,11 @@ pub mod changes;
 pub mod znode;
 
 mod boot;
+mod client_configs;
 mod configs;
 mod consumer_offsets;
 mod election;
+mod features;
 mod fence;
 mod isr;
 mod listing;
@@ -52,7 +55,9 @@ use common::clock::SharedClock;
 
 pub use boot::new_uuid;
 pub use changes::{Change, ConfigChange, ConfigFeed};
+pub use client_configs::NamedConfig;
 pub use election::Election;
+pub use features::{FeatureFeed, FinalizedFeatures};
 pub use fence::{Fence, FencedWrite};
 pub use registration::RegisterError;
 pub use topics::{

@@ -52,12 +52,21 @@ pub enum CreateTopicError {
     Assignment(#[from] assignment::Error),
     #[error("All partitions should have the same number of replicas")]
     UnevenReplicas,
-    #[error("Duplicate replica assignment found: {0:?}")]
+    #[error("Duplicate replica assignment found: HashMap({})", as_scala(.0))]
     DuplicateReplicas(BTreeMap<i32, Vec<BrokerId>>),
     #[error("partitions should be a consecutive 0-based integer sequence")]
     PartitionsNotConsecutive,
     #[error(transparent)]
     Registry(#[from] Error),
+}
+
+/// The replicas as Kafka's broker prints them.
+fn as_scala(replicas: &BTreeMap<i32, Vec<BrokerId>>) -> String {
+    let printed = replicas.iter().map(|(partition, ids)| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        format!("{partition} -> ArrayBuffer({})", ids.join(", "))
+    });
+    printed.collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -482,7 +491,7 @@ mod tests {
             ),
             (
                 &[(0, &[1, 1])],
-                "Duplicate replica assignment found: {0: [1, 1]}",
+                "Duplicate replica assignment found: HashMap(0 -> ArrayBuffer(1, 1))",
             ),
             (
                 &[(1, &[1])],

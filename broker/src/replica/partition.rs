@@ -35,7 +35,7 @@ use super::leader::{LeaderState, Rules};
 use super::quota::Quotas;
 use super::wait::{Registration, Waiter, Waiters};
 use crate::cluster::Cluster;
-use crate::log::{Log, LogConfig, LogHandle};
+use crate::log::{ActiveProducer, Log, LogConfig, LogHandle};
 use crate::model::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition,
 };
@@ -160,6 +160,12 @@ impl Partition {
     pub fn extent(&self) -> (Offset, Offset, u64) {
         let log = self.log.read();
         (log.log_start_offset(), log.log_end_offset(), log.size())
+    }
+
+    /// The idempotent producers that the log remembers, by their ids.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.log.read().active_producers()
     }
 
     /// Says whether the directory of the log failed.
