@@ -19,12 +19,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import harness
 from harness import Failed, Ports, wait_until
 
+# Of three brokers, the usual number.
 IDS = (0, 1, 2)
 HEAL = 60
 
 
 class Trio:
-    """Three brokers and their coordinator."""
+    """Three brokers, or another number of them, and their coordinator."""
 
     def __init__(self, directory, brokers=("odradek",) * 3, coordinator="odradek", keys=None):
         self.directory = pathlib.Path(directory)
@@ -35,7 +36,8 @@ class Trio:
             )
         else:
             self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
-        self.ports = [Ports.take() for _ in IDS]
+        self.ids = range(len(brokers))
+        self.ports = [Ports.take() for _ in self.ids]
         self.keys = keys or {}
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
@@ -49,7 +51,7 @@ class Trio:
         home.mkdir(exist_ok=True)
         overrides = {
             "broker.id": number,
-            "offsets.topic.replication.factor": 3,
+            "offsets.topic.replication.factor": len(self.ids),
             "zookeeper.session.timeout.ms": 6000,
         } | self.keys
         arguments = (self.zookeeper_port, overrides)
@@ -61,7 +63,8 @@ class Trio:
         self.coordinator.start()
         for broker in self.brokers:
             broker.start()
-        wait_until(lambda: len(self.metadata().brokers) == 3, HEAL, "three brokers", 0.2)
+        whole = lambda: len(self.metadata().brokers) == len(self.ids)  # noqa: E731
+        wait_until(whole, HEAL, "all brokers", 0.2)
 
     def end(self):
         for daemon in [*self.brokers, self.coordinator]:
@@ -79,7 +82,8 @@ class Trio:
         return admin.list_topics(timeout=20)
 
     def create(self, topic, partitions=2):
-        new = NewTopic(topic, partitions, 3, config={"min.insync.replicas": "2"})
+        least = {"min.insync.replicas": str(len(self.ids) - 1)}
+        new = NewTopic(topic, partitions, len(self.ids), config=least)
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         admin.create_topics([new])[topic].result(30)
         self.wait_in_sync(topic)
@@ -104,7 +108,7 @@ class Trio:
 
     def follower(self, topic, partition=0):
         leader = self.leader(topic, partition)
-        return next(n for n in IDS if n != leader and self.brokers[n].running())
+        return next(n for n in self.ids if n != leader and self.brokers[n].running())
 
     def controller(self):
         return wait_until(lambda: [self.metadata().controller_id], HEAL, "a controller")[0]
@@ -112,7 +116,8 @@ class Trio:
     def wait_in_sync(self, topic):
         def all_in_sync():
             known = self.metadata().topics.get(topic)
-            return known and all(len(each.isrs) == 3 for each in known.partitions.values())
+            whole = len(self.ids)
+            return known and all(len(each.isrs) == whole for each in known.partitions.values())
 
         try:
             wait_until(all_in_sync, HEAL, "all replicas in sync", 0.2)
@@ -266,7 +271,7 @@ def check(trio, history, topic):
 
     def same():
         for partition in history.acknowledged:
-            if len({log_bytes(trio, number, topic, partition) for number in IDS}) != 1:
+            if len({log_bytes(trio, number, topic, partition) for number in trio.ids}) != 1:
                 return False
         return True
 
