@@ -192,10 +192,10 @@ def spread(values, form):
     return f"{form.format(statistics.median(values))} ({form.format(min(values))}-{form.format(max(values))})"
 
 
-def summary(results, sides):
+def summary(results, sides, rows_of=FIGURES):
     """The table: medians, smallest and largest, and ratios of the pairs."""
     lines = []
-    for work, rows in FIGURES.items():
+    for work, rows in rows_of.items():
         lines.append(f"\n{work:24}" + "".join(f"{side:>26}" for side in sides) + f"{'ratio':>24}")
         for unit, key, form in rows:
             columns = [[run[work][key] for run in results[side]] for side in sides]

@@ -75,9 +75,8 @@ class Isolated(Trio):
         daemon.ready = lambda: harness.accepts(address[1], address[0])
         return daemon
 
-    @property
-    def bootstrap(self):
-        return ",".join(f"{self.address(n)}:{self.ports[n]}" for n in IDS)
+    def endpoint(self, number):
+        return f"{self.address(number)}:{self.ports[number]}"
 
     def isolate(self, number):
         """Nothing gets in or out."""

@@ -27,7 +27,14 @@ HEAL = 60
 class Trio:
     """Three brokers, or another number of them, and their coordinator."""
 
-    def __init__(self, directory, brokers=("odradek",) * 3, coordinator="odradek", keys=None):
+    def __init__(
+        self,
+        directory,
+        brokers=("odradek",) * 3,
+        coordinator="odradek",
+        keys=None,
+        heap="256m",
+    ):
         self.directory = pathlib.Path(directory)
         self.zookeeper_port = Ports.take()
         if coordinator == "odradek":
@@ -38,7 +45,7 @@ class Trio:
             self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
         self.ids = range(len(brokers))
         self.ports = [Ports.take() for _ in self.ids]
-        self.keys = keys or {}
+        self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
 
@@ -57,7 +64,7 @@ class Trio:
         arguments = (self.zookeeper_port, overrides)
         if kind == "odradek":
             return harness.odradek_broker(home, self.ports[number], Ports.take(), *arguments)
-        return harness.apache_broker(home, self.ports[number], *arguments, heap="256m")
+        return harness.apache_broker(home, self.ports[number], *arguments, heap=self.heap)
 
     def start(self):
         self.coordinator.start()
@@ -72,14 +79,25 @@ class Trio:
                 daemon.process.send_signal(signal.SIGCONT)
             daemon.kill()
 
+    def endpoint(self, number):
+        return f"127.0.0.1:{self.ports[number]}"
+
     @property
     def bootstrap(self):
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(self.endpoint(number) for number in self.ids)
 
     def metadata(self):
         # Each time anew: an old client may know only brokers that are paused.
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         return admin.list_topics(timeout=20)
+
+    def metadata_of(self, number):
+        """As one broker tells; `None` when it does not answer."""
+        try:
+            admin = AdminClient({"bootstrap.servers": self.endpoint(number), "log_level": 0})
+            return admin.list_topics(timeout=5)
+        except KafkaException:
+            return None
 
     def create(self, topic, partitions=2):
         least = {"min.insync.replicas": str(len(self.ids) - 1)}
@@ -114,16 +132,27 @@ class Trio:
         return wait_until(lambda: [self.metadata().controller_id], HEAL, "a controller")[0]
 
     def wait_in_sync(self, topic):
+        # All must say the same: one that was cut off tells of the past.
         def all_in_sync():
-            known = self.metadata().topics.get(topic)
-            whole = len(self.ids)
-            return known and all(len(each.isrs) == whole for each in known.partitions.values())
+            told = [self.leaders_in_sync(number, topic) for number in self.ids]
+            return told[0] and told.count(told[0]) == len(told)
 
         try:
             wait_until(all_in_sync, HEAL, "all replicas in sync", 0.2)
         except (Failed, KafkaException) as failed:
             tails = "\n".join(daemon.tail(15) for daemon in self.brokers)
             raise Failed(f"{failed}\n{tails}") from None
+
+    def leaders_in_sync(self, number, topic):
+        """The leaders of a topic whose replicas are all in sync, as one broker tells."""
+        told = self.metadata_of(number)
+        known = told and told.topics.get(topic)
+        if not known or known.error or len(told.brokers) != len(self.ids):
+            return None
+        partitions = known.partitions
+        if any(each.leader < 0 or len(each.isrs) != len(self.ids) for each in partitions.values()):
+            return None
+        return {index: each.leader for index, each in partitions.items()}
 
     def panics(self):
         daemons = [*self.brokers, self.coordinator]
@@ -164,6 +193,9 @@ class History(threading.Thread):
                 "acks": "all",
                 "linger.ms": 1,
                 "message.timeout.ms": 120_000,
+                # What was sent into a cut network is given up after this time;
+                # by default a minute, which is longer than any cut here.
+                "socket.timeout.ms": 5000,
                 "log_level": 0,
             }
         )

@@ -4,6 +4,7 @@
 
 mod controller_cluster;
 mod controller_election;
+mod lost_tails;
 mod replication;
 mod serving_basics;
 mod serving_bounds;

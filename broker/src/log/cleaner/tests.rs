@@ -16,6 +16,8 @@ use super::*;
 use crate::model::TopicName;
 use crate::record::{BatchBuilder, Compression, Record};
 
+mod old_formats;
+
 const DIRTY_ALWAYS: LogConfigChange = |config| config.min_cleanable_dirty_ratio = 0.0;
 type LogConfigChange = fn(&mut LogConfig);
 
@@ -40,6 +42,7 @@ fn manager(dir: &Path, config: &LogConfig) -> Arc<Manager> {
         producer_expiration_ms: 86_400_000,
         defaults: config.clone(),
         on_dir_failure: FailureHook::default(),
+        boot_id: None,
     };
     let dirs = LockedDirs::acquire(&[dir.to_owned()]).unwrap();
     let config_of = |_: &str| config.clone();

@@ -15,6 +15,7 @@ fn manager(dir: &std::path::Path) -> Manager {
         producer_expiration_ms: i64::MAX,
         defaults: LogConfig::default(),
         on_dir_failure: log::FailureHook::default(),
+        boot_id: None,
     };
     let dirs = LockedDirs::acquire(&[dir.to_owned()]).unwrap();
     let config_of = |_: &str| LogConfig::default();
