@@ -134,7 +134,7 @@ pub(super) fn reason(key: &str) -> Option<&'static str> {
     };
     let found = WITHOUT_EFFECT
         .iter()
-        .find(|(_, names)| names.iter().any(|name| is_meant(name)));
+        .find(|(_, names)| names.iter().any(is_meant));
     found.map(|(reason, _)| *reason)
 }
 
