@@ -42,17 +42,25 @@ def cargo():
     return {"CARGO_TARGET_DIR": TARGET, "CARGO_PROFILE_DEV_DEBUG": 0, "CARGO_PROFILE_TEST_DEBUG": 0}
 
 
+KINDS = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+
+
 def outcomes(text):
-    """What libtest's lines say of each test, by the file that it is in."""
-    found, file = {}, ""
+    """What libtest's lines say of each test, by the file that it is in.
+
+    What a test prints may stand before its outcome, which is then at a line's end.
+    """
+    found, file, running = {}, "", None
     for line in text.splitlines():
         if match := re.match(r"\s*Running (?:unittests )?(\S+)", line):
             file = match[1].removeprefix("tests/").removesuffix(".rs")
-        # What a test prints may stand before its outcome.
-        elif match := re.match(r"test (\S+)(?: - should panic)? \.\.\.(.*)", line):
-            last = match[2].strip()
-            kinds = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
-            found[f"{file}::{match[1]}"] = kinds.get(last.split(",")[0].split(" ")[0], "failed")
+        elif match := re.match(r"test (\S+)(?: - should panic)? \.\.\.", line):
+            running = f"{file}::{match[1]}"
+            found[running] = "failed"
+        ending = re.search(r"(?:^|\s)(ok|FAILED|ignored)(?:, .*)?$", line)
+        if running and ending:
+            found[running] = KINDS[ending[1]]
+            running = None
     return found
 
 
@@ -74,14 +82,14 @@ def cargo_test(place, name, options, environment):
     "rdkafka",
     "0.39.0",
     "its own tests, on the librdkafka that it bundles",
-    # As its test_suite.sh starts Kafka.
-    keys={"num.partitions": 3},
+    standard=True,
+    # As its docker-compose.yaml starts Kafka.
+    keys={"num.partitions": 3, "advertised.listeners": "PLAINTEXT://localhost:9092"},
     install=lambda place: install_crate(place, "rdkafka", ["--tests"]),
 )
 def rdkafka(place):
-    environment = {"KAFKA_HOST": place.bootstrap, "KAFKA_VERSION": "3.9.1"}
-    options = ["--tests", "--", "--test-threads=1"]
-    return cargo_test(place, "rdkafka", options, environment)
+    options = ["--tests", "--offline", "--", "--test-threads=1"]
+    return cargo_test(place, "rdkafka", options, {"KAFKA_VERSION": "3.9.1"})
 
 
 @client(
