@@ -19,6 +19,7 @@ use super::snapshots::Snapshots;
 use super::storage::Storage;
 use super::{Error, Log, LogDir, checkpoint};
 use crate::model::{Offset, TopicPartition};
+use crate::record::Header;
 
 /// Base offsets beyond this would overflow relative offsets.
 const BASE_OFFSET_MAX: Offset = i64::MAX - (1 << 33);

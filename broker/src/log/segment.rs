@@ -477,8 +477,10 @@ impl Segment {
         self.transactions.entries()
     }
 
-    /// Puts entries into the files that had no room before.
+    /// Puts entries into the files that are only in memory yet.
     pub(super) fn write_pending(&self) -> io::Result<()> {
+        self.offsets.write_held()?;
+        self.times.write_held()?;
         self.transactions.write_pending()
     }
 
