@@ -314,7 +314,7 @@ impl Log {
         self.producers.set_end_offset(base_offset);
         self.snapshots.take_if_room(&self.dir, &self.producers)?;
         let segment = Segment::create(&self.dir, &self.storage, base_offset, &self.config, now_ms)?;
-        self.segments.insert(base_offset, segment);
+        self.segments.insert(base_offset, Box::new(segment));
         self.directory_synced = false;
         Ok(())
     }

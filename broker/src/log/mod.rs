@@ -100,8 +100,9 @@ pub struct Log {
     storage: Arc<dyn Storage>,
     config: LogConfig,
     topic_id: Option<TopicId>,
-    /// Never empty; the last one grows.
-    segments: BTreeMap<Offset, Segment>,
+    /// Never empty; the last one grows. Boxed, since a node of the map has room
+    /// for eleven and most partitions have one.
+    segments: BTreeMap<Offset, Box<Segment>>,
     epochs: LeaderEpochs,
     producers: ProducerState,
     snapshots: Snapshots,
@@ -197,7 +198,7 @@ impl Log {
     /// Bytes in all segments.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.segments.values().map(Segment::size).sum()
+        self.segments.values().map(|segment| segment.size()).sum()
     }
 
     #[must_use]

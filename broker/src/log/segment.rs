@@ -324,12 +324,18 @@ impl Segment {
 
     /// First offset after the last batch.
     pub(super) fn next_offset(&self) -> io::Result<Offset> {
+        let last = self.last_header()?;
+        Ok(last.map_or(self.base_offset, |header| header.next_offset()))
+    }
+
+    /// The last batch's header, if there is a batch.
+    pub(super) fn last_header(&self) -> io::Result<Option<Header>> {
         let mut scan = self.scan_near(Offset::MAX)?;
-        let mut next = self.base_offset;
+        let mut last = None;
         while let Some((_, header)) = scan.next_header()? {
-            next = header.next_offset();
+            last = Some(header);
         }
-        Ok(next)
+        Ok(last)
     }
 
     /// The largest timestamp in the segment and its batch's last offset.
@@ -471,8 +477,10 @@ impl Segment {
         self.transactions.entries()
     }
 
-    /// Puts entries into the files that had no room before.
+    /// Puts entries into the files that are only in memory yet.
     pub(super) fn write_pending(&self) -> io::Result<()> {
+        self.offsets.write_held()?;
+        self.times.write_held()?;
         self.transactions.write_pending()
     }
 
