@@ -174,7 +174,7 @@ mod tests {
         let rate = lookup(OF_CLIENTS, PRODUCER_BYTE_RATE).unwrap();
         assert_eq!(rate.text_of(1024.0).unwrap(), "1024");
         assert_eq!(rate.text_of(0.999_999_5).unwrap(), "1");
-        assert_eq!(rate.text_of(1e30).is_err(), true);
+        assert!(rate.text_of(1e30).is_err());
         let refused = rate.text_of(1.5).unwrap_err().to_string();
         assert_eq!(
             refused,

@@ -192,7 +192,9 @@ fn check(place: &ConfigEntity, config: &IndexMap<String, String>) -> Result<(), 
 mod tests {
     use super::*;
 
-    fn placed(parts: &[(&str, Option<&str>)]) -> Result<String, String> {
+    type Part<'a> = (&'a str, Option<&'a str>);
+
+    fn placed(parts: &[Part<'_>]) -> Result<String, String> {
         let parts = parts.iter();
         let entity = parts.map(|(kind, name)| ((*kind).to_owned(), name.map(str::to_owned)));
         place(&entity.collect())
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn entities_have_kafkas_nodes() {
-        let table: [(&[(&str, Option<&str>)], &str); 6] = [
+        let table: [(&[Part<'_>], &str); 6] = [
             (&[("user", Some("a b"))], "users/a%20b"),
             (&[("user", None)], "users/<default>"),
             (&[("client-id", Some("c"))], "clients/c"),
