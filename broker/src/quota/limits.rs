@@ -63,7 +63,13 @@ impl Limits {
             (&None, &client),
             (&None, &any_client),
         ];
-        places.into_iter().find_map(|(of_user, of_client)| {
+        // Who gives no client id is not among all clients, as in Kafka.
+        let is_nobody = client_id.is_empty();
+        let mut places = places.into_iter();
+        places.find_map(|(of_user, of_client)| {
+            if is_nobody && of_client.is_some() {
+                return None;
+            }
             let entity = Entity {
                 user: of_user.clone(),
                 client_id: of_client.clone(),
@@ -121,6 +127,8 @@ mod tests {
         }
         assert_eq!(limits.of("other", "c").unwrap().1, 3.0);
         assert_eq!(limits.of("other", "other").unwrap().1, 4.0);
+        assert_eq!(limits.of("u", "").unwrap().1, 2.0);
+        assert_eq!(limits.of("other", "").unwrap().1, 5.0);
         for (user, client_id) in order {
             limits.set(entity(user, client_id), None);
         }
