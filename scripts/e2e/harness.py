@@ -236,10 +236,10 @@ def odradek_broker(directory, port, admin_port, zookeeper_port, overrides):
     return Daemon("broker", [TARGET / "broker", config], directory / "broker.log", ready)
 
 
-def apache_broker(directory, port, zookeeper_port, overrides, heap):
+def apache_broker(directory, port, zookeeper_port, overrides, heap, peer="kafka39"):
     properties = broker_properties(directory, port, zookeeper_port, overrides)
     config = write_properties(directory / "server.properties", properties)
-    command = [PEERS / "kafka39/run", "kafka.Kafka", config]
+    command = [PEERS / peer / "run", "kafka.Kafka", config]
     ready = lambda: accepts(port)  # noqa: E731
     return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
 

@@ -30,7 +30,14 @@ class Trio:
     # When a producer gives up on a request.
     request_seconds = 60
 
-    def __init__(self, directory, brokers=("odradek",) * 3, coordinator="odradek", keys=None):
+    def __init__(
+        self,
+        directory,
+        brokers=("odradek",) * 3,
+        coordinator="odradek",
+        keys=None,
+        heap="256m",
+    ):
         self.directory = pathlib.Path(directory)
         self.zookeeper_port = Ports.take()
         if coordinator == "odradek":
@@ -40,7 +47,7 @@ class Trio:
         else:
             self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
         self.ports = [Ports.take() for _ in IDS]
-        self.keys = keys or {}
+        self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
 
@@ -60,7 +67,7 @@ class Trio:
         arguments = (self.zookeeper_port, overrides)
         if kind == "odradek":
             return harness.odradek_broker(home, self.ports[number], Ports.take(), *arguments)
-        return harness.apache_broker(home, self.ports[number], *arguments, heap="256m")
+        return harness.apache_broker(home, self.ports[number], *arguments, heap=self.heap)
 
     def start(self):
         self.coordinator.start()

@@ -167,6 +167,7 @@ impl Appender<'_> {
             return leader?.append_message_set(records, acks);
         }
         let header = Header::decode(&records).ok();
+        let header = header.filter(|header| header.magic == record::MAGIC);
         self.check_transaction(header.as_ref())?;
         self.check_compression(header.as_ref())?;
         leader?.append(records, acks)

@@ -268,16 +268,21 @@ impl Log {
         let first_offset = first.header().base_offset;
         for batch in &batches {
             let header = batch.header();
-            let assigned = self
-                .epochs
-                .assign(header.partition_leader_epoch, header.base_offset);
-            assigned.map_err(Error::from)?;
+            self.epochs
+                .assign(header.partition_leader_epoch, header.base_offset)
+                .map_err(Error::from)?;
         }
         let appended = Appended {
             last_offset: next_offset - 1,
             max_timestamp: largest,
         };
-        self.write(&[&records[..size]], first_offset, appended, now_ms)?;
+        let base_offset = match first.header().magic {
+            record::MAGIC => first_offset,
+            // Its first offset lies within. The log's end is not beyond it,
+            // and what is left of a log may begin far behind the end.
+            _ => (next_offset - 1 - i64::from(i32::MAX)).max(self.log_end_offset),
+        };
+        self.write(&[&records[..size]], base_offset, appended, now_ms)?;
         for batch in &batches {
             let aborted = self.producers.replay(batch);
             self.note_aborted(aborted);
@@ -314,10 +319,12 @@ impl Log {
         Ok(())
     }
 
+    /// Writes at the end of the log; where a new segment is due, it begins at
+    /// `base_offset`.
     fn write(
         &mut self,
         parts: &[&[u8]],
-        first_offset: Offset,
+        base_offset: Offset,
         appended: Appended,
         now_ms: i64,
     ) -> Result<(), AppendError> {
@@ -326,7 +333,7 @@ impl Log {
         if i64::try_from(size).unwrap_or(i64::MAX) > i64::from(size_max) {
             return Err(AppendError::LargerThanSegment { size, size_max });
         }
-        let result = self.write_parts(parts, size as u64, first_offset, appended, now_ms);
+        let result = self.write_parts(parts, size as u64, base_offset, appended, now_ms);
         self.io(result)?;
         self.log_end_offset = appended.last_offset + 1;
         Ok(())
@@ -336,7 +343,7 @@ impl Log {
         &mut self,
         parts: &[&[u8]],
         size: u64,
-        first_offset: Offset,
+        base_offset: Offset,
         appended: Appended,
         now_ms: i64,
     ) -> io::Result<()> {
@@ -347,7 +354,7 @@ impl Log {
             .expect("a log has at least one segment")
             .into_mut();
         if active.should_roll(&self.config, size, appended, now_ms)? {
-            self.roll_at(first_offset, now_ms)?;
+            self.roll_at(base_offset, now_ms)?;
         }
         self.active().append(parts, appended, interval)
     }

@@ -160,6 +160,19 @@ impl Log {
         Ok(())
     }
 
+    /// As [`Self::assign_topic_id`] for a log that was just created; whoever
+    /// created it syncs the file (`Manager::sync_new_dirs`).
+    pub(in crate::log) fn set_first_topic_id(&mut self, id: TopicId) -> Result<(), Error> {
+        match self.topic_id {
+            None if !id.is_nil() => {
+                checkpoint::write_new_topic_id(self.storage.as_ref(), &self.dir, id)?;
+                self.topic_id = Some(id);
+                Ok(())
+            }
+            _ => self.assign_topic_id(id),
+        }
+    }
+
     /// First offset that readers may ask for.
     #[must_use]
     pub fn log_start_offset(&self) -> Offset {

@@ -205,7 +205,7 @@ impl Log {
                 continue;
             }
             let bytes = segment.slice(position, header.size())?.read()?;
-            let Ok(records) = Batch::only(bytes).and_then(|batch| batch.records(SEARCH_SIZE_MAX))
+            let Ok(records) = Batch::stored(bytes).and_then(|batch| batch.records(SEARCH_SIZE_MAX))
             else {
                 continue;
             };

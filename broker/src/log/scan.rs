@@ -90,10 +90,16 @@ impl Scan {
             return Ok(None);
         };
         // The size is bounded by what the file really holds.
-        let mut bytes = vec![0; header.size()];
-        let filled = read_full(self.file.as_ref(), position, &mut bytes)?;
-        bytes.truncate(filled);
-        let batch = Batch::only(Bytes::from(bytes)).and_then(|batch| {
+        let bytes = match header.size() {
+            size if size <= WINDOW => Bytes::copy_from_slice(self.bytes_at(position, size)?),
+            size => {
+                let mut bytes = vec![0; size];
+                let filled = read_full(self.file.as_ref(), position, &mut bytes)?;
+                bytes.truncate(filled);
+                Bytes::from(bytes)
+            }
+        };
+        let batch = Batch::stored(bytes).and_then(|batch| {
             batch.check_crc()?;
             Ok(batch)
         });

@@ -352,6 +352,8 @@ impl Segment {
         {
             largest = last;
             start = position;
+        } else if last.timestamp < 0 && self.is_without_times()? {
+            return Ok(largest);
         }
         let mut scan = self.scan(start)?;
         while let Some((_, header)) = scan.next_header()? {
@@ -364,6 +366,16 @@ impl Segment {
         }
         *self.max_timestamp.lock() = Some(largest);
         Ok(largest)
+    }
+
+    /// Says whether all of a closed segment is of format 0, which has no times:
+    /// then its index of times is there and has no entry.
+    fn is_without_times(&self) -> io::Result<bool> {
+        if matches!(*self.descriptor.lock(), Descriptor::Active(_)) || !self.times.file().exists() {
+            return Ok(false);
+        }
+        let first = self.scan(0)?.next_header()?;
+        Ok(first.is_some_and(|(_, header)| header.magic == 0))
     }
 
     /// Where a search for a record with at least `timestamp` may begin.

@@ -1,11 +1,13 @@
-//! One batch over `Bytes`, and runs of batches.
+//! One batch over `Bytes`, and runs of batches. Entries of formats 0 and 1,
+//! which old brokers left in the log, are batches, too.
 
 use bytes::Bytes;
 
 use super::header::{self, HEADER_SIZE, Header};
+use super::legacy::stored;
 use super::records::Records;
 use super::shallow::{self, Shallow, Window};
-use super::{Compression, Error, compression};
+use super::{Compression, Error, MAGIC, compression};
 
 /// A whole batch whose header was checked; the CRC only after `check_crc`.
 #[derive(Debug, Clone)]
@@ -17,7 +19,7 @@ pub struct Batch {
 impl Batch {
     /// Takes the first batch from the front of `bytes`.
     pub fn split_from(bytes: &mut Bytes) -> Result<Self, Error> {
-        let needed = header::claimed_size(bytes)?;
+        let (needed, _) = header::claimed_size(bytes)?;
         if bytes.len() < needed {
             return Err(Error::Truncated {
                 available: bytes.len(),
@@ -33,7 +35,15 @@ impl Batch {
 
     /// The one batch that `bytes` consist of, as `Produce` demands since
     /// message format 2.
-    pub fn only(mut bytes: Bytes) -> Result<Self, Error> {
+    pub fn only(bytes: Bytes) -> Result<Self, Error> {
+        match header::claimed_size(&bytes) {
+            Ok((_, magic)) if magic != MAGIC => Err(Error::UnsupportedMagic(magic)),
+            _ => Self::stored(bytes),
+        }
+    }
+
+    /// The one batch of whatever format that `bytes` consist of.
+    pub fn stored(mut bytes: Bytes) -> Result<Self, Error> {
         if bytes.is_empty() {
             return Err(Error::Malformed("there is no batch"));
         }
@@ -55,14 +65,15 @@ impl Batch {
         &self.bytes
     }
 
-    /// What follows the header: the records, compressed or not.
+    /// What follows the header of a batch of format 2: the records,
+    /// compressed or not.
     #[must_use]
     pub fn body(&self) -> Bytes {
         self.bytes.slice(HEADER_SIZE..)
     }
 
     pub fn check_crc(&self) -> Result<(), Error> {
-        let computed = header::computed_crc(&self.bytes);
+        let computed = header::expected_crc(&self.header, &self.bytes);
         if computed == self.header.crc {
             Ok(())
         } else {
@@ -131,7 +142,11 @@ impl Batch {
 
     /// Shows every record without keeping it; decompression stops at `limit`
     /// bytes. An error says that the records are not what the header claims.
+    /// Only for format 2, which is all that is appended.
     pub fn walk(&self, limit: usize, seen: impl FnMut(Shallow)) -> Result<(), Error> {
+        if self.header.magic != MAGIC {
+            return Err(Error::UnsupportedMagic(self.header.magic));
+        }
         let (count, body) = (self.header.record_count, &self.bytes[HEADER_SIZE..]);
         match self.header.compression() {
             Compression::None => shallow::walk(body, count, seen),
@@ -144,6 +159,9 @@ impl Batch {
 
     /// Decodes the records; decompression stops at `limit` bytes.
     pub fn records(&self, limit: usize) -> Result<Records, Error> {
+        if self.header.magic != MAGIC {
+            return Ok(Records::of_old_format(stored::records(&self.bytes, limit)?));
+        }
         let body = match self.header.compression() {
             Compression::None => self.body(),
             codec => Bytes::from(super::decompress(codec, &self.bytes[HEADER_SIZE..], limit)?),

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::header::{self, HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
 use super::varint::{write_varint, write_varlong};
 use super::{
-    Compression, Error, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, Record,
-    RecordHeader, compress, compress_at,
+    Compression, Error, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
+    Record, RecordHeader, compress, compress_at,
 };
 
 /// Collects records for one batch.
@@ -222,6 +222,7 @@ impl BatchBuilder {
         };
         let length = HEADER_SIZE - LOG_OVERHEAD + body.len();
         let header = Header {
+            magic: MAGIC,
             base_offset: self.base_offset,
             length: i32::try_from(length).map_err(|_| TOO_LARGE)?,
             partition_leader_epoch: self.leader_epoch,

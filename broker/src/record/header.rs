@@ -1,6 +1,8 @@
-//! The 61 bytes before a batch's records.
+//! The 61 bytes before a batch's records, and what stands for them in older
+//! formats.
 
 use super::compression::Compression;
+use super::legacy::{Format, stored};
 use super::{Error, MAGIC, NO_PRODUCER_ID, NO_SEQUENCE};
 
 /// Size of the header of a batch of format 2.
@@ -34,6 +36,8 @@ pub enum TimestampType {
 /// `last_offset` and `next_offset` cannot overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
+    /// The message format: 2, or an older one in files of old brokers.
+    pub magic: i8,
     pub base_offset: i64,
     /// Bytes after the length field.
     pub length: i32,
@@ -53,7 +57,25 @@ impl Header {
     /// Decodes and checks the header at the front of `bytes`; the records and
     /// the CRC are not looked at.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let size = claimed_size(bytes)?;
+        let (size, magic) = claimed_size(bytes)?;
+        let header = match Format::of_magic(magic) {
+            Some(format) => stored::header(bytes, format)?,
+            None => Self::decode_batch(bytes, size)?,
+        };
+        if header.base_offset < 0 || header.base_offset > i64::MAX - (1 << 32) {
+            return Err(Error::Malformed("the base offset is out of range"));
+        }
+        if header.last_offset_delta < 0 {
+            return Err(Error::Malformed("the last offset delta is negative"));
+        }
+        if header.record_count < 0 {
+            return Err(Error::Malformed("the record count is negative"));
+        }
+        Compression::from_id(header.compression_id())?;
+        Ok(header)
+    }
+
+    fn decode_batch(bytes: &[u8], size: usize) -> Result<Self, Error> {
         let Some(bytes) = bytes.first_chunk::<HEADER_SIZE>() else {
             return Err(Error::Truncated {
                 available: bytes.len(),
@@ -61,7 +83,8 @@ impl Header {
             });
         };
         let mut fields = Fields(bytes);
-        let header = Self {
+        Ok(Self {
+            magic: MAGIC,
             base_offset: i64::from_be_bytes(fields.take()),
             length: i32::from_be_bytes(fields.take()),
             partition_leader_epoch: i32::from_be_bytes(fields.take()),
@@ -77,20 +100,10 @@ impl Header {
             producer_epoch: i16::from_be_bytes(fields.take()),
             base_sequence: i32::from_be_bytes(fields.take()),
             record_count: i32::from_be_bytes(fields.take()),
-        };
-        if header.base_offset < 0 || header.base_offset > i64::MAX - (1 << 32) {
-            return Err(Error::Malformed("the base offset is out of range"));
-        }
-        if header.last_offset_delta < 0 {
-            return Err(Error::Malformed("the last offset delta is negative"));
-        }
-        if header.record_count < 0 {
-            return Err(Error::Malformed("the record count is negative"));
-        }
-        Compression::from_id(header.compression_id())?;
-        Ok(header)
+        })
     }
 
+    /// The header of a batch of format 2 as bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_SIZE] {
         let mut out = Vec::with_capacity(HEADER_SIZE);
@@ -220,6 +233,14 @@ pub(super) fn delete_horizon_attribute(horizon_ms: Option<i64>) -> i16 {
     horizon_ms.map_or(0, |_| DELETE_HORIZON)
 }
 
+/// The checksum that a whole batch or older entry should have.
+pub(super) fn expected_crc(header: &Header, bytes: &[u8]) -> u32 {
+    match header.magic {
+        MAGIC => computed_crc(bytes),
+        _ => stored::computed_crc(bytes),
+    }
+}
+
 /// CRC-32C of a batch, computed over everything from the attributes on.
 pub(super) fn computed_crc(batch: &[u8]) -> u32 {
     common::checksum::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default())
@@ -238,8 +259,8 @@ pub(super) fn store_times(batch: &mut [u8], header: &Header) {
         .copy_from_slice(&header.max_timestamp.to_be_bytes());
 }
 
-/// Size that the bytes claim, after a check of format and minimum length.
-pub(super) fn claimed_size(bytes: &[u8]) -> Result<usize, Error> {
+/// Size and format that the bytes claim, after a check of both.
+pub(super) fn claimed_size(bytes: &[u8]) -> Result<(usize, i8), Error> {
     let Some(prefix) = bytes.first_chunk::<PREFIX_SIZE>() else {
         return Err(Error::Truncated {
             available: bytes.len(),
@@ -249,14 +270,17 @@ pub(super) fn claimed_size(bytes: &[u8]) -> Result<usize, Error> {
     let [.., a, b, c, d, _, _, _, _, magic] = *prefix;
     let length = i32::from_be_bytes([a, b, c, d]);
     debug_assert_eq!(magic, prefix[MAGIC_AT]);
-    if magic.cast_signed() != MAGIC {
-        return Err(Error::UnsupportedMagic(magic.cast_signed()));
-    }
+    let magic = magic.cast_signed();
+    let size_min = match Format::of_magic(magic) {
+        Some(format) => format.size_min(),
+        None if magic == MAGIC => HEADER_SIZE,
+        None => return Err(Error::UnsupportedMagic(magic)),
+    };
     let size = usize::try_from(length).map_err(|_| Error::TooSmall(length))? + LOG_OVERHEAD;
-    if size < HEADER_SIZE {
+    if size < size_min {
         return Err(Error::TooSmall(length));
     }
-    Ok(size)
+    Ok((size, magic))
 }
 
 /// Hands out the fields of a header in order.
@@ -286,10 +310,15 @@ mod tests {
 
     #[test]
     fn older_formats_are_told_apart_from_garbage() {
-        for magic in [0, 1, 3, -1_i8] {
+        for magic in [3, -1_i8] {
             let mut bytes = [0_u8; HEADER_SIZE];
             bytes[MAGIC_AT] = magic.cast_unsigned();
             assert_eq!(Header::decode(&bytes), Err(Error::UnsupportedMagic(magic)));
+        }
+        for magic in [0, 1] {
+            let mut bytes = [0_u8; HEADER_SIZE];
+            bytes[MAGIC_AT] = magic;
+            assert_eq!(Header::decode(&bytes), Err(Error::TooSmall(0)));
         }
     }
 }

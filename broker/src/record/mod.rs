@@ -36,7 +36,7 @@ pub const NO_PRODUCER_EPOCH: i16 = -1;
 pub const NO_SEQUENCE: i32 = -1;
 /// Timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = -1;
-/// The message format of the log.
+/// The message format that is written.
 pub const MAGIC: i8 = 2;
 
 /// What is wrong with bytes that should be record batches.

@@ -35,6 +35,8 @@ pub struct Records {
     base_offset: i64,
     base_timestamp: i64,
     log_append_time: Option<i64>,
+    /// Records of formats 0 and 1, which are decoded at once.
+    old: std::vec::IntoIter<Record>,
 }
 
 impl Records {
@@ -46,6 +48,18 @@ impl Records {
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             log_append_time: append_time.then_some(header.max_timestamp),
+            old: Vec::new().into_iter(),
+        }
+    }
+
+    pub(super) fn of_old_format(records: Vec<Record>) -> Self {
+        Self {
+            body: Bytes::new(),
+            remaining: 0,
+            base_offset: 0,
+            base_timestamp: 0,
+            log_append_time: None,
+            old: records.into_iter(),
         }
     }
 
@@ -87,7 +101,7 @@ impl Iterator for Records {
     fn next(&mut self) -> Option<Self::Item> {
         if self.remaining == 0 {
             if self.body.is_empty() {
-                return None;
+                return self.old.next().map(Ok);
             }
             self.body.clear();
             return Some(Err(Error::Malformed("bytes follow the last record")));

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use broker::record::{Batch, Batches, EndTxnMarker, Record, TimestampType};
+use broker::record::{Batch, Batches, EndTxnMarker, Header, MAGIC, Record, TimestampType};
 use bytes::Bytes;
 
 use crate::failure::{Failure, Outcome};
@@ -127,12 +127,29 @@ fn segment(path: &Path, bytes: Bytes, view: View) {
 
 fn batch_line(batch: &Batch, position: usize) -> String {
     let header = batch.header();
+    let place = match header.magic {
+        MAGIC => place_and_producer(header),
+        _ => format!("offset: {}", header.last_offset()),
+    };
+    format!(
+        "{place} position: {position} {}: {} size: {} magic: {} compresscodec: {} crc: {} isvalid: {}",
+        timestamp_type(batch),
+        header.max_timestamp,
+        batch.bytes().len(),
+        header.magic,
+        header.compression().name(),
+        header.crc,
+        batch.check_crc().is_ok()
+    )
+}
+
+fn place_and_producer(header: &Header) -> String {
     let horizon = match header.delete_horizon_ms() {
         Some(millis) => format!("OptionalLong[{millis}]"),
         None => "OptionalLong.empty".to_owned(),
     };
     format!(
-        "baseOffset: {} lastOffset: {} count: {} baseSequence: {} lastSequence: {} producerId: {} producerEpoch: {} partitionLeaderEpoch: {} isTransactional: {} isControl: {} deleteHorizonMs: {horizon} position: {position} {}: {} size: {} magic: 2 compresscodec: {} crc: {} isvalid: {}",
+        "baseOffset: {} lastOffset: {} count: {} baseSequence: {} lastSequence: {} producerId: {} producerEpoch: {} partitionLeaderEpoch: {} isTransactional: {} isControl: {} deleteHorizonMs: {horizon}",
         header.base_offset,
         header.last_offset(),
         header.record_count,
@@ -147,17 +164,12 @@ fn batch_line(batch: &Batch, position: usize) -> String {
         header.partition_leader_epoch,
         header.is_transactional(),
         header.is_control(),
-        timestamp_type(batch),
-        header.max_timestamp,
-        batch.bytes().len(),
-        header.compression().name(),
-        header.crc,
-        batch.check_crc().is_ok()
     )
 }
 
 fn timestamp_type(batch: &Batch) -> &'static str {
     match batch.header().timestamp_type() {
+        _ if batch.header().magic == 0 => "NoTimestampType",
         TimestampType::CreateTime => "CreateTime",
         TimestampType::LogAppendTime => "LogAppendTime",
     }
@@ -202,14 +214,16 @@ fn record_line(batch: &Batch, record: &Record, view: View) -> String {
             .map(|header| text(&header.key))
             .collect();
         line += &format!(
-            " offset: {} {}: {} keySize: {} valueSize: {} sequence: {sequence} headerKeys: [{}]",
+            " offset: {} {}: {} keySize: {} valueSize: {}",
             record.offset,
             timestamp_type(batch),
             record.timestamp,
             size(&record.key),
-            size(&record.value),
-            keys.join(",")
+            size(&record.value)
         );
+        if header.magic == MAGIC {
+            line += &format!(" sequence: {sequence} headerKeys: [{}]", keys.join(","));
+        }
         if header.is_control() {
             line += &control(record);
         }
@@ -276,7 +290,7 @@ fn big_endian(bytes: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use broker::record::{BatchBuilder, Compression};
+    use broker::record::{BatchBuilder, Compression, legacy};
 
     use super::*;
 
@@ -307,6 +321,28 @@ mod tests {
                 "| offset: 0 CreateTime: 1000 keySize: 1 valueSize: 1 sequence: 3 headerKeys: [] key: k payload: v",
                 "| offset: 1 CreateTime: 1001 keySize: -1 valueSize: 1 sequence: 4 headerKeys: [] payload: w",
             ]
+        );
+    }
+
+    #[test]
+    fn older_formats_as_kafka_prints_them() {
+        let mut builder = BatchBuilder::new(Compression::None);
+        assert!(builder.push(1000, Some(b"k"), Some(b"v"), &[]));
+        let set = legacy::down_convert(builder.build().unwrap(), legacy::Format::V0, 0, 100);
+        let entry = Batch::stored(Bytes::from(set.unwrap().set)).unwrap();
+        let line = batch_line(&entry, 5);
+        assert!(line.starts_with("offset: 0 position: 5 NoTimestampType: -1 size: 28 magic: 0 "));
+        assert!(line.ends_with(" isvalid: true"));
+        let view = View {
+            has_records: true,
+            has_data: true,
+            has_metadata: true,
+            bytes_max: usize::MAX,
+        };
+        let record = entry.records(100).unwrap().next().unwrap().unwrap();
+        assert_eq!(
+            record_line(&entry, &record, view),
+            "| offset: 0 NoTimestampType: -1 keySize: 1 valueSize: 1 key: k payload: v"
         );
     }
 

@@ -4,6 +4,7 @@
 //!   pass has looked at; records without a key go;
 //! - a tombstone stays until its batch's delete horizon, which the first pass
 //!   that meets it sets `delete.retention.ms` ahead (KIP-534);
+//! - in formats 0 and 1 tombstones go by the age of their segments instead;
 //! - records of aborted transactions go; a marker stays while its transaction
 //!   has batches, and then until its own delete horizon;
 //! - a producer's last batch stays, if need be without records, because it
@@ -20,7 +21,8 @@ use super::super::index::AbortedTransaction;
 use super::offset_map::OffsetMap;
 use super::transactions::CleanedTransactions;
 use crate::model::Offset;
-use crate::record::{Batch, BatchBuilder, Error, Record, TimestampType, empty_batch};
+use crate::record::legacy::rewrite;
+use crate::record::{Batch, BatchBuilder, Error, MAGIC, Record, TimestampType, empty_batch};
 
 /// Bound on a stored batch's records when they are decompressed.
 pub(super) const RECORDS_SIZE_MAX: usize = 1 << 30;
@@ -36,12 +38,15 @@ pub(in crate::log) struct LastRecord {
 pub(in crate::log) type LastRecords = HashMap<i64, LastRecord>;
 
 /// What holds for one pass over one log.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) map: &'a OffsetMap,
     pub(super) last_records: &'a LastRecords,
     pub(super) now_ms: i64,
     pub(super) delete_retention_ms: i64,
+    /// Tombstones of formats 0 and 1, which can note no horizon, stay: the
+    /// segment was written to since the horizon that its age gives.
+    pub(super) keeps_old_tombstones: bool,
 }
 
 /// The batch as it goes on, if it does.
@@ -106,7 +111,7 @@ impl Rules<'_> {
         let ends = header.is_control() && can_go;
         let has_tombstones = kept.iter().any(|record| record.value.is_none());
         let horizon = match header.delete_horizon_ms() {
-            None if ends || has_tombstones => {
+            None if header.magic == MAGIC && (ends || has_tombstones) => {
                 is_whole = false;
                 Some(self.now_ms.saturating_add(self.delete_retention_ms))
             }
@@ -127,8 +132,14 @@ impl Rules<'_> {
             return false;
         };
         let is_latest = self.map.get(key).is_none_or(|known| record.offset >= known);
-        let horizon = batch.header().delete_horizon_ms();
-        let keeps_tombstones = horizon.is_none_or(|horizon| self.now_ms < horizon);
+        let header = batch.header();
+        let keeps_tombstones = match header.magic {
+            MAGIC => {
+                let horizon = header.delete_horizon_ms();
+                horizon.is_none_or(|horizon| self.now_ms < horizon)
+            }
+            _ => self.keeps_old_tombstones,
+        };
         is_latest && (record.value.is_some() || keeps_tombstones)
     }
 
@@ -152,6 +163,9 @@ impl Rules<'_> {
 /// The batch with only the records in `kept`.
 fn rebuild(batch: &Batch, kept: &[Record], horizon: Option<i64>) -> Result<Bytes, Error> {
     let header = batch.header();
+    if header.magic != MAGIC {
+        return rewrite(header, kept);
+    }
     let mut builder = BatchBuilder::new(header.compression())
         .producer(
             header.producer_id,

@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::super::index::AbortedTransaction;
 use super::super::scan::Scan;
@@ -82,6 +82,13 @@ impl Guard<'_> {
     }
 }
 
+/// What the groups of a pass have in common.
+struct Around<'a> {
+    map: &'a OffsetMap,
+    aborted: &'a [AbortedTransaction],
+    old_horizon: Option<SystemTime>,
+}
+
 pub(super) struct Pass<'a> {
     pub(super) log: &'a LogHandle,
     pub(super) candidate: Candidate,
@@ -117,18 +124,33 @@ impl Pass<'_> {
             let log = self.log.read();
             (log.cleaning_sources(end)?, log.config().clone())
         };
+        let old_horizon = self.old_tombstones_horizon(&sources, config.delete_retention_ms);
         let mut transactions = CleanedTransactions::default();
         for group in groups(&sources, &config) {
             let Some(sources) = sources.get(group) else {
                 continue;
             };
-            self.clean_group(sources, &map, &aborted, &mut transactions)?;
+            let around = Around {
+                map: &map,
+                aborted: &aborted,
+                old_horizon,
+            };
+            self.clean_group(sources, &around, &mut transactions)?;
         }
         let end = end.max(self.candidate.first_dirty);
         self.log
             .read()
             .finish_cleaning(self.guard.cuts_at_start, end)?;
         Ok(end)
+    }
+
+    /// Tombstones of formats 0 and 1 go from segments that were last written
+    /// to `delete.retention.ms` before the last one that was clean already.
+    fn old_tombstones_horizon(&self, sources: &[Source], retention_ms: i64) -> Option<SystemTime> {
+        let mut clean = sources.iter().rev();
+        let last = clean.find(|source| source.base_offset < self.candidate.first_dirty)?;
+        let retention = Duration::from_millis(u64::try_from(retention_ms).unwrap_or(0));
+        last.modified.checked_sub(retention)
     }
 
     fn build_map(&mut self, aborted: &[AbortedTransaction]) -> Result<OffsetMap, Error> {
@@ -199,8 +221,7 @@ impl Pass<'_> {
     fn clean_group(
         &mut self,
         sources: &[Source],
-        map: &OffsetMap,
-        aborted: &[AbortedTransaction],
+        around: &Around<'_>,
         transactions: &mut CleanedTransactions,
     ) -> Result<(), Error> {
         let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
@@ -212,12 +233,13 @@ impl Pass<'_> {
             (log.begin_copy(first.base_offset)?, log.last_records())
         };
         let rules = Rules {
-            map,
+            map: around.map,
             last_records: &last_records,
             now_ms: self.now_ms,
             delete_retention_ms: copy.delete_retention_ms,
+            keeps_old_tombstones: true,
         };
-        let copied = self.copy_group(sources, aborted, &rules, &mut copy, transactions);
+        let copied = self.copy_group(sources, around, &rules, &mut copy, transactions);
         let finished = copied.and_then(|()| Ok(copy.finish(last.modified)?));
         if let Err(error) = finished.and_then(|()| self.guard.check()) {
             copy.segment.discard();
@@ -237,7 +259,7 @@ impl Pass<'_> {
     fn copy_group(
         &mut self,
         sources: &[Source],
-        aborted: &[AbortedTransaction],
+        around: &Around<'_>,
         rules: &Rules<'_>,
         copy: &mut Copy,
         transactions: &mut CleanedTransactions,
@@ -248,7 +270,14 @@ impl Pass<'_> {
                 base_offset,
                 source,
             };
-            transactions.add_aborted(between(aborted, base_offset, source.end_offset));
+            let aborted = between(around.aborted, base_offset, source.end_offset);
+            transactions.add_aborted(aborted);
+            let rules = Rules {
+                keeps_old_tombstones: around
+                    .old_horizon
+                    .is_none_or(|horizon| source.modified > horizon),
+                ..*rules
+            };
             let mut scan = self.scan(base_offset, base_offset)?;
             while let Some((_, batch)) = scan.next_batch()? {
                 let filtered = rules.filter(&batch, transactions).map_err(corrupt)?;
@@ -261,7 +290,7 @@ impl Pass<'_> {
                 let mut written = 0;
                 if let Some(bytes) = filtered.batch {
                     written = bytes.len();
-                    let batch = Batch::only(bytes).map_err(corrupt)?;
+                    let batch = Batch::stored(bytes).map_err(corrupt)?;
                     copy.push(&batch, self.limits.io_buffer_bytes)?;
                 }
                 self.account(batch.bytes().len() + written)?;
@@ -354,7 +383,7 @@ impl Copy {
 
     /// Makes the copy durable; it looks as old as the segment `modified` is of,
     /// so that retention by time is not set back.
-    fn finish(&mut self, modified: std::time::SystemTime) -> io::Result<()> {
+    fn finish(&mut self, modified: SystemTime) -> io::Result<()> {
         self.write()?;
         self.segment.close()?;
         self.segment.set_modified(modified)?;

@@ -16,6 +16,8 @@ use super::*;
 use crate::model::TopicName;
 use crate::record::{BatchBuilder, Compression, Record};
 
+mod old_formats;
+
 const DIRTY_ALWAYS: LogConfigChange = |config| config.min_cleanable_dirty_ratio = 0.0;
 type LogConfigChange = fn(&mut LogConfig);
 

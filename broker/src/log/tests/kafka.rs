@@ -5,10 +5,11 @@ use super::*;
 
 const FIXTURE: &str = include_str!("kafka-3.9.1.hex");
 
-fn write_fixture(dir: &Path) {
+/// Writes the files that a dump in hexadecimal digits names.
+pub(super) fn write_files(dir: &Path, dump: &str) {
     let mut file = None;
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-    for line in FIXTURE.lines() {
+    for line in dump.lines() {
         if let Some(name) = line.strip_prefix("# ") {
             files.push((name.to_owned(), Vec::new()));
             file = Some(files.len() - 1);
@@ -21,6 +22,10 @@ fn write_fixture(dir: &Path) {
     for (name, bytes) in files {
         std::fs::write(dir.join(name), bytes).unwrap();
     }
+}
+
+fn write_fixture(dir: &Path) {
+    write_files(dir, FIXTURE);
     std::fs::write(dir.join("00000000000000000000.index"), b"").unwrap();
     std::fs::write(dir.join("leader-epoch-checkpoint"), "0\n1\n0 0\n").unwrap();
     let metadata = "version: 0\ntopic_id: BKqUN7WwS_qPnSwtA2hi3A";

@@ -2,11 +2,9 @@
 
 use bytes::Bytes;
 
-use super::message::Fields;
-use super::{Format, lz4};
-use crate::record::{
-    Batch, Batches, Compression, Error, NO_TIMESTAMP, Record, TimestampType, compress,
-};
+use super::Format;
+use super::wrapper::Wrapper;
+use crate::record::{Batch, Batches, Compression, Error};
 
 /// A converted run of batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +17,8 @@ pub struct DownConverted {
 /// Converts the whole batches at the front of `batches` for a reader that
 /// wants records from `first_offset` on. Control batches and headers are left
 /// out; batches keep their codec, so zstd, which the formats do not know, is
-/// refused. Decompression of a batch stops at `limit` bytes.
+/// refused. What is stored in `format` or an older one goes as it is.
+/// Decompression of a batch stops at `limit` bytes.
 pub fn down_convert(
     batches: Bytes,
     format: Format,
@@ -56,54 +55,18 @@ fn append(
     if codec == Compression::Zstd {
         return Err(Error::NotInFormat { codec });
     }
-    let fields = |record: &Record, offset| Fields {
-        format,
-        offset,
-        timestamp: record.timestamp,
-        timestamp_type: header.timestamp_type(),
-        compression: Compression::None,
-    };
-    if codec == Compression::None {
-        for record in batch.records(limit)? {
-            let record = record?;
-            // Without a wrapper each message stands for itself, and old
-            // consumers rely on getting none that they did not ask for.
-            if record.offset >= first_offset {
-                let (key, value) = (record.key.as_deref(), record.value.as_deref());
-                fields(&record, record.offset).write(out, key, value)?;
-            }
-        }
+    if Format::of_magic(header.magic).is_some_and(|stored| stored <= format) {
+        out.extend_from_slice(batch.bytes());
         return Ok(());
     }
-    let mut inner = Vec::new();
-    let mut wrapper = None;
+    let mut wrapper = Wrapper::new(format, codec, header.timestamp_type());
     for record in batch.records(limit)? {
         let record = record?;
-        let (first, _, latest) = wrapper.unwrap_or((record.offset, 0, NO_TIMESTAMP));
-        let offset = match format {
-            Format::V0 => record.offset,
-            Format::V1 => record.offset - first,
-        };
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        fields(&record, offset).write(&mut inner, key, value)?;
-        wrapper = Some((first, record.offset, record.timestamp.max(latest)));
+        // Without a wrapper each message stands for itself, and old
+        // consumers rely on getting none that they did not ask for.
+        if codec != Compression::None || record.offset >= first_offset {
+            wrapper.push(&record, out)?;
+        }
     }
-    let Some((_, last_offset, latest)) = wrapper else {
-        return Ok(());
-    };
-    let mut packed = compress(codec, &inner)?;
-    if (codec, format) == (Compression::Lz4, Format::V0) {
-        packed = lz4::with_broken_checksum(packed)?;
-    }
-    let wrapper = Fields {
-        format,
-        offset: last_offset,
-        timestamp: match header.timestamp_type() {
-            TimestampType::CreateTime => latest,
-            TimestampType::LogAppendTime => header.max_timestamp,
-        },
-        timestamp_type: header.timestamp_type(),
-        compression: codec,
-    };
-    wrapper.write(out, None, Some(&packed))
+    wrapper.finish(header.max_timestamp, out)
 }

@@ -8,8 +8,8 @@ use crate::record::{Compression, Error, NO_TIMESTAMP, TimestampType};
 /// Offset and size, which the size does not count.
 pub(super) const LOG_OVERHEAD: usize = 12;
 /// CRC, magic, attributes, and the lengths of key and value.
-const SIZE_MIN: usize = 14;
-const TIMESTAMP_SIZE: usize = 8;
+pub(super) const SIZE_MIN: usize = 14;
+pub(super) const TIMESTAMP_SIZE: usize = 8;
 
 const COMPRESSION_MASK: u8 = 0x07;
 const LOG_APPEND_TIME: u8 = 0x08;
@@ -52,11 +52,8 @@ impl Message {
     fn decode(offset: i64, mut bytes: Bytes) -> Result<Self, Error> {
         let stored = bytes.get_u32();
         let computed = common::checksum::crc32(&bytes);
-        let format = match bytes.get_i8() {
-            0 => Format::V0,
-            1 => Format::V1,
-            other => return Err(Error::UnsupportedMagic(other)),
-        };
+        let magic = bytes.get_i8();
+        let format = Format::of_magic(magic).ok_or(Error::UnsupportedMagic(magic))?;
         if stored != computed {
             return Err(Error::Crc { stored, computed });
         }

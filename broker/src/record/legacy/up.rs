@@ -67,14 +67,23 @@ fn unwrap(messages: Vec<Message>, limit: usize) -> Result<(Compression, Vec<Mess
         return Ok((codec, messages));
     }
     match &messages[..] {
-        [wrapper] => Ok((codec, inner_messages(wrapper, codec, limit)?)),
+        [wrapper] => {
+            let inner = inner_messages(wrapper, codec, limit)?;
+            if inner.iter().any(|message| message.format != wrapper.format) {
+                return Err(Error::Malformed(
+                    "a message's format is not that of its wrapper",
+                ));
+            }
+            Ok((codec, inner))
+        }
         _ => Err(Error::Malformed(
             "Compressed outer record has more than one batch",
         )),
     }
 }
 
-fn inner_messages(
+/// What lies in a wrapper, with offsets as they are written there.
+pub(super) fn inner_messages(
     wrapper: &Message,
     codec: Compression,
     limit: usize,
@@ -96,11 +105,6 @@ fn inner_messages(
     .map(Bytes::from)?;
     let mut messages = Vec::new();
     while let Some(mut message) = Message::split_from(&mut set)? {
-        if message.format != wrapper.format {
-            return Err(Error::Malformed(
-                "a message's format is not that of its wrapper",
-            ));
-        }
         if message.compression()? != Compression::None {
             return Err(Error::Malformed(
                 "a message in a compressed set is compressed itself",

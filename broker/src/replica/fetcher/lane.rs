@@ -334,15 +334,14 @@ impl Request<'_> {
                     _ => topic.with_topic(wire_name(id)),
                 });
             }
-            let last_epoch = match self.version {
-                DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
-                _ => -1,
-            };
             let partition = FetchPartition::default()
                 .with_partition(id.partition)
                 .with_current_leader_epoch(asked.followed.epoch)
                 .with_fetch_offset(asked.position.offset)
-                .with_last_fetched_epoch(last_epoch)
+                .with_last_fetched_epoch(match self.version {
+                    DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
+                    _ => -1,
+                })
                 .with_log_start_offset(asked.position.log_start)
                 .with_partition_max_bytes(self.config.partition_bytes_max);
             if let Some(topic) = topics.last_mut() {

@@ -51,6 +51,7 @@ fn filter_at(
         last_records,
         now_ms,
         delete_retention_ms: RETENTION,
+        keeps_old_tombstones: true,
     };
     let filtered = rules.filter(batch, transactions).unwrap();
     let kept = filtered.batch.map(|bytes| Batch::only(bytes).unwrap());
@@ -181,6 +182,7 @@ fn aborted_records_go_and_their_marker_outlives_them() {
         last_records: &none,
         now_ms,
         delete_retention_ms: RETENTION,
+        keeps_old_tombstones: true,
     };
     // The records are still there: they go, the marker and its entry stay.
     let mut transactions = CleanedTransactions::default();
