@@ -5,6 +5,7 @@
 //! KIP-101, KIP-279, KIP-320 and KIP-966.
 
 mod agreement;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
