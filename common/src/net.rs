@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +19,44 @@ pub enum BindError {
     Unresolved { host: String, source: io::Error },
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The kernel's buffers of each accepted connection, in bytes; `None` leaves
+/// their size to the kernel, which lets them grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Buffers {
+    pub receive: Option<u32>,
+    pub send: Option<u32>,
+}
+
 /// Listens on `address`; port 0 takes a free one.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BindError::Busy(address),
-            _ => BindError::Io { address, source },
-        })
+    bind_with(address, Buffers::default())
+}
+
+/// As [`bind`], with buffers of a size that accepted connections inherit.
+pub fn bind_with(address: SocketAddr, buffers: Buffers) -> Result<TcpListener, BindError> {
+    listen(address, buffers).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::Busy(address),
+        _ => BindError::Io { address, source },
+    })
+}
+
+fn listen(address: SocketAddr, buffers: Buffers) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    if let Some(bytes) = buffers.receive {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = buffers.send {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Connects to the first address of `host` that answers, without Nagle's delay.

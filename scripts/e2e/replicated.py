@@ -12,6 +12,7 @@ import pathlib
 import signal
 import threading
 import time
+from collections import Counter
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -26,7 +27,17 @@ HEAL = 60
 class Trio:
     """Three brokers and their coordinator."""
 
-    def __init__(self, directory, brokers=("odradek",) * 3, coordinator="odradek", keys=None):
+    # When a producer gives up on a request.
+    request_seconds = 60
+
+    def __init__(
+        self,
+        directory,
+        brokers=("odradek",) * 3,
+        coordinator="odradek",
+        keys=None,
+        heap="256m",
+    ):
         self.directory = pathlib.Path(directory)
         self.zookeeper_port = Ports.take()
         if coordinator == "odradek":
@@ -36,7 +47,7 @@ class Trio:
         else:
             self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
         self.ports = [Ports.take() for _ in IDS]
-        self.keys = keys or {}
+        self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
 
@@ -49,13 +60,14 @@ class Trio:
         home.mkdir(exist_ok=True)
         overrides = {
             "broker.id": number,
+            "broker.rack": f"rack-{number}",
             "offsets.topic.replication.factor": 3,
             "zookeeper.session.timeout.ms": 6000,
         } | self.keys
         arguments = (self.zookeeper_port, overrides)
         if kind == "odradek":
             return harness.odradek_broker(home, self.ports[number], Ports.take(), *arguments)
-        return harness.apache_broker(home, self.ports[number], *arguments, heap="256m")
+        return harness.apache_broker(home, self.ports[number], *arguments, heap=self.heap)
 
     def start(self):
         self.coordinator.start()
@@ -69,14 +81,25 @@ class Trio:
                 daemon.process.send_signal(signal.SIGCONT)
             daemon.kill()
 
+    def endpoint(self, number):
+        return f"127.0.0.1:{self.ports[number]}"
+
     @property
     def bootstrap(self):
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(self.endpoint(number) for number in IDS)
 
     def metadata(self):
         # Each time anew: an old client may know only brokers that are paused.
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         return admin.list_topics(timeout=20)
+
+    def metadata_of(self, number):
+        """As one broker tells; `None` when it does not answer."""
+        try:
+            admin = AdminClient({"bootstrap.servers": self.endpoint(number), "log_level": 0})
+            return admin.list_topics(timeout=5)
+        except KafkaException:
+            return None
 
     def create(self, topic, partitions=2):
         new = NewTopic(topic, partitions, 3, config={"min.insync.replicas": "2"})
@@ -110,15 +133,27 @@ class Trio:
         return wait_until(lambda: [self.metadata().controller_id], HEAL, "a controller")[0]
 
     def wait_in_sync(self, topic):
+        # All must say the same: one that was cut off tells of the past.
         def all_in_sync():
-            known = self.metadata().topics.get(topic)
-            return known and all(len(each.isrs) == 3 for each in known.partitions.values())
+            told = [self.leaders_in_sync(number, topic) for number in IDS]
+            return told[0] and told.count(told[0]) == len(told)
 
         try:
             wait_until(all_in_sync, HEAL, "all replicas in sync", 0.2)
         except (Failed, KafkaException) as failed:
             tails = "\n".join(daemon.tail(15) for daemon in self.brokers)
             raise Failed(f"{failed}\n{tails}") from None
+
+    def leaders_in_sync(self, number, topic):
+        """The leaders of a topic whose replicas are all in sync, as one broker tells."""
+        told = self.metadata_of(number)
+        known = told and told.topics.get(topic)
+        if not known or known.error or len(told.brokers) != len(IDS):
+            return None
+        partitions = known.partitions
+        if any(each.leader < 0 or len(each.isrs) != len(IDS) for each in partitions.values()):
+            return None
+        return {index: each.leader for index, each in partitions.items()}
 
     def panics(self):
         daemons = [*self.brokers, self.coordinator]
@@ -159,6 +194,7 @@ class History(threading.Thread):
                 "acks": "all",
                 "linger.ms": 1,
                 "message.timeout.ms": 120_000,
+                "socket.timeout.ms": trio.request_seconds * 1000,
                 "log_level": 0,
             }
         )
@@ -261,7 +297,9 @@ def check(trio, history, topic):
         lost = [(offset, number) for offset, number in acknowledged if at.get(offset) != number]
         assert not lost, f"{topic}-{partition}: {len(lost)} acknowledged records lost: {lost[:5]}"
         numbers = [number for _, number in seen]
-        assert len(set(numbers)) == len(numbers), f"{topic}-{partition}: duplicates"
+        twice = [number for number, times in Counter(numbers).items() if times > 1]
+        places = [place for place in seen if place[1] in twice[:3]]
+        assert not twice, f"{topic}-{partition}: {len(twice)} records are there twice: {places}"
         assert numbers == sorted(numbers), f"{topic}-{partition}: out of order"
 
     def same():

@@ -47,9 +47,16 @@ class Connection:
 
     def ask(self, request):
         """Sends a request; the answer, which must be exactly what was decoded."""
+        self.send(request)
+        return self.answer(request)
+
+    def send(self, request):
         self.correlation += 1
         request.with_header(correlation_id=self.correlation, client_id="versions")
         self.socket.sendall(request.encode(framed=True, header=True))
+
+    def answer(self, request):
+        """The answer to the request sent last."""
         (size,) = struct.unpack(">i", self.receive(4))
         came = self.receive(size)
         response_class = request.header.get_response_class()

@@ -3,7 +3,8 @@
 # run beside Odradek in tests and measurements: as servers, clients and tools.
 #
 #   install.sh [--dir DIR] [PEER...]
-#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 zookeeper zookeeper34 curator
+#       PEER: kafka39 kafka4 kafka28 kafka11 clients10 clients102
+#             streams connect zookeeper zookeeper34 curator
 #             (default: kafka39 zookeeper curator)
 #       DIR:  where they go (default: .peers at the top of the repository)
 #
@@ -46,6 +47,16 @@ dependencies_of() {
     kafka11)
       dependency org.apache.kafka kafka_2.12 1.1.1
       dependency org.apache.kafka kafka-tools 1.1.1 ;;
+    clients102)
+      dependency org.apache.kafka kafka-clients 0.10.2.2
+      dependency org.slf4j slf4j-log4j12 1.7.21 ;;
+    streams)
+      dependency org.apache.kafka kafka-streams 3.9.1
+      dependency org.slf4j slf4j-reload4j 1.7.36 ;;
+    connect)
+      dependency org.apache.kafka connect-runtime 3.9.1
+      dependency org.apache.kafka connect-file 3.9.1
+      dependency org.slf4j slf4j-reload4j 1.7.36 ;;
     clients10)
       dependency org.apache.kafka kafka-clients 0.10.0.1
       dependency org.slf4j slf4j-log4j12 1.7.21 ;;

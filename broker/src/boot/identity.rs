@@ -31,6 +31,12 @@ pub(super) async fn broker_id(
     Ok(id)
 }
 
+/// The kernel's name for the time since the machine started, if it tells.
+pub(super) fn boot_id() -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(told.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// The registration of this broker, as of now.
 pub(super) fn registration(
     id: BrokerId,

@@ -11,8 +11,11 @@ use common::clock::SharedClock;
 use common::shutdown::Shutdown;
 
 use super::identity;
+use super::lost_tails::LostTails;
 use super::previous_session::PreviousSession;
+use crate::config::Config;
 use crate::controller;
+use crate::log;
 use crate::model::{BrokerEpoch, BrokerId};
 use crate::protocol::interbroker::Endpoint;
 use crate::registry::{RegisterError, Registry};
@@ -37,6 +40,22 @@ pub(super) struct Membership {
 }
 
 impl Membership {
+    /// Registers after a start: what `logs` may have lost is nobody's measure.
+    pub(super) async fn join(
+        &self,
+        logs: &log::Manager,
+        config: &Config,
+    ) -> Result<BrokerEpoch, RegisterError> {
+        let lost = LostTails {
+            broker_id: self.broker_id,
+            registry: &self.registry,
+            logs,
+            listener: &config.inter_broker_listener,
+        };
+        lost.step_back(self.wait_max).await?;
+        self.register(None).await
+    }
+
     /// Registers; `replaced` is an older session of this very process.
     pub(super) async fn register(
         &self,

@@ -12,6 +12,8 @@ mod configs;
 mod dir_failures;
 mod farewell;
 mod identity;
+mod last_replica;
+mod lost_tails;
 mod maintenance;
 mod membership;
 mod network;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use common::config::Values;
 use common::http;
-use common::net::BindError;
+use common::net::{BindError, Buffers};
 use common::shutdown::Shutdown;
 use common::task;
 use tokio::net::TcpListener;
@@ -36,6 +36,7 @@ impl Sockets {
             request_bytes_max: size(config.values.i32("socket.request.max.bytes")),
             idle_max: millis(&config.values, "connections.max.idle.ms"),
             memory: RequestMemory::new(config.values.i64("queued.max.request.bytes")),
+            buffers: buffers(&config.values),
         };
         let mut listeners = Vec::new();
         for address in &config.listeners {
@@ -116,6 +117,15 @@ impl Sockets {
 }
 
 /// The bounds on connections.
+/// Kafka's sizes of a socket's buffers; -1 leaves them to the kernel.
+fn buffers(values: &Values) -> Buffers {
+    let bytes = |key| u32::try_from(values.i32(key)).ok();
+    Buffers {
+        receive: bytes("socket.receive.buffer.bytes"),
+        send: bytes("socket.send.buffer.bytes"),
+    }
+}
+
 pub(super) fn limits(values: &Values) -> LimitsConfig {
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
     LimitsConfig {

@@ -174,6 +174,7 @@ impl Logs<'_> {
             producer_expiration_ms: i64::from(values.i32("producer.id.expiration.ms")),
             defaults: (*self.topic_configs.defaults()).clone(),
             on_dir_failure,
+            boot_id: identity::boot_id(),
         };
         let per_topic = self.per_topic().await?;
         let defaults = config.defaults.clone();
@@ -234,7 +235,7 @@ impl Started {
         let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
-        membership.register(None).await?;
+        membership.join(&self.logs, &config).await?;
         let switches = Switches::new(&config.values);
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
@@ -402,7 +403,6 @@ impl Started {
         endpoints: &[crate::protocol::interbroker::Endpoint],
         replicas: &Arc<replica::Manager>,
     ) -> Membership {
-        let session_timeout = config.coordinator.session_timeout;
         Membership {
             broker_id: self.broker_id,
             endpoints: endpoints.to_vec(),
@@ -412,7 +412,7 @@ impl Started {
             previous: self.previous.clone(),
             clock: self.clock.clone(),
             // A killed broker's session may live for its timeout and a tick.
-            wait_max: session_timeout + session_timeout / 2,
+            wait_max: config.coordinator.session_timeout.mul_f32(1.5),
         }
     }
 

@@ -52,8 +52,6 @@ const NAMES: &[&str] = &[
     "socket.connection.setup.timeout.max.ms",
     "socket.connection.setup.timeout.ms",
     "socket.listen.backlog.size",
-    "socket.receive.buffer.bytes",
-    "socket.send.buffer.bytes",
     "super.users",
     "allow.everyone.if.no.acl.found",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms",

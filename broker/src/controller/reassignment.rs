@@ -244,9 +244,12 @@ impl Active {
         partition: &TopicPartition,
         assignment: ReplicaAssignment,
     ) -> Result<()> {
-        self.context
-            .deletion_ineligible
-            .insert(partition.topic.clone());
+        // Only a deletion that is queued can wait; the mark would outlive the move else.
+        if self.context.is_to_delete(&partition.topic) {
+            self.context
+                .deletion_ineligible
+                .insert(partition.topic.clone());
+        }
         self.update_assignment(partition, &assignment).await?;
         if self.is_complete(partition, &assignment).await? {
             return self.finish_reassignment(partition, &assignment).await;

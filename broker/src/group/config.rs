@@ -34,7 +34,8 @@ pub struct Config {
     pub topic_replication_factor: i32,
     /// `offsets.topic.segment.bytes` (104857600).
     pub topic_segment_bytes: i32,
-    /// Codec of the batches in the topic (Kafka's `offsets.topic.compression.codec`).
+    /// `offsets.topic.compression.codec` (0, none): the codec of the batches that
+    /// coordinators write.
     pub topic_compression: Compression,
 }
 
@@ -77,15 +78,21 @@ impl Config {
             topic_partition_count: values.i32("offsets.topic.num.partitions"),
             topic_replication_factor: values.i32("offsets.topic.replication.factor"),
             topic_segment_bytes: values.i32("offsets.topic.segment.bytes"),
-            topic_compression: Compression::None,
+            topic_compression: codec(values.i32("offsets.topic.compression.codec")),
         }
     }
+}
+
+/// The table of keys has checked the range.
+fn codec(id: i32) -> Compression {
+    let known = u8::try_from(id).map(Compression::from_id);
+    known.ok().and_then(Result::ok).unwrap_or(Compression::None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::config::Properties;
+    use common::config::{Origin, Properties};
 
     #[test]
     fn the_table_and_the_struct_agree_on_the_defaults() {
@@ -93,5 +100,16 @@ mod tests {
             .resolve(&Properties::default())
             .unwrap();
         assert_eq!(Config::from_values(&values), Config::default());
+    }
+
+    #[test]
+    fn the_codec_of_the_topic_is_in_effect() {
+        let key = "offsets.topic.compression.codec";
+        for (id, codec) in [("1", Compression::Gzip), ("4", Compression::Zstd)] {
+            let mut properties = Properties::default();
+            properties.set(key, id, Origin::CommandLine);
+            let (values, _) = crate::config::TABLE.resolve(&properties).unwrap();
+            assert_eq!(Config::from_values(&values).topic_compression, codec);
+        }
     }
 }

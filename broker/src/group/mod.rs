@@ -12,6 +12,7 @@
 mod api;
 mod config;
 mod error;
+mod loading;
 mod offsets;
 mod records;
 mod service;
@@ -26,4 +27,5 @@ pub use api::{
 };
 pub use config::Config;
 pub use error::Error;
+pub use loading::Loading;
 pub use service::{Handle, Service};

@@ -55,6 +55,10 @@ impl Offsets {
         Some(&self.committed.get(partition)?.commit.committed)
     }
 
+    pub(super) fn committed_count(&self) -> usize {
+        self.committed.len()
+    }
+
     /// Partitions with a committed offset, in a stable order.
     pub(super) fn partitions(&self) -> Vec<TopicPartition> {
         let mut all: Vec<_> = self.committed.keys().cloned().collect();

@@ -21,6 +21,7 @@ use super::api::{
     CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
     LeavingMember, Listing, MemberRef, PartitionOutcomes, SyncRequest, Synced,
 };
+use super::loading::{Loading, Rounds};
 use super::shard::{self, Command, Reply, Shard, Task};
 use super::{Config, Error};
 use crate::model::{LeaderEpoch, TopicPartition};
@@ -47,6 +48,7 @@ struct Shared {
     config: Arc<Config>,
     clock: SharedClock,
     log: Arc<dyn StateLog>,
+    rounds: Arc<Rounds>,
     shards: Mutex<Shards>,
 }
 
@@ -84,11 +86,13 @@ impl Service {
     pub fn new(config: Config, log: Arc<dyn StateLog>, clock: SharedClock) -> Self {
         let shards = Mutex::default();
         let config = Arc::new(config);
+        let rounds = Rounds::new(Arc::clone(&clock));
         Self {
             handle: Handle(Arc::new(Shared {
                 config,
                 clock,
                 log,
+                rounds,
                 shards,
             })),
         }
@@ -168,6 +172,7 @@ impl Handle {
             commands: receiver,
             stop: stop.clone(),
             is_loaded: Arc::clone(&is_loaded),
+            loading: Some(shared.rounds.begin()),
             predecessor,
         };
         let task = common::task::spawn("group shard", shard::run(task));
@@ -180,6 +185,13 @@ impl Handle {
                 task,
             },
         );
+    }
+
+    /// Keeps one round of loading open, so that all partitions which `load` is
+    /// called for before it is dropped are reported as one.
+    #[must_use]
+    pub fn begin_loading(&self) -> Loading {
+        self.0.rounds.begin()
     }
 
     /// Another broker leads the partition: its groups are forgotten and whoever

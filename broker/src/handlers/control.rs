@@ -114,6 +114,7 @@ impl Control {
     }
 
     fn tell_groups(&self, changes: &[RoleChange]) {
+        let _together = self.groups.begin_loading();
         for change in changes {
             if change.partition.topic.as_str() != GROUP_METADATA_TOPIC {
                 continue;

@@ -48,11 +48,15 @@ impl ByController {
         let controller = self.cluster.snapshot().brokers.get(&id).cloned();
         let controller = controller
             .ok_or_else(|| IsrFailure(format!("controller {id} is not known to be alive")))?;
-        let answer = self
-            .peers
-            .alter_partition(&controller, version, &request)
-            .await;
-        answer.map_err(|error| IsrFailure(error.to_string()))
+        let asked = self.peers.alter_partition(&controller, version, &request);
+        let mut known = self.controller.clone();
+        tokio::select! {
+            answer = asked => answer.map_err(|error| IsrFailure(error.to_string())),
+            // A controller that was cut off answers nobody; the next one does.
+            _ = known.controller_changed(Some(id)) => {
+                Err(IsrFailure(format!("{id} is not the controller any more")))
+            }
+        }
     }
 
     async fn decide(

@@ -268,10 +268,9 @@ impl Log {
         let first_offset = first.header().base_offset;
         for batch in &batches {
             let header = batch.header();
-            let assigned = self
-                .epochs
-                .assign(header.partition_leader_epoch, header.base_offset);
-            assigned.map_err(Error::from)?;
+            self.epochs
+                .assign(header.partition_leader_epoch, header.base_offset)
+                .map_err(Error::from)?;
         }
         let appended = Appended {
             last_offset: next_offset - 1,

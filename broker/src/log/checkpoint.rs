@@ -185,7 +185,7 @@ pub(super) fn write_epochs(
 
 /// Reads the topic id of a partition's directory.
 pub(super) fn read_topic_id(dir: &Path) -> Result<Option<TopicId>, Error> {
-    let path = dir.join(PARTITION_METADATA);
+    let path = topic_id_path(dir);
     let Some(text) = read_optional(&path)? else {
         return Ok(None);
     };
@@ -209,9 +209,31 @@ fn parse_id(text: &str) -> Option<TopicId> {
 }
 
 pub(super) fn write_topic_id(storage: &dyn Storage, dir: &Path, id: TopicId) -> Result<(), Error> {
+    replace(storage, &dir.join(PARTITION_METADATA), &topic_id_text(id))
+}
+
+/// As [`write_topic_id`] where no file is yet, without waiting for the disk:
+/// after a power cut the file may be missing or empty, which reads as no id.
+pub(super) fn write_new_topic_id(
+    storage: &dyn Storage,
+    dir: &Path,
+    id: TopicId,
+) -> Result<(), Error> {
+    let path = topic_id_path(dir);
+    let written = storage
+        .create(&path)
+        .and_then(|file| file.write_at(0, &[topic_id_text(id).as_bytes()]));
+    written.map_err(|source| Error::Io { path, source })
+}
+
+fn topic_id_text(id: TopicId) -> String {
     let id = URL_SAFE_NO_PAD.encode(id.as_bytes());
-    let text = format!("version: 0\ntopic_id: {id}");
-    replace(storage, &dir.join(PARTITION_METADATA), &text)
+    format!("version: 0\ntopic_id: {id}")
+}
+
+/// The file that holds a partition's topic id.
+pub(super) fn topic_id_path(dir: &Path) -> PathBuf {
+    dir.join(PARTITION_METADATA)
 }
 
 /// What `meta.properties` must say of every log directory of this broker.

@@ -45,6 +45,7 @@ impl fmt::Debug for FailureHook {
 pub struct LogDir {
     path: PathBuf,
     failed: AtomicBool,
+    may_lack_tails: AtomicBool,
     hook: FailureHook,
     log_count: AtomicUsize,
     /// A hash of what each checkpoint says, so that an idle broker writes none.
@@ -62,6 +63,7 @@ impl LogDir {
             cleaner_checkpoint: CleanerCheckpoint::open(&path, storage),
             path,
             failed: AtomicBool::new(false),
+            may_lack_tails: AtomicBool::new(false),
             hook,
             log_count: AtomicUsize::new(0),
             written: Mutex::default(),
@@ -76,6 +78,16 @@ impl LogDir {
     #[must_use]
     pub fn is_online(&self) -> bool {
         !self.failed.load(Ordering::Acquire)
+    }
+
+    /// Says whether the machine went down while its logs were written to, so
+    /// that what they were given last may be gone.
+    pub(in crate::log) fn may_lack_tails(&self) -> bool {
+        self.may_lack_tails.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::log) fn note_lost_tails(&self) {
+        self.may_lack_tails.store(true, Ordering::Relaxed);
     }
 
     /// Logs that lie in it.

@@ -14,6 +14,8 @@ mod deletion;
 mod describe;
 mod dirs;
 mod load;
+mod new_dirs;
+mod tails;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
 pub use describe::{DirDescription, LogDescription, Space};
 pub use dirs::LockedDirs;
+use new_dirs::NewDirs;
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
 pub type LogHandle = Arc<RwLock<Log>>;
@@ -42,6 +45,8 @@ pub struct Config {
     /// `log.*` keys of the broker; topics override them.
     pub defaults: LogConfig,
     pub on_dir_failure: FailureHook,
+    /// The kernel's name for the time since the machine started, if it tells.
+    pub boot_id: Option<String>,
 }
 
 /// Why the logs cannot be opened.
@@ -90,6 +95,7 @@ pub struct Manager {
     /// Logs on their way from one directory to another.
     future_logs: RwLock<HashMap<TopicPartition, LogHandle>>,
     doomed: Mutex<Vec<DoomedDir>>,
+    new_dirs: NewDirs,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
     dirs: Vec<Arc<LogDir>>,
@@ -123,6 +129,7 @@ impl Manager {
             logs: RwLock::default(),
             future_logs: RwLock::default(),
             doomed: Mutex::default(),
+            new_dirs: NewDirs::default(),
             directory_work: Mutex::default(),
             dirs,
             _locks: locks,
@@ -268,7 +275,8 @@ impl Manager {
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
         if let Some(id) = topic_id {
-            log.assign_topic_id(id)?;
+            log.set_first_topic_id(id)?;
+            self.new_dirs.note(home, log.dir());
         }
         let log = Arc::new(RwLock::new(log));
         home.add_log();
@@ -282,6 +290,7 @@ impl Manager {
     /// rolled, and writes the recovery points down. Returns the partitions whose
     /// log failed.
     pub fn flush_dirty(&self, now_ms: i64) -> Vec<(TopicPartition, Error)> {
+        self.new_dirs.sync();
         let mut failed = Vec::new();
         let mut has_flushed = false;
         for log in self.handles() {
@@ -446,8 +455,7 @@ impl Manager {
 /// Lets the kernel write everything at once. What that meets of errors, the
 /// flush of the file at fault tells.
 fn sync_file_system(dir: &Path) {
-    let synced = std::fs::File::open(dir).map(|dir| rustix::fs::syncfs(&dir));
-    if let Ok(Err(error)) | Err(error) = synced.map(|synced| synced.map_err(std::io::Error::from)) {
+    if let Err(error) = new_dirs::sync_file_system(dir) {
         tracing::debug!(dir = %dir.display(), %error, "not synced as a whole");
     }
 }

@@ -16,6 +16,7 @@
 //! **Invariant:** this module knows neither tokio nor the protocol.
 
 mod append;
+mod boots;
 mod checkpoint;
 mod cleaner;
 mod config;
@@ -158,6 +159,19 @@ impl Log {
             self.topic_id = Some(id);
         }
         Ok(())
+    }
+
+    /// As [`Self::assign_topic_id`] for a log that was just created; whoever
+    /// created it syncs the file (`Manager::sync_new_dirs`).
+    pub(in crate::log) fn set_first_topic_id(&mut self, id: TopicId) -> Result<(), Error> {
+        match self.topic_id {
+            None if !id.is_nil() => {
+                checkpoint::write_new_topic_id(self.storage.as_ref(), &self.dir, id)?;
+                self.topic_id = Some(id);
+                Ok(())
+            }
+            _ => self.assign_topic_id(id),
+        }
     }
 
     /// First offset that readers may ask for.

@@ -49,8 +49,11 @@ impl Log {
             dir: dir.clone(),
             source,
         };
-        std::fs::create_dir_all(&dir).map_err(fail)?;
-        let files = tidy(&dir, storage.as_ref()).map_err(fail)?;
+        let is_new = make_dir(&dir).map_err(fail)?;
+        let files = match is_new {
+            true => Files::default(),
+            false => tidy(&dir, storage.as_ref()).map_err(fail)?,
+        };
         let mut segments = BTreeMap::new();
         for &base_offset in &files.segments {
             let segment = Segment::open(&dir, &storage, base_offset, &params.config, now_ms);
@@ -65,7 +68,10 @@ impl Log {
                     (LeaderEpochs::empty(epochs_path, Arc::clone(&storage)), true)
                 }
             };
-        let topic_id = checkpoint::read_topic_id(&dir)?;
+        let topic_id = match is_new {
+            true => None,
+            false => checkpoint::read_topic_id(&dir)?,
+        };
         let mut log = Self {
             partition: params.partition,
             dir,
@@ -238,6 +244,15 @@ impl Log {
         self.snapshots.retain(&self.dir, |offset| {
             segments.contains_key(&offset) || Some(offset) == latest
         })
+    }
+}
+
+/// Makes a log's directory; says whether it was not there.
+fn make_dir(dir: &Path) -> io::Result<bool> {
+    match std::fs::create_dir(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) => std::fs::create_dir_all(dir).map(|()| true),
     }
 }
 

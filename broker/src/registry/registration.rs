@@ -137,6 +137,33 @@ impl Registry {
         Ok(None)
     }
 
+    /// Waits up to `wait_max` until no session has `id` registered.
+    pub async fn until_unregistered(
+        &self,
+        id: BrokerId,
+        wait_max: Duration,
+    ) -> Result<(), RegisterError> {
+        let deadline = self.clock.monotonic() + wait_max;
+        let path = path::broker(id);
+        loop {
+            let watcher = self.client.watcher();
+            let exists = || self.client.exists(&path, Some(&watcher));
+            let Some(stat) = self.client.retry(exists).await? else {
+                return Ok(());
+            };
+            let left = deadline.saturating_sub(self.clock.monotonic());
+            if left.is_zero() {
+                return Err(RegisterError::Occupied {
+                    path,
+                    id,
+                    owner: stat.ephemeral_owner,
+                    own: self.client.session().map_or(0, |session| session.id),
+                });
+            }
+            let _ = tokio::time::timeout(left, watcher.next()).await;
+        }
+    }
+
     /// Takes this broker's registration away before an orderly stop.
     pub async fn deregister(&self, id: BrokerId) -> Result<(), Error> {
         let path = path::broker(id);

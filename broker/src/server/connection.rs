@@ -263,6 +263,7 @@ mod tests {
                 request_bytes_max: 100,
                 idle_max: Duration::from_secs(60),
                 memory,
+                buffers: common::net::Buffers::default(),
             };
             serve(server, &peer, &service, &config, Shutdown::default()).await
         });

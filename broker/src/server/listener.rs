@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::net::{self, BindError};
+use common::net::{self, BindError, Buffers};
 use common::shutdown::Shutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -25,6 +25,8 @@ pub struct Config {
     pub idle_max: Duration,
     /// Shared by all listeners.
     pub memory: RequestMemory,
+    /// `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`.
+    pub buffers: Buffers,
 }
 
 /// Bound sockets; connections wait in their backlog until the listener runs.
@@ -49,7 +51,7 @@ impl Listener {
         let mut bound_port = port;
         let mut refusal = None;
         for ip in addresses(host, port).await? {
-            match net::bind(SocketAddr::new(ip, bound_port)).await {
+            match net::bind_with(SocketAddr::new(ip, bound_port), config.buffers) {
                 Ok(socket) => {
                     bound_port = port_of(&socket, bound_port);
                     sockets.push(socket);

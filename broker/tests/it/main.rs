@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
 mod controller_cluster;
+mod controller_cut_off;
 mod controller_election;
+mod lost_tails;
 mod replication;
 mod serving_basics;
 mod serving_bounds;

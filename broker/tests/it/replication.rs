@@ -10,8 +10,8 @@ use kafka_protocol::messages::alter_partition_reassignments_request::{
 use kafka_protocol::messages::create_topics_request::CreatableReplicaAssignment;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
-    MetadataResponse,
+    AlterPartitionReassignmentsRequest, DeleteTopicsRequest, ElectLeadersRequest,
+    ListPartitionReassignmentsRequest, MetadataResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -212,6 +212,27 @@ async fn replicas_move_to_other_brokers_with_their_records() {
     assert_eq!(client.produce("t", -1, batch(&["x"])).await.0, 6);
     let mut client = Client::connect(cluster.port(2)).await;
     assert_eq!(client.produce("t", -1, batch(&["d"])).await, (0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_reassigned_can_be_deleted() {
+    let cluster = three().await;
+    let placed = CreatableReplicaAssignment::default().with_broker_ids(vec![0.into()]);
+    let topic = topic("t", -1, -1).with_assignments(vec![placed]);
+    assert_eq!(cluster.create(topic).await, (0, String::new()));
+    let controller = cluster.port(cluster.controller().await);
+    for target in [0, 1] {
+        let moved = call(controller, 0, &move_to(Some(&[target]))).await;
+        assert_eq!(moved.responses[0].partitions[0].error_code, 0);
+        let is_there = |m: &MetadataResponse| replicas(m, "t") == [target];
+        cluster.agree("it is on its broker", is_there).await;
+    }
+    let request = DeleteTopicsRequest::default()
+        .with_topic_names(vec![name("t")])
+        .with_timeout_ms(30_000);
+    let deleted = call(controller, 1, &request).await;
+    assert_eq!(deleted.responses[0].error_code, 0);
+    cluster.agree("it is gone", |m| m.topics.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

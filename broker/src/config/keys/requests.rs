@@ -34,6 +34,24 @@ pub(super) const KEYS: &[Key] = &[
         "Memory for requests; beyond it nothing is read. -1: no bound.",
     ),
     key(
+        "socket.receive.buffer.bytes",
+        Int {
+            min: -1,
+            max: i32::MAX,
+        },
+        Some("102400"),
+        "The kernel's buffer for what a connection receives; -1: the kernel's own.",
+    ),
+    key(
+        "socket.send.buffer.bytes",
+        Int {
+            min: -1,
+            max: i32::MAX,
+        },
+        Some("102400"),
+        "The kernel's buffer for what a connection sends; -1: the kernel's own.",
+    ),
+    key(
         "compression.gzip.level",
         Int { min: -1, max: 9 },
         Some("-1"),

@@ -40,11 +40,11 @@ impl Shard {
         for group_id in &ids {
             self.step(group_id, |group, step| group.on_loaded(step));
         }
-        tracing::info!(
+        tracing::debug!(
             partition = self.partition,
             groups = self.groups.len(),
             end = offset,
-            "groups loaded"
+            "a group partition is loaded"
         );
         Ok(())
     }

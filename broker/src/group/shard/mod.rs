@@ -169,6 +169,12 @@ impl Shard {
         }
     }
 
+    /// Committed offsets of all groups.
+    fn offset_count(&self) -> usize {
+        let groups = self.groups.values();
+        groups.map(|group| group.offsets.committed_count()).sum()
+    }
+
     fn now(&self) -> Now {
         Now {
             monotonic: self.clock.monotonic(),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Command, Shard};
+use crate::group::loading::Loading;
 
 /// Commands are left in the channel while this many writes are in flight, which
 /// in turn makes those who send them wait.
@@ -24,6 +25,8 @@ pub(in crate::group) struct Task {
     /// Stops at once, when the partition is led by another broker.
     pub(in crate::group) stop: Shutdown,
     pub(in crate::group) is_loaded: Arc<AtomicBool>,
+    /// Taken when the partition is read back.
+    pub(in crate::group) loading: Option<Loading>,
     /// The previous life of the same partition, which must be over first.
     pub(in crate::group) predecessor: Option<JoinHandle<()>>,
 }
@@ -50,6 +53,9 @@ async fn serve(task: &mut Task) {
         let partition = shard.partition;
         tracing::error!(partition, %error, "a partition of the group topic cannot be loaded");
         return;
+    }
+    if let Some(loading) = task.loading.take() {
+        loading.loaded(shard.groups.len(), shard.offset_count());
     }
     task.is_loaded.store(true, Ordering::Release);
     let mut is_open = true;

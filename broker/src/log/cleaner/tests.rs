@@ -42,6 +42,7 @@ fn manager(dir: &Path, config: &LogConfig) -> Arc<Manager> {
         producer_expiration_ms: 86_400_000,
         defaults: config.clone(),
         on_dir_failure: FailureHook::default(),
+        boot_id: None,
     };
     let dirs = LockedDirs::acquire(&[dir.to_owned()]).unwrap();
     let config_of = |_: &str| config.clone();

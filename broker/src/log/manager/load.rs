@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::super::boots;
 use super::super::checkpoint::{self, LOG_START, RECOVERY_POINT};
 use super::super::config::LogConfig;
 use super::super::{Error, Log, LogDir, OpenParams};
@@ -45,6 +46,9 @@ impl Manager {
     ) -> Result<(), OpenError> {
         let dir = home.path();
         let clean = checkpoint::take_clean_shutdown(dir)?;
+        if !clean && !boots::is_same(dir, self.config.boot_id.as_deref()) {
+            home.note_lost_tails();
+        }
         let recovery_points = read_or_empty(&dir.join(RECOVERY_POINT));
         let log_starts = read_or_empty(&dir.join(LOG_START));
         let mut params = Vec::new();

@@ -117,6 +117,7 @@ fn continue_the_directory_of_a_real_kafka() {
         producer_expiration_ms: 86_400_000,
         defaults: LogConfig::default(),
         on_dir_failure: FailureHook::default(),
+        boot_id: None,
     };
     let manager = Manager::open(
         LockedDirs::acquire(&[dir]).unwrap(),
@@ -201,6 +202,7 @@ fn many_partitions() {
             producer_expiration_ms: 86_400_000,
             defaults: LogConfig::default(),
             on_dir_failure: FailureHook::default(),
+            boot_id: None,
         };
         let dirs = LockedDirs::acquire(&[root.path().to_owned()]).unwrap();
         Manager::open(dirs, config, Arc::new(Disk), NOW, &|_| LogConfig::default()).unwrap()

@@ -14,6 +14,7 @@ pub(super) fn config() -> ManagerConfig {
         producer_expiration_ms: 86_400_000,
         defaults: small(),
         on_dir_failure: FailureHook::default(),
+        boot_id: None,
     }
 }
 
@@ -361,4 +362,26 @@ fn a_log_on_its_way_to_another_directory_is_not_the_partitions_log() {
         .map(|log| (log.is_future, log.log_end_offset))
         .collect();
     assert_eq!(logs, [(false, 6), (true, 3)]);
+}
+
+#[test]
+fn a_topic_id_that_a_power_cut_emptied_is_given_again() {
+    let (_root, dirs) = two_dirs();
+    let id = TopicId::from_u128(5);
+    let first = manager(&dirs).unwrap();
+    let log = first.get_or_create(&numbered(0), Some(id), small(), NOW);
+    let file = log.unwrap().read().dir().join("partition.metadata");
+    assert!(first.flush_dirty(NOW).is_empty());
+    drop(first);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("topic_id: "), "{text}");
+
+    std::fs::write(&file, b"").unwrap();
+    let second = manager(&dirs).unwrap();
+    let log = second.get(&numbered(0)).unwrap();
+    assert_eq!(log.read().topic_id(), None);
+    log.write().assign_topic_id(id).unwrap();
+    drop((log, second));
+    let third = manager(&dirs).unwrap();
+    assert_eq!(third.get(&numbered(0)).unwrap().read().topic_id(), Some(id));
 }

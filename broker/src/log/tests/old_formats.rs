@@ -83,8 +83,10 @@ fn recovery_of_old_formats_arrives_at_the_same_records_and_times() {
         for suffix in ["index", "timeindex"] {
             fs::remove_file(dir.path().join(format!("00000000000000000000.{suffix}"))).unwrap();
         }
-        let mut config = LogConfig::default();
-        config.index_interval_bytes = 200;
+        let config = LogConfig {
+            index_interval_bytes: 200,
+            ..LogConfig::default()
+        };
         let mut log = open(dir.path(), &config);
         assert_eq!(log.recovery().segments_scanned, 1);
         assert_eq!(log.recovery().damage, None);

@@ -1,6 +1,6 @@
 //! Logs that hold message formats 0 and 1, as an old broker left them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::*;
 use crate::record::legacy::rewrite;
@@ -139,8 +139,9 @@ fn tombstones_of_old_formats_go_by_the_age_of_their_segment() {
         assert!(has_tombstone(&log));
         // The segment with it was last written long before the clean ones.
         let path = log.read().dir().join(format!("{:020}.log", 0));
-        let long_ago = SystemTime::now() - Duration::from_secs(3600);
         let file = std::fs::File::options().write(true).open(path).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        let long_ago = written - Duration::from_secs(3600);
         file.set_modified(long_ago).unwrap();
         let alone = log.read().segment_count();
         fill(&log, 40, 2);

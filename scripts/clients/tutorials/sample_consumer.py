@@ -1,0 +1,7 @@
+from kafka import KafkaConsumer
+
+consumer = KafkaConsumer('sample')
+
+for message in consumer:
+
+    print (message)
