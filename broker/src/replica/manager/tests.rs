@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
     ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::log::{Disk, Identity, LockedDirs};
 use crate::protocol::interbroker::{LiveLeader, StopPartition};
@@ -149,17 +150,27 @@ fn what_an_older_epoch_decided_is_refused() {
     assert_eq!(manager.partition(&partition).unwrap().leads_in(), Some(5));
 }
 
+async fn accept(
+    listener: &tokio::net::TcpListener,
+) -> (FrameReader<OwnedReadHalf>, OwnedWriteHalf) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let (read, write) = stream.into_split();
+    (FrameReader::new(read, 1 << 20), write)
+}
+
 /// A leader that says that its first epoch ended at 1, and answers no Fetch;
 /// gives the offset that was to be fetched.
 async fn offset_asked_of(listener: tokio::net::TcpListener) -> Offset {
     const EPOCHS: i16 = OffsetForLeaderEpochRequest::KEY;
     const FETCH: i16 = FetchRequest::KEY;
-    let (stream, _) = listener.accept().await.unwrap();
-    let (read, write) = stream.into_split();
-    let mut frames = FrameReader::new(read, 1 << 20);
     let mut is_agreed = false;
+    let (mut frames, mut write) = accept(&listener).await;
     loop {
-        let mut frame = frames.next().await.unwrap().unwrap();
+        let Ok(Some(mut frame)) = frames.next().await else {
+            // News from the controller ends what was asked before.
+            (frames, write) = accept(&listener).await;
+            continue;
+        };
         let (key, version) = (
             i16::from_be_bytes([frame[0], frame[1]]),
             i16::from_be_bytes([frame[2], frame[3]]),
