@@ -34,6 +34,7 @@ pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerCon
             backoff_max: int_ms("replica.fetch.backoff.ms"),
             timeout: int_ms("replica.socket.timeout.ms"),
             version: config.inter_broker_version.fetch_version(),
+            leader_epoch_version: config.inter_broker_version.leader_epoch_version(),
         },
     }
 }

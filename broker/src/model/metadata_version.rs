@@ -49,6 +49,14 @@ impl MetadataVersion {
         found.map_or(12, |(_, version)| version)
     }
 
+    /// The version of OffsetForLeaderEpoch with which followers ask.
+    #[must_use]
+    pub fn leader_epoch_version(self) -> i16 {
+        let table = [(Self::of(2, 8, 0), 4), (Self::of(2, 3, 1), 3)];
+        let found = table.into_iter().find(|(from, _)| self >= *from);
+        found.map_or(2, |(_, version)| version)
+    }
+
     /// Whether leaders ask the controller for other ISRs, instead of writing
     /// the state nodes themselves.
     #[must_use]
@@ -110,6 +118,8 @@ mod tests {
         assert_eq!(version("3.7-IV3").fetch_version(), 15);
         assert_eq!(version("3.7").fetch_version(), 16);
         assert_eq!(version("2.8").fetch_version(), 12);
+        assert_eq!(version("2.8").leader_epoch_version(), 4);
+        assert_eq!(version("2.7").leader_epoch_version(), 3);
         assert!(version("2.8").has_topic_ids() && !version("2.7").has_topic_ids());
         assert!(version("2.7").has_alter_partition());
         assert!(!version("2.7-IV1").has_alter_partition());

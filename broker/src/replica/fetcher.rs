@@ -2,6 +2,7 @@
 //!
 //! Flow: `Manager` -> `Fetchers::follow` -> the lane of that leader -> Fetch ->
 //! `exchange` hands each partition its part -> the partition appends or cuts.
+//! With older leaders `agreement` comes first.
 //! State: a lane owns its list of partitions and one connection; positions are
 //! read from the logs each time.
 //!
@@ -10,6 +11,7 @@
 //! **Invariant:** a change of a lane's partitions does not wait for the answer
 //! that is under way.
 
+pub(in crate::replica) mod agreement;
 pub(in crate::replica) mod exchange;
 mod lane;
 mod session;
@@ -45,6 +47,8 @@ pub struct FetchConfig {
     pub timeout: Duration,
     /// The newest version of Fetch that every broker knows.
     pub version: i16,
+    /// The same of OffsetForLeaderEpoch.
+    pub leader_epoch_version: i16,
 }
 
 /// All lanes of a broker.

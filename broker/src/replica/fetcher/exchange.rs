@@ -211,7 +211,7 @@ pub(in crate::replica) fn take_part(
     }
 }
 
-fn failed(id: &TopicPartition, error: &FollowError) -> Outcome {
+pub(super) fn failed(id: &TopicPartition, error: &FollowError) -> Outcome {
     match error {
         // The lane hears of the new epoch by itself.
         FollowError::Outdated => Outcome::Done,

@@ -12,11 +12,12 @@ use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::agreement::{self, Agreement, DIVERGING_FROM};
 use super::exchange::{Exchange, Outcome};
 use super::session::{Difference, Session};
 use super::{FetchConfig, Fetchers};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
-use crate::peer::Link;
+use crate::peer::{Address, Link};
 use crate::replica::partition::{Partition, Position};
 
 /// The first pause after a failure; each further one is twice as long.
@@ -33,6 +34,8 @@ pub(super) struct Followed {
     pub(super) epoch: LeaderEpoch,
     failures: u32,
     not_before: Duration,
+    /// The log was compared with the leader's.
+    agrees: bool,
 }
 
 /// A partition of one request.
@@ -56,6 +59,7 @@ impl Followed {
             epoch,
             failures: 0,
             not_before: Duration::ZERO,
+            agrees: false,
         }
     }
 }
@@ -163,6 +167,14 @@ impl Lane {
         let Some(address) = fetchers.address(self.leader) else {
             return false;
         };
+        let asked = match fetchers.config.version {
+            DIVERGING_FROM.. => asked,
+            _ => match self.agreed(fetchers, link, &address, asked).await {
+                Some(asked) if asked.is_empty() => return true,
+                Some(asked) => asked,
+                None => return false,
+            },
+        };
         let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
         let version = match has_ids {
             true => fetchers.config.version,
@@ -200,6 +212,51 @@ impl Lane {
         let outcomes = exchange.take_in(link, version, asked, answer).await;
         self.note(outcomes, fetchers);
         true
+    }
+
+    /// Compares the logs that were not compared yet with the leader's; gives
+    /// those that were, and may be fetched for, or `None` when the leader cannot
+    /// be asked.
+    async fn agreed(
+        &self,
+        fetchers: &Fetchers,
+        link: &mut Link,
+        address: &Address,
+        asked: BTreeMap<TopicPartition, Asked>,
+    ) -> Option<BTreeMap<TopicPartition, Asked>> {
+        // A log without epochs was cut to its high watermark.
+        let agrees = |asked: &Asked| asked.followed.agrees || asked.position.last_epoch.is_none();
+        let (agreed, open): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            asked.into_iter().partition(|(_, asked)| agrees(asked));
+        if open.is_empty() {
+            return Some(agreed);
+        }
+        let (own_id, version) = (fetchers.around.own_id, fetchers.config.leader_epoch_version);
+        let sought = agreement::seek(link, address, own_id, version, open).await;
+        let sought = sought
+            .inspect_err(|error| {
+                tracing::debug!(leader = self.leader, %error, "cannot compare with the leader");
+            })
+            .ok()?;
+        let mut outcomes = Vec::with_capacity(sought.len());
+        let mut all = self.followed.lock();
+        for (id, epoch, agreement) in sought {
+            let known = all.get_mut(&id).filter(|known| known.epoch == epoch);
+            if let Some(known) = known {
+                known.agrees = agreement == Agreement::Reached;
+            }
+            outcomes.push((
+                id,
+                epoch,
+                match agreement {
+                    Agreement::Reached | Agreement::Again => Outcome::Done,
+                    Agreement::Failed => Outcome::Failed,
+                },
+            ));
+        }
+        drop(all);
+        self.note(outcomes, fetchers);
+        Some(agreed)
     }
 
     /// Lets those wait who failed.
@@ -281,7 +338,10 @@ impl Request<'_> {
                 .with_partition(id.partition)
                 .with_current_leader_epoch(asked.followed.epoch)
                 .with_fetch_offset(asked.position.offset)
-                .with_last_fetched_epoch(asked.position.last_epoch.unwrap_or(-1))
+                .with_last_fetched_epoch(match self.version {
+                    DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
+                    _ => -1,
+                })
                 .with_log_start_offset(asked.position.log_start)
                 .with_partition_max_bytes(self.config.partition_bytes_max);
             if let Some(topic) = topics.last_mut() {
@@ -338,6 +398,7 @@ pub(super) mod tests {
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             version: 17,
+            leader_epoch_version: 4,
         };
         let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
         for version in [12, 13, 17] {
