@@ -152,12 +152,19 @@ fn what_an_older_epoch_decided_is_refused() {
 async fn offset_asked_of(listener: tokio::net::TcpListener) -> Offset {
     const EPOCHS: i16 = OffsetForLeaderEpochRequest::KEY;
     const FETCH: i16 = FetchRequest::KEY;
-    let (stream, _) = listener.accept().await.unwrap();
-    let (read, write) = stream.into_split();
-    let mut frames = FrameReader::new(read, 1 << 20);
+    let accept = async || {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (read, write) = stream.into_split();
+        (FrameReader::new(read, 1 << 20), write)
+    };
+    let (mut frames, mut write) = accept().await;
     let mut is_agreed = false;
     loop {
-        let mut frame = frames.next().await.unwrap().unwrap();
+        let Some(mut frame) = frames.next().await.unwrap() else {
+            // Another partition would come now; the follower connects again.
+            (frames, write) = accept().await;
+            continue;
+        };
         let (key, version) = (
             i16::from_be_bytes([frame[0], frame[1]]),
             i16::from_be_bytes([frame[2], frame[3]]),
