@@ -31,6 +31,7 @@ mod producer_snapshot;
 mod producer_state;
 mod read;
 mod recovery;
+mod refused;
 mod retention;
 mod scan;
 mod segment;
@@ -118,6 +119,7 @@ pub struct Log {
     home: Option<Arc<LogDir>>,
     directory_synced: bool,
     failed: bool,
+    refused: Option<refused::Refused>,
     pending_deletes: Vec<PendingDelete>,
     recovery: Recovery,
 }
