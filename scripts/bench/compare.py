@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures Odradek's broker beside Apache Kafka 3.9.1, both in one run.
 
-compare.py [--pairs 5] [--gigabytes 2] [--sides odradek kafka] [--json FILE]
+compare.py [--pairs 5] [--gigabytes 2] [--record-bytes 1000] [--json FILE]
+           [--sides odradek kafka] [--works bulk small end-to-end]
 
-Four workloads, each on a new topic, all acks=all:
+Four workloads (produce and fetch are `bulk`), each on a new topic, all acks=all:
   produce     1 KB records, 1000 per batch, 4 partitions, 2 connections with 4
               requests in flight
   fetch       all of them back, one batch per request, 4 requests in flight
@@ -38,6 +39,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 RECORDS_PER_BATCH, IN_FLIGHT = 1000, 4
 SMALL_RECORD, SMALL_PER_BATCH, SMALL_IN_FLIGHT, SMALL_REQUESTS = 100, 10, 16, 100_000
 RATE_PER_SECOND, RATE_RECORDS = 2000, 10_000
+
+WORKS = ["bulk", "small", "end-to-end"]
 
 # Of each workload: (unit, key, form).
 BULK = [
@@ -171,11 +174,17 @@ def end_to_end(cluster, number):
     return figures | {name: latency.percentile(latencies, each) for name, each in shares.items()}
 
 
-def run_once(side, cluster, batch, batches, number):
-    """All workloads, each on a new topic."""
-    figures = bulk(cluster, batch, batches, number)
-    figures["small"] = small(cluster, number)
-    figures["end to end"] = end_to_end(cluster, number)
+def run_once(side, cluster, chosen, number):
+    """The chosen workloads, each on a new topic."""
+    figures = {}
+    if "bulk" in chosen.works:
+        batch = encoding.record_batch(RECORDS_PER_BATCH, chosen.record_bytes)
+        batches = max(1, int(chosen.gigabytes * 1e9 / len(batch) / loader.PARTITIONS))
+        figures |= bulk(cluster, batch, batches, number)
+    if "small" in chosen.works:
+        figures["small"] = small(cluster, number)
+    if "end-to-end" in chosen.works:
+        figures["end to end"] = end_to_end(cluster, number)
     for name, values in figures.items():
         text = ", ".join(f"{form.format(values[key])} {unit}" for unit, key, form in FIGURES[name])
         print(f"{number:3} {side:8} {name:10} {text}", flush=True)
@@ -196,6 +205,8 @@ def summary(results, sides, rows_of=FIGURES):
     """The table: medians, smallest and largest, and ratios of the pairs."""
     lines = []
     for work, rows in rows_of.items():
+        if work not in results[sides[0]][0]:
+            continue
         lines.append(f"\n{work:24}" + "".join(f"{side:>26}" for side in sides) + f"{'ratio':>24}")
         for unit, key, form in rows:
             columns = [[run[work][key] for run in results[side]] for side in sides]
@@ -213,6 +224,7 @@ def options():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--gigabytes", type=float, default=2)
     parser.add_argument("--record-bytes", type=int, default=1000)
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--sides", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--heap", default="1g", help="the heap of Kafka's JVM")
     parser.add_argument("--directory", help="where the data goes (default: a new temporary one)")
@@ -222,8 +234,6 @@ def options():
 
 def main():
     chosen = options()
-    batch = encoding.record_batch(RECORDS_PER_BATCH, chosen.record_bytes)
-    batches = max(1, int(chosen.gigabytes * 1e9 / len(batch) / loader.PARTITIONS))
     results = {side: [] for side in chosen.sides}
     warm_up, number = {}, 0
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.directory) as directory:
@@ -235,12 +245,12 @@ def main():
                 clusters[side].start()
             print("first runs (not counted)")
             for side in chosen.sides:
-                warm_up[side] = run_once(side, clusters[side], batch, batches, number)
+                warm_up[side] = run_once(side, clusters[side], chosen, number)
                 number += 1
             print("counted runs")
             for _, sides in order(chosen.sides, chosen.pairs):
                 for side in sides:
-                    results[side].append(run_once(side, clusters[side], batch, batches, number))
+                    results[side].append(run_once(side, clusters[side], chosen, number))
                     number += 1
         finally:
             for cluster in clusters.values():

@@ -97,8 +97,14 @@ def franz_go(place):
     ["./..."],
     standard=True,
     # As its docker-compose.yml starts Kafka.
-    keys={"broker.id": 1, "message.max.bytes": 200000000, "default.replication.factor": 1},
+    keys={
+        "broker.id": 1,
+        "advertised.listeners": "PLAINTEXT://localhost:9092",
+        "message.max.bytes": 200000000,
+    },
 )
 def kafka_go(place):
     environment = {"KAFKA_VERSION": "3.9.1", "KAFKA_SKIP_NETTEST": "1"}
-    return go_test(place, ["./..."], "-p=1", environment=environment)
+    # These use a consumer group that they have not made whole, and end the whole run.
+    broken = "TestReaderConsumerGroup/(verify_offset_committed|consumer_group_commits_on_close)"
+    return go_test(place, ["./..."], "-p=1", f"-skip={broken}", environment=environment)

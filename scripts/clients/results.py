@@ -12,7 +12,7 @@ import re
 from core import CLIENTS, HERE, KNOWN
 
 README = HERE / "README.md"
-MODULES = ("tutorial_programs", "go_suites", "jvm_clients")
+MODULES = ("tutorial_programs", "python_suites", "go_suites", "jvm_clients")
 
 
 def load_clients():

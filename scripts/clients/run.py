@@ -10,6 +10,7 @@ than the table says.
 import argparse
 import json
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ def run(each, options):
     with tempfile.TemporaryDirectory(prefix=f"clients-{each.name}-") as directory:
         if options.keep:
             directory = pathlib.Path(options.keep) / each.name
+            shutil.rmtree(directory, ignore_errors=True)
         place = Place(each, directory, options.servers)
         place.directory.mkdir(parents=True, exist_ok=True)
         try:

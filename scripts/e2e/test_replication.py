@@ -8,8 +8,13 @@ import subprocess
 import pytest
 
 import harness
+from confluent_kafka import Consumer, TopicPartition
 from harness import wait_until
-from replicated import History, Trio, check
+from replicated import IDS, History, Trio, check
+
+RACKS = {
+    "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+}
 
 
 def trio_of(tmp_path, **kinds):
@@ -112,6 +117,56 @@ def test_beside_a_broker_of_apache(beside_apache):
     history.wait_for_more()
     history.end()
     check(trio, history, "t")
+
+
+@pytest.fixture
+def three_in_racks(servers, tmp_path):
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    yield from trio_of(tmp_path, keys=RACKS)
+
+
+def reads_from(trio, topic, rack):
+    """The broker that a consumer in `rack` ends up fetching from."""
+    seen = []
+
+    def note(text):
+        partition = json.loads(text)["topics"].get(topic, {}).get("partitions", {}).get("0", {})
+        seen.append(partition.get("broker", -1))
+
+    settings = {
+        "bootstrap.servers": trio.bootstrap,
+        "group.id": "near",
+        "client.rack": rack,
+        "statistics.interval.ms": 100,
+        "stats_cb": note,
+        "log_level": 0,
+    }
+    consumer = Consumer(settings)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    read = []
+
+    def settled():
+        message = consumer.poll(0.2)
+        read.extend([message.value()] if message and not message.error() else [])
+        return read and len(seen) > 5 and seen[-1] >= 0 and len(set(seen[-5:])) == 1
+
+    wait_until(settled, 60, f"a consumer in {rack} has found its broker", 0)
+    consumer.close()
+    return seen[-1]
+
+
+def test_a_consumer_reads_from_the_replica_in_its_rack(three_in_racks):
+    three = three_in_racks
+    three.create("t", partitions=1)
+    history = History(three, "t")
+    history.start()
+    history.wait_for_more()
+    # Each broker is named by its rack.
+    for number in IDS:
+        assert reads_from(three, "t", f"rack-{number}") == number
+    assert reads_from(three, "t", "elsewhere") == three.leader("t")
+    history.end()
 
 
 def tool(trio, name, *arguments):

@@ -32,6 +32,8 @@ pub(super) struct Farewell {
 enum Error {
     #[error("there is no controller now")]
     NoController,
+    #[error("another broker is the controller meanwhile")]
+    Moved,
     #[error(transparent)]
     Own(#[from] controller::ControlledShutdownError),
     #[error(transparent)]
@@ -83,7 +85,12 @@ impl Farewell {
             broker_id: self.broker_id,
             broker_epoch,
         };
-        let answer = self.peers.controlled_shutdown(&controller, request).await?;
+        let mut known = self.controller.clone();
+        let answer = tokio::select! {
+            answer = self.peers.controlled_shutdown(&controller, request) => answer?,
+            // One that was cut off answers nobody; the next one does.
+            _ = known.controller_changed(Some(controller.id)) => return Err(Error::Moved),
+        };
         match answer.error_code {
             0 => Ok(answer.remaining),
             code => Err(Error::Refused(code)),

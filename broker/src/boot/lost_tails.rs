@@ -17,7 +17,9 @@
 //!    without a leader if it led; the next leader epoch makes the others listen
 //!    to what the controller tells them of it. Those others have everything that
 //!    was committed, and it comes back into the ISR by fetching.
-//! 3. It registers, upon which the controller elects where nobody leads.
+//! 3. Where it is the only member, it asks the other replicas (`last_replica`),
+//!    and hands the ISR to those that have more than is left here.
+//! 4. It registers, upon which the controller elects where nobody leads.
 //!
 //! Why that is safe: the write is conditional on the version of the znode, as
 //! those of leaders were before AlterPartition, and a note in
@@ -33,12 +35,15 @@
 //! **Invariant:** only what a real ZooKeeper and Kafka's own controller know is
 //! used.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::last_replica::{LogEnd, Peer, ahead_of};
 use crate::log;
 use crate::model::{BrokerId, NO_LEADER, TopicName, TopicPartition};
+use crate::peer::Address;
 use crate::registry::{self, LeaderAndIsr, PartitionLeadership, RegisterError, Registry};
 
 /// A broker that starts.
@@ -46,6 +51,14 @@ pub(super) struct LostTails<'a> {
     pub(super) broker_id: BrokerId,
     pub(super) registry: &'a Registry,
     pub(super) logs: &'a log::Manager,
+    /// Where brokers reach each other.
+    pub(super) listener: &'a str,
+}
+
+/// A replica of this broker, and the brokers that have others.
+struct Suspect {
+    partition: TopicPartition,
+    others: Vec<BrokerId>,
 }
 
 /// The state without `id`, which may lack records; `None` where nothing is to
@@ -71,12 +84,15 @@ impl LostTails<'_> {
                 .until_unregistered(self.broker_id, wait_max)
                 .await?;
             let suspects = self.suspects().await?;
-            let left = self.leave(suspects).await?;
+            let mut left = self.leave(&suspects).await?;
             if let Some(first) = left.first() {
                 tracing::warn!(
                     count = left.len(), %first,
                     "the machine went down and records may be lost: this broker leaves the ISRs and catches up"
                 );
+            }
+            left.extend(self.hand_over(&suspects).await?);
+            if !left.is_empty() {
                 self.registry.note_isr_changes(&left).await?;
             }
         }
@@ -85,25 +101,28 @@ impl LostTails<'_> {
     }
 
     /// The replicas of this broker that may lack records.
-    async fn suspects(&self) -> Result<Vec<TopicPartition>, registry::Error> {
+    async fn suspects(&self) -> Result<Vec<Suspect>, registry::Error> {
         let topics = self.registry.topics(None).await?;
-        let assigned = self.registry.assignments(&topics, None).await?;
-        let replicas = assigned.into_iter().flat_map(|(topic, assignment)| {
-            let partitions = assignment.partitions.into_iter();
-            let own =
-                partitions.filter(|(_, assigned)| assigned.replicas.contains(&self.broker_id));
-            own.map(move |(index, _)| TopicPartition::new(TopicName::clone(&topic), index))
-                .collect::<Vec<_>>()
-        });
-        Ok(replicas.filter(|id| self.logs.may_lack_tail(id)).collect())
+        let mut suspects = Vec::new();
+        for (topic, assignment) in self.registry.assignments(&topics, None).await? {
+            for (index, assigned) in assignment.partitions {
+                let partition = TopicPartition::new(TopicName::clone(&topic), index);
+                let mut others = assigned.replicas;
+                let is_own = others.contains(&self.broker_id);
+                if is_own && self.logs.may_lack_tail(&partition) {
+                    others.retain(|id| *id != self.broker_id);
+                    suspects.push(Suspect { partition, others });
+                }
+            }
+        }
+        Ok(suspects)
     }
 
-    /// Leaves the ISRs of `partitions`; gives those whose state was written.
-    async fn leave(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<TopicPartition>, registry::Error> {
-        let mut remaining = partitions;
+    /// Leaves the ISRs that have other members; gives those whose state was
+    /// written.
+    async fn leave(&self, suspects: &[Suspect]) -> Result<Vec<TopicPartition>, registry::Error> {
+        let partitions = suspects.iter().map(|suspect| suspect.partition.clone());
+        let mut remaining: Vec<_> = partitions.collect();
         let mut left = Vec::new();
         while !remaining.is_empty() {
             let read = self.registry.partition_states(&remaining).await?;
@@ -127,6 +146,76 @@ impl LostTails<'_> {
             }
         }
         Ok(left)
+    }
+
+    /// Gives the ISRs of which this broker is the only member to replicas that
+    /// have more; gives the partitions whose state was written.
+    async fn hand_over(
+        &self,
+        suspects: &[Suspect],
+    ) -> Result<Vec<TopicPartition>, registry::Error> {
+        let mut handed = Vec::new();
+        let partitions: Vec<_> = suspects.iter().map(|s| s.partition.clone()).collect();
+        let states = self.registry.partition_states(&partitions).await?;
+        let alone = |(_, read): &(&Suspect, Option<PartitionLeadership>)| {
+            let read = read.as_ref();
+            read.is_some_and(|read| read.state.isr == [self.broker_id])
+        };
+        let alone: Vec<_> = suspects.iter().zip(states).filter(alone).collect();
+        if alone.is_empty() {
+            return Ok(handed);
+        }
+        let mut peers = self.peers().await?;
+        for (suspect, read) in alone {
+            let (Some(read), partition) = (read, &suspect.partition) else {
+                continue;
+            };
+            let own = self.own_end(partition);
+            let mut ends = Vec::new();
+            for id in &suspect.others {
+                if let Some(peer) = peers.get_mut(id)
+                    && let Some(end) = peer.log_end(partition, own, read.state.leader_epoch).await
+                {
+                    ends.push((peer.id, end));
+                }
+            }
+            let heirs = ahead_of(own, &ends);
+            if heirs.is_empty() {
+                continue;
+            }
+            tracing::warn!(
+                %partition, ?own, ?ends, ?heirs,
+                "records were lost here that other replicas have: one of them leads"
+            );
+            let state = read.state.next(NO_LEADER, heirs);
+            let wanted = PartitionLeadership { state, ..read };
+            // Nobody but a controller on an operator's word writes it meanwhile.
+            if self.registry.write_isr(partition, &wanted).await?.is_some() {
+                handed.push(partition.clone());
+            }
+        }
+        Ok(handed)
+    }
+
+    fn own_end(&self, partition: &TopicPartition) -> LogEnd {
+        let log = self.logs.get(partition);
+        log.map_or((-1, 0), |log| {
+            let log = log.read();
+            (log.latest_epoch().unwrap_or(-1), log.log_end_offset())
+        })
+    }
+
+    /// Those that can be asked.
+    async fn peers(&self) -> Result<BTreeMap<BrokerId, Peer>, registry::Error> {
+        let registered = self.registry.brokers(None).await?.into_iter();
+        let peers = registered.filter_map(|(broker, _)| {
+            let mut endpoints = broker.endpoints.into_iter();
+            let endpoint = endpoints.find(|endpoint| endpoint.listener == self.listener)?;
+            let (host, port) = (endpoint.host, endpoint.port);
+            let peer = Peer::new(broker.id, Address { host, port }, self.broker_id);
+            Some((broker.id, peer))
+        });
+        Ok(peers.collect())
     }
 }
 

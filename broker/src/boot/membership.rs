@@ -13,6 +13,7 @@ use common::shutdown::Shutdown;
 use super::identity;
 use super::lost_tails::LostTails;
 use super::previous_session::PreviousSession;
+use crate::config::Config;
 use crate::controller;
 use crate::log;
 use crate::model::{BrokerEpoch, BrokerId};
@@ -40,11 +41,16 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Registers after a start: what `logs` may have lost is nobody's measure.
-    pub(super) async fn join(&self, logs: &log::Manager) -> Result<BrokerEpoch, RegisterError> {
+    pub(super) async fn join(
+        &self,
+        logs: &log::Manager,
+        config: &Config,
+    ) -> Result<BrokerEpoch, RegisterError> {
         let lost = LostTails {
             broker_id: self.broker_id,
             registry: &self.registry,
             logs,
+            listener: &config.inter_broker_listener,
         };
         lost.step_back(self.wait_max).await?;
         self.register(None).await

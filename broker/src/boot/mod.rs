@@ -12,6 +12,7 @@ mod configs;
 mod dir_failures;
 mod farewell;
 mod identity;
+mod last_replica;
 mod lost_tails;
 mod maintenance;
 mod membership;

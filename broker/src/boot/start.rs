@@ -235,7 +235,7 @@ impl Started {
         let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
-        membership.join(&self.logs).await?;
+        membership.join(&self.logs, &config).await?;
         let switches = Switches::new(&config.values);
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);

@@ -197,6 +197,8 @@ mod tests {
         assert_eq!(version("3.7-IV3").fetch_version(), 15);
         assert_eq!(version("3.7").fetch_version(), 16);
         assert_eq!(version("2.8").fetch_version(), 12);
+        assert_eq!(version("2.8").leader_epoch_version(), 4);
+        assert_eq!(version("2.7").leader_epoch_version(), 3);
         assert!(version("2.8").has_topic_ids() && !version("2.7").has_topic_ids());
         assert!(version("2.7").has_alter_partition());
         assert!(!version("2.7-IV1").has_alter_partition());

@@ -13,28 +13,39 @@
 use crate::log::EpochEndOffset;
 use crate::model::Offset;
 
-/// The offset to cut at after the leader said that its log has `leader` last; `own` is the
+/// Where a log is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) offset: Offset,
+    /// Both logs are the same up to there; else the leader is asked again.
+    pub(super) is_final: bool,
+}
+
+/// Where to cut after the leader said that its log has `leader` last; `own` is the
 /// largest epoch in the own log not beyond the leader's, and where it ends.
 pub(super) fn cut(
     leader: EpochEndOffset,
     own: Option<EpochEndOffset>,
     log_end: Offset,
     high_watermark: Offset,
-) -> Offset {
-    let offset = if leader.end_offset < 0 {
+) -> Cut {
+    let (offset, is_final) = if leader.end_offset < 0 {
         // The leader knows no epochs: only the high watermark is safe.
-        high_watermark
+        (high_watermark, true)
     } else if leader.epoch < 0 {
-        leader.end_offset
+        (leader.end_offset, true)
     } else {
         match own {
             // An epoch that only the leader has is asked for again.
-            Some(own) if own.epoch != leader.epoch => own.end_offset,
-            Some(own) => own.end_offset.min(leader.end_offset),
-            None => leader.end_offset,
+            Some(own) if own.epoch != leader.epoch => (own.end_offset, false),
+            Some(own) => (own.end_offset.min(leader.end_offset), true),
+            None => (leader.end_offset, true),
         }
     };
-    offset.min(log_end)
+    Cut {
+        offset: offset.min(log_end),
+        is_final,
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +59,7 @@ mod tests {
     #[test]
     fn logs_are_cut_where_they_part() {
         // (leader's last epoch, own floor of it, log end) -> cut
+        let again = [12];
         let table = [
             // The leader's epoch ends earlier: the rest was never committed.
             (end(3, 10), Some(end(3, 15)), 15, 10),
@@ -64,7 +76,8 @@ mod tests {
         ];
         for (leader, own, log_end, expected) in table {
             let cut = cut(leader, own, log_end, 7);
-            assert_eq!(cut, expected, "{leader:?} {own:?}");
+            assert_eq!(cut.offset, expected, "{leader:?} {own:?}");
+            assert_eq!(cut.is_final, !again.contains(&expected), "{leader:?}");
         }
     }
 }

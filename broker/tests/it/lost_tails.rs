@@ -100,6 +100,49 @@ async fn a_member_of_the_isr_that_lost_its_tail_lets_another_lead() {
     has_both_records(&cluster, 0).await;
 }
 
+/// The last member of the ISR went down with its machine. Another has more than
+/// is left, and would have to cut it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_member_of_the_isr_gives_way_to_a_replica_that_has_more() {
+    let mut cluster = stopped().await;
+    set_state(&cluster, 0, &[0]).await;
+    lost_power(&cluster, 0, 1);
+    cluster.start(1).await;
+    cluster
+        .agree("nobody leads", |m| leaders(m, "t") == [-1])
+        .await;
+    cluster.start(0).await;
+    cluster.agree("1 leads", |m| leaders(m, "t") == [1]).await;
+    has_both_records(&cluster, 1).await;
+    has_both_records(&cluster, 0).await;
+}
+
+/// The same with an empty disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_disk_does_not_lead_although_it_is_the_isr() {
+    let mut cluster = stopped().await;
+    set_state(&cluster, 0, &[0]).await;
+    std::fs::remove_dir_all(log_dir(&cluster, 0)).unwrap();
+    cluster.start(1).await;
+    cluster.start(0).await;
+    cluster.agree("1 leads", |m| leaders(m, "t") == [1]).await;
+    has_both_records(&cluster, 0).await;
+}
+
+/// Whoever lost nothing that another has leads, as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_member_of_the_isr_leads_when_nobody_has_more() {
+    let mut cluster = stopped().await;
+    set_state(&cluster, 0, &[0]).await;
+    lost_power(&cluster, 1, 1);
+    lost_power(&cluster, 0, 1);
+    cluster.start(1).await;
+    cluster.start(0).await;
+    cluster.agree("0 leads", |m| leaders(m, "t") == [0]).await;
+    let mut client = Client::connect(cluster.port(0)).await;
+    assert_eq!(client.fetch("t", 0).await, (0, 1, vec!["a".to_owned()]));
+}
+
 /// What a killed process wrote is still there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_was_only_killed_leads_at_once() {

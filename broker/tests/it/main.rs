@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
 mod controller_cluster;
+mod controller_cut_off;
 mod controller_election;
 mod lost_tails;
 mod replication;

@@ -24,8 +24,6 @@ const EARLIEST: i64 = -2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::replica) enum Outcome {
     Done,
-    /// The log agrees with the leader's, as far as it goes.
-    Settled,
     /// Asked again after a pause.
     Failed,
 }
@@ -223,7 +221,7 @@ pub(in crate::replica) fn take_part(
     }
 }
 
-fn failed(id: &TopicPartition, error: &FollowError) -> Outcome {
+pub(super) fn failed(id: &TopicPartition, error: &FollowError) -> Outcome {
     match error {
         // The lane hears of the new epoch by itself.
         FollowError::Outdated => Outcome::Done,

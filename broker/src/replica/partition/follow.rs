@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Partition, Role, State};
 use crate::log::{self, EpochEndOffset};
 use crate::model::{LeaderEpoch, Offset};
-use crate::replica::follower;
+use crate::replica::follower::{self, Cut};
 
 /// Where a follower goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,27 +83,20 @@ impl Partition {
         Ok(())
     }
 
-    /// The largest epoch in the own log not beyond `epoch`, and where it ends.
-    pub(in crate::replica) fn end_of_own_epoch(
-        &self,
-        epoch: LeaderEpoch,
-    ) -> Option<EpochEndOffset> {
-        self.log.read().end_offset_for(epoch)
-    }
-
     /// Cuts the log so that it agrees with the leader's, which has `leader`
-    /// last; gives the new end of the log.
+    /// last; says where that was.
     pub(in crate::replica) fn cut_where_it_diverges(
         &self,
         epoch: LeaderEpoch,
         leader: EpochEndOffset,
-    ) -> Result<Offset, FollowError> {
+    ) -> Result<Cut, FollowError> {
         let mut state = self.state.lock();
         check(&state, epoch)?;
         let own = self.log.read().end_offset_for(leader.epoch);
         let (end, watermark) = (self.log.read().log_end_offset(), state.high_watermark);
-        let offset = follower::cut(leader, own, end, watermark);
-        self.cut(&mut state, offset)
+        let cut = follower::cut(leader, own, end, watermark);
+        self.cut(&mut state, cut.offset)?;
+        Ok(cut)
     }
 
     /// Cuts to the high watermark: a log without epochs has no better mark.

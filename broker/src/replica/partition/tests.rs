@@ -4,6 +4,8 @@
 //! The scenarios are those by which replicated logs lost records before
 //! KIP-101, KIP-279, KIP-320 and KIP-966.
 
+mod agreement;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
