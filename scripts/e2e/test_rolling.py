@@ -25,7 +25,8 @@ def replace(trio, number, kind):
     trio.brokers[number].stop(60)
     trio.kinds[number] = kind
     trio.brokers[number] = trio.broker(number, kind)
-    trio.brokers[number].start()
+    # A JVM on a busy machine.
+    trio.brokers[number].start(180)
 
 
 @pytest.mark.long

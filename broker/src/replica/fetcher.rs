@@ -1,8 +1,8 @@
 //! Keeps followers in step: fetches from their leaders.
 //!
-//! Flow: `Manager` -> `Fetchers::follow` -> the lane of that leader -> (in clusters
-//! of before 2.7, `epochs` asks where the logs part) -> Fetch -> `exchange` hands
-//! each partition its part -> the partition appends or cuts.
+//! Flow: `Manager` -> `Fetchers::follow` -> the lane of that leader -> Fetch ->
+//! `exchange` hands each partition its part -> the partition appends or cuts.
+//! With older leaders `agreement` comes first.
 //! State: a lane owns its list of partitions and one connection; positions are
 //! read from the logs each time.
 //!
@@ -11,7 +11,7 @@
 //! **Invariant:** a change of a lane's partitions does not wait for the answer
 //! that is under way.
 
-pub(in crate::replica) mod epochs;
+pub(in crate::replica) mod agreement;
 pub(in crate::replica) mod exchange;
 mod lane;
 mod session;
@@ -88,7 +88,7 @@ impl Fetchers {
         let lane = self.lane(following.leader, lane_of(id, self.config.lanes));
         lane.insert(
             id.clone(),
-            Followed::new(partition.clone(), following.epoch, self.config.version),
+            Followed::new(partition.clone(), following.epoch),
         );
     }
 

@@ -24,8 +24,6 @@ const EARLIEST: i64 = -2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::replica) enum Outcome {
     Done,
-    /// The log agrees with the leader's, as far as it goes.
-    Settled,
     /// Asked again after a pause.
     Failed,
 }

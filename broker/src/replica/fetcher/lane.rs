@@ -12,11 +12,12 @@ use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::agreement::{self, Agreement, DIVERGING_FROM};
 use super::exchange::{Exchange, Outcome};
 use super::session::{Difference, Session};
 use super::{FetchConfig, Fetchers};
-use crate::model::{BrokerId, LeaderEpoch, MetadataVersion, TopicId, TopicPartition};
-use crate::peer::Link;
+use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
+use crate::peer::{Address, Link};
 use crate::replica::partition::{Partition, Position};
 
 /// The first pause after a failure; each further one is twice as long.
@@ -25,8 +26,6 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
 /// From here on, a leader remembers what it was told.
 const SESSIONS_FROM: i16 = 7;
-/// From here on, a follower tells the epoch of its last record.
-const LAST_EPOCH_FROM: i16 = 12;
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
 /// From here on, the replica tells its broker's epoch.
@@ -37,10 +36,10 @@ const REPLICA_STATE_FROM: i16 = 15;
 pub(super) struct Followed {
     pub(super) partition: Arc<Partition>,
     pub(super) epoch: LeaderEpoch,
-    /// Whether the log agrees with the leader's, or a Fetch will tell.
-    is_settled: bool,
     failures: u32,
     not_before: Duration,
+    /// The log was compared with the leader's.
+    agrees: bool,
 }
 
 /// A partition of one request.
@@ -58,17 +57,13 @@ pub(super) struct Lane {
 }
 
 impl Followed {
-    pub(super) fn new(
-        partition: Arc<Partition>,
-        epoch: LeaderEpoch,
-        cluster: MetadataVersion,
-    ) -> Self {
+    pub(super) fn new(partition: Arc<Partition>, epoch: LeaderEpoch) -> Self {
         Self {
             partition,
             epoch,
-            is_settled: cluster.has_diverging_epochs(),
             failures: 0,
             not_before: Duration::ZERO,
+            agrees: false,
         }
     }
 }
@@ -185,15 +180,14 @@ impl Lane {
             address: address.clone(),
             offsets_version: fetchers.config.version.list_offsets_version(),
         };
-        let is_open = |asked: &&Asked| !asked.followed.is_settled;
-        if asked.values().any(|asked| is_open(&asked)) {
-            let version = fetchers.config.version.leader_epoch_version();
-            let Some(outcomes) = exchange.settle(link, version, asked).await else {
-                return false;
-            };
-            self.note(outcomes, fetchers);
-            return true;
-        }
+        let asked = match fetchers.config.version.has_diverging_epochs() {
+            true => asked,
+            false => match self.agreed(fetchers, link, &address, asked).await {
+                Some(asked) if asked.is_empty() => return true,
+                Some(asked) => asked,
+                None => return false,
+            },
+        };
         let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
         let newest = fetchers.config.version.fetch_version();
         let version = match has_ids {
@@ -233,6 +227,54 @@ impl Lane {
         true
     }
 
+    /// Compares the logs that were not compared yet with the leader's; gives
+    /// those that were, and may be fetched for, or `None` when the leader cannot
+    /// be asked.
+    async fn agreed(
+        &self,
+        fetchers: &Fetchers,
+        link: &mut Link,
+        address: &Address,
+        asked: BTreeMap<TopicPartition, Asked>,
+    ) -> Option<BTreeMap<TopicPartition, Asked>> {
+        // A log without epochs was cut to its high watermark.
+        let agrees = |asked: &Asked| asked.followed.agrees || asked.position.last_epoch.is_none();
+        let (agreed, open): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            asked.into_iter().partition(|(_, asked)| agrees(asked));
+        if open.is_empty() {
+            return Some(agreed);
+        }
+        let (own_id, version) = (
+            fetchers.around.own_id,
+            fetchers.config.version.leader_epoch_version(),
+        );
+        let sought = agreement::seek(link, address, own_id, version, open).await;
+        let sought = sought
+            .inspect_err(|error| {
+                tracing::debug!(leader = self.leader, %error, "cannot compare with the leader");
+            })
+            .ok()?;
+        let mut outcomes = Vec::with_capacity(sought.len());
+        let mut all = self.followed.lock();
+        for (id, epoch, agreement) in sought {
+            let known = all.get_mut(&id).filter(|known| known.epoch == epoch);
+            if let Some(known) = known {
+                known.agrees = agreement == Agreement::Reached;
+            }
+            outcomes.push((
+                id,
+                epoch,
+                match agreement {
+                    Agreement::Reached | Agreement::Again => Outcome::Done,
+                    Agreement::Failed => Outcome::Failed,
+                },
+            ));
+        }
+        drop(all);
+        self.note(outcomes, fetchers);
+        Some(agreed)
+    }
+
     /// Lets those wait who failed.
     fn note(&self, outcomes: Vec<(TopicPartition, LeaderEpoch, Outcome)>, fetchers: &Fetchers) {
         let now = fetchers.around.clock.monotonic();
@@ -243,10 +285,6 @@ impl Lane {
             };
             match outcome {
                 Outcome::Done => followed.failures = 0,
-                Outcome::Settled => {
-                    followed.failures = 0;
-                    followed.is_settled = true;
-                }
                 Outcome::Failed => {
                     let pause = backoff(followed.failures, fetchers.config.backoff_max);
                     followed.failures += 1;
@@ -317,7 +355,7 @@ impl Request<'_> {
                 .with_current_leader_epoch(asked.followed.epoch)
                 .with_fetch_offset(asked.position.offset)
                 .with_last_fetched_epoch(match self.version {
-                    LAST_EPOCH_FROM.. => asked.position.last_epoch.unwrap_or(-1),
+                    DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
                     _ => -1,
                 })
                 .with_log_start_offset(asked.position.log_start)
@@ -356,7 +394,7 @@ pub(super) mod tests {
     pub(in crate::replica::fetcher) fn asked(index: i32, offset: i64) -> (TopicPartition, Asked) {
         let (id, partition) = any_partition(index);
         let asked = Asked {
-            followed: Followed::new(partition, 3, crate::model::NEWEST),
+            followed: Followed::new(partition, 3),
             topic_id: TopicId::from_u128(7),
             position: Position {
                 offset,
@@ -401,7 +439,7 @@ pub(super) mod tests {
             };
             assert_eq!(replica, 8);
             let is_told = partition.last_fetched_epoch == 2;
-            assert_eq!(is_told, version >= LAST_EPOCH_FROM);
+            assert_eq!(is_told, version >= DIVERGING_FROM);
             let mut bytes = Vec::new();
             built.encode(&mut bytes, version).unwrap();
         }

@@ -1,8 +1,10 @@
 //! The same histories with leaders whose Fetch does not tell where two logs
 //! part: followers ask by OffsetForLeaderEpoch first.
 
+use kafka_protocol::messages::offset_for_leader_epoch_response::EpochEndOffset as Told;
+
 use super::*;
-use crate::replica::fetcher::epochs::cut;
+use crate::replica::fetcher::agreement::{Agreement, take_told};
 
 impl Site {
     /// Asks until the logs agree; how often it took.
@@ -13,15 +15,16 @@ impl Site {
             let last = replica.follow_position(epoch).unwrap().last_epoch;
             let Some(last) = last else { return count };
             let end = self.replicas[&leader].end_of_epoch(last, Some(epoch));
-            let (told_epoch, end_offset) = end.unwrap().unwrap_or((-1, -1));
-            let leader = crate::log::EpochEndOffset {
-                epoch: told_epoch,
-                end_offset,
+            let told = match end.unwrap() {
+                None => Told::default(),
+                Some((epoch, end)) => Told::default()
+                    .with_leader_epoch(epoch)
+                    .with_end_offset(end),
             };
-            match cut(replica, epoch, leader) {
-                Outcome::Settled => return count,
-                Outcome::Done => {}
-                Outcome::Failed => panic!("refused"),
+            match take_told(replica, epoch, &told) {
+                Agreement::Reached => return count,
+                Agreement::Again => {}
+                Agreement::Failed => panic!("refused"),
             }
         }
         panic!("the logs never agree");
