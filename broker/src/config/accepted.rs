@@ -136,13 +136,13 @@ const FAMILIES: [&str; 1] = ["metric"];
 /// not know either.
 #[must_use]
 pub(super) fn reason(key: &str) -> Option<&'static str> {
-    let is_meant = |name: &&'static str| {
+    let is_meant = |name: &&str| {
         let is_family = name.ends_with('.') || FAMILIES.contains(name);
         *name == key || (is_family && key.starts_with(*name))
     };
     let found = WITHOUT_EFFECT
         .iter()
-        .find(|(_, names)| names.iter().any(|name| is_meant(name)));
+        .find(|(_, names)| names.iter().any(&is_meant));
     found.map(|(reason, _)| *reason)
 }
 
