@@ -558,3 +558,28 @@ fn a_damaged_segment_is_left_alone_and_named() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     assert!(!cleaner.clean_filthiest(&|_| Some(200)));
 }
+
+#[test]
+fn a_damaged_checkpoint_may_cost_a_cleaning_but_no_value() {
+    let mut at = 0;
+    loop {
+        let fixture = Fixture::new(|_| {});
+        let log = fixture.log();
+        fill(&log, 15, 4);
+        fixture.clean();
+        fill(&log, 15, 6);
+        let expected = last_of_each(&all_records(&log.read()));
+        drop(log);
+        let path = fixture.checkpoint_file();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let Some(byte) = bytes.get_mut(at) else { break };
+        *byte ^= 1 << (at % 8);
+        std::fs::write(&path, bytes).unwrap();
+        let fixture = fixture.reopen();
+        fixture.clean();
+        let left = all_records(&fixture.log().read());
+        assert_eq!(last_of_each(&left), expected, "byte {at}");
+        at += 1;
+    }
+    assert!(at > 10);
+}

@@ -132,3 +132,32 @@ fn damage_that_is_not_noticed_leaves_what_can_be_read() {
         }
     }
 }
+
+#[test]
+fn the_topics_level_counts_where_the_broker_compresses() {
+    let mut builder = BatchBuilder::new(Compression::None);
+    for index in 0..400_u32 {
+        let text = format!(
+            "{{\"user\": {}, \"page\": \"/items/{}\"}}",
+            index * 7919,
+            index % 17
+        );
+        assert!(builder.push(NOW, None, Some(text.as_bytes()), &[]));
+    }
+    let plain = builder.build().unwrap();
+    let stored = |codec: Compression, level: i32| {
+        let (_dir, mut log) = new_log(&LogConfig {
+            compression_type: Some(codec),
+            compression_gzip_level: level,
+            compression_zstd_level: level,
+            ..LogConfig::default()
+        });
+        append(&mut log, plain.clone());
+        assert_eq!(all_batches(&log)[0].header().compression(), codec);
+        log.size()
+    };
+    for (codec, levels) in [(Compression::Gzip, [1, 9]), (Compression::Zstd, [1, 19])] {
+        let [quick, thorough] = levels.map(|level| stored(codec, level));
+        assert!(thorough < quick, "{codec}: {thorough} and {quick}");
+    }
+}

@@ -11,6 +11,7 @@ mod old_formats;
 mod producers;
 mod reading;
 mod repairing;
+mod rolling;
 
 use std::path::Path;
 use std::sync::Arc;
