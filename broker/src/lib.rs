@@ -8,6 +8,7 @@ pub mod record;
 
 pub mod log;
 pub mod protocol;
+pub mod quota;
 pub mod zk;
 
 pub mod peer;

@@ -90,6 +90,15 @@ impl Frame {
         self.parts.iter().map(Part::length).sum()
     }
 
+    /// The same frame with its first part, where that is in memory, changed.
+    #[must_use]
+    pub fn map_first(mut self, change: impl FnOnce(Bytes) -> Bytes) -> Self {
+        if let Some(Part::Memory(first)) = self.parts.first_mut() {
+            *first = change(std::mem::take(first));
+        }
+        self
+    }
+
     /// Sends prefix and parts. Not cancel safe: a dropped send leaves half a frame.
     pub async fn send(self, stream: &TcpStream) -> io::Result<()> {
         let length = i32::try_from(self.length())

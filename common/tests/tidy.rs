@@ -20,7 +20,8 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("zk", &[]),
     ("peer", &["model", "protocol"]),
     ("config", &["model", "protocol", "log"]),
-    ("server", &["protocol"]),
+    ("server", &["protocol", "quota"]),
+    ("quota", &["model"]),
     ("registry", &["model", "protocol", "zk"]),
     ("cluster", &["model", "protocol"]),
     (
@@ -52,6 +53,7 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
             "log",
             "peer",
             "config",
+            "quota",
             // Its trait for what answers requests; the server knows no handler.
             "server",
             "registry",

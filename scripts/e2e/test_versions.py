@@ -9,12 +9,16 @@ Kafka 3.9 passes the same tests (`--servers apache`).
 import uuid
 
 import pytest
-from harness import wait_until
-from kafka.protocol import admin, consumer, metadata, producer
+from harness import PEERS, TOP, run, wait_until
+from kafka.protocol import admin, consumer, metadata, producer, sasl
 from wire import REQUESTS, Connection, make, records
+
+REQUESTS |= {each.API_KEY: each for each in (sasl.SaslHandshakeRequest, sasl.SaslAuthenticateRequest)}
 
 # LeaderAndIsr to ControlledShutdown, AlterPartition, AllocateProducerIds.
 BETWEEN_BROKERS = (4, 5, 6, 7, 56, 67)
+# Delegation tokens and KIP-848: not in this codec, but in Java's.
+IN_JAVA_ONLY = (38, 39, 40, 41, 68, 69)
 RANGE_METADATA = b"\x00\x01\x00\x00\x00\x00\xff\xff\xff\xff"
 
 
@@ -178,7 +182,7 @@ class Fields:
     def alter_partition_reassignments(self, version):
         partition = {"partition_index": 0, "replicas": None}
         topics = [{"name": self.topic, "partitions": [partition]}]
-        return {"timeout_ms": 5000, "topics": topics}
+        return {"timeout_ms": 5000, "topics": topics, "allow_replication_factor_change": False}
 
     def list_partition_reassignments(self, version):
         topics = [{"name": self.topic, "partition_indexes": [0]}]
@@ -186,6 +190,61 @@ class Fields:
 
     def describe_cluster(self, version):
         return {"include_cluster_authorized_operations": True, "endpoint_type": 1}
+
+
+    def sasl_handshake(self, version):
+        return {"mechanism": "PLAIN"}
+
+    def sasl_authenticate(self, version):
+        return {"auth_bytes": b"\0a\0b"}
+
+    def describe_acls(self, version):
+        return {
+            "resource_type_filter": 2, "pattern_type_filter": 3, "operation": 1,
+            "permission_type": 1, "principal_filter": None, "host_filter": None,
+        }  # fmt: skip
+
+    def create_acls(self, version):
+        acl = {
+            "resource_type": 2, "resource_name": "t", "resource_pattern_type": 3,
+            "principal": "User:a", "host": "*", "operation": 3, "permission_type": 3,
+        }  # fmt: skip
+        return {"creations": [acl]}
+
+    def delete_acls(self, version):
+        return {"filters": [self.describe_acls(version)]}
+
+    def describe_client_quotas(self, version):
+        component = {"entity_type": "client-id", "match_type": 2, "match": None}
+        return {"components": [component], "strict": False}
+
+    def alter_client_quotas(self, version):
+        entity = [{"entity_type": "client-id", "entity_name": "nobody"}]
+        ops = [{"key": "consumer_byte_rate", "value": 1e6, "remove": False}]
+        return {"entries": [{"entity": entity, "ops": ops}], "validate_only": False}
+
+    def describe_user_scram_credentials(self, version):
+        return {"users": [{"name": "versions"}]}
+
+    def alter_user_scram_credentials(self, version):
+        upsertion = {
+            "name": "versions", "mechanism": 1, "iterations": 4096,
+            "salt": b"salt", "salted_password": b"password",
+        }  # fmt: skip
+        return {"deletions": [], "upsertions": [upsertion]}
+
+    def update_features(self, version):
+        update = {"feature": "f", "max_version_level": 1, "upgrade_type": 1}
+        return {"timeout_ms": 1000, "feature_updates": [update]}
+
+    def describe_producers(self, version):
+        return {"topics": [{"name": self.topic, "partition_indexes": [0]}]}
+
+    def describe_transactions(self, version):
+        return {"transactional_ids": ["versions"]}
+
+    def list_transactions(self, version):
+        return {"state_filters": ["Ongoing", "nonsense"], "producer_id_filters": []}
 
 
 # API key -> the method that fills the request, and what the answer must show.
@@ -220,6 +279,19 @@ TABLE = {
     45: ("alter_partition_reassignments", lambda a: first_result(a).error_code == 85),
     46: ("list_partition_reassignments", lambda a: a.error_code == 0 and not a.topics),
     47: ("offset_delete", lambda a: a.error_code == 0),
+    17: ("sasl_handshake", lambda a: a.error_code == 34),
+    36: ("sasl_authenticate", lambda a: a.error_code == 34),
+    29: ("describe_acls", lambda a: a.error_code == 54),
+    30: ("create_acls", lambda a: a.results[0].error_code == 54),
+    31: ("delete_acls", lambda a: a.filter_results[0].error_code == 54),
+    49: ("alter_client_quotas", lambda a: a.entries[0].error_code == 0),
+    48: ("describe_client_quotas", lambda a: a.entries[0].values[0].value == 1e6),
+    51: ("alter_user_scram_credentials", lambda a: a.results[0].error_code == 0),
+    50: ("describe_user_scram_credentials", lambda a: a.results[0].credential_infos[0].iterations == 4096),
+    57: ("update_features", lambda a: a.results[0].error_code == 42),
+    61: ("describe_producers", lambda a: a.topics[0].partitions[0].error_code == 0),
+    65: ("describe_transactions", lambda a: a.transaction_states[0].error_code == 16),
+    66: ("list_transactions", lambda a: a.unknown_state_filters == ["nonsense"]),
     60: ("describe_cluster", lambda a: a.cluster_id and a.brokers[0].broker_id == 0),
 }
 
@@ -290,13 +362,53 @@ def test_what_is_listed_is_served(connection, prepared):
     assert served > 100
 
 
+def test_a_reassignment_may_keep_the_number_of_replicas(cluster, connection, prepared):
+    """Of Kafka 4.1: KIP-860."""
+    if not cluster.our_broker:
+        pytest.skip("Kafka 3.9 does not know this version")
+    moved = {"partition_index": 0, "replicas": [0, 1]}
+    fields = {"topics": [{"name": prepared.topic, "partitions": [moved]}], "timeout_ms": 5000}
+    for may_change, code in ((False, 38), (True, 39)):
+        request = make(REQUESTS[45], 1, allow_replication_factor_change=may_change, **fields)
+        answer = connection.ask(request)
+        assert answer.allow_replication_factor_change == may_change
+        # 39: there is no broker 1.
+        assert first_result(answer).error_code == code
+
+
+@pytest.mark.parametrize("peer", ["kafka39", "kafka4"])
+def test_the_java_classes_decode_it_too(cluster, connection, prepared, peer, tmp_path):
+    """Requests and responses of each (API, version), by kafka-clients 3.9.1 and 4.1.1."""
+    if not (PEERS / peer).is_dir():
+        run([TOP / "scripts/peers/install.sh", peer], timeout=600)
+    lines = []
+    for key, (first, last) in listed(connection).items():
+        known = REQUESTS[key].max_version if key in REQUESTS else -1
+        for version in range(first, last + 1):
+            if key in TABLE and version <= known:
+                fields = getattr(prepared, TABLE[key][0])(version)
+                connection.ask(make(REQUESTS[key], version, **fields))
+                sent, came = connection.exchange
+                lines.append(f"{key} {version} {sent.hex()} {came.hex()}")
+            elif key in IN_JAVA_ONLY:
+                lines.append(f"{key} {version}")
+    exchanges = tmp_path / "exchanges"
+    exchanges.write_text("\n".join(lines))
+    libraries = f"{PEERS / peer}/libs/*"
+    source = TOP / "scripts/e2e/programs/Decoder.java"
+    run(["javac", "-nowarn", "-d", tmp_path, "-cp", libraries, source], timeout=120)
+    java = ["java", "-Xmx128m", "-cp", f"{tmp_path}:{libraries}", "Decoder"]
+    said = run([*java, exchanges, cluster.broker_port], timeout=120)
+    assert int(said.splitlines()[-1].split()[0]) > 100, said
+
+
 def test_nothing_is_listed_that_is_not_asked(cluster, connection):
     if not cluster.our_broker:
         pytest.skip("this suite does not ask all that Kafka serves")
     apis = listed(connection)
     # What brokers say to each other is not in the clients' codec; its bytes are
     # compared with Kafka's own in Rust.
-    for key in BETWEEN_BROKERS:
+    for key in BETWEEN_BROKERS + IN_JAVA_ONLY:
         first, last = apis.pop(key)
         assert first <= last
     assert sorted(apis) == sorted(TABLE)

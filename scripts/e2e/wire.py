@@ -27,10 +27,15 @@ def request_classes():
 REQUESTS = request_classes()
 
 
+class Closed(AssertionError):
+    """The broker ended the connection instead of answering."""
+
+
 class Connection:
     """One connection that keeps the bytes of an answer beside what they mean."""
 
-    def __init__(self, port):
+    def __init__(self, port, client_id="versions"):
+        self.client_id = client_id
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.correlation = 0
 
@@ -41,7 +46,8 @@ class Connection:
         data = b""
         while len(data) < count:
             more = self.socket.recv(count - len(data))
-            assert more, "the broker closed the connection"
+            if not more:
+                raise Closed("the broker closed the connection")
             data += more
         return data
 
@@ -52,13 +58,17 @@ class Connection:
 
     def send(self, request):
         self.correlation += 1
-        request.with_header(correlation_id=self.correlation, client_id="versions")
-        self.socket.sendall(request.encode(framed=True, header=True))
+        request.with_header(correlation_id=self.correlation, client_id=self.client_id)
+        sent = request.encode(framed=True, header=True)
+        self.sent = bytes(sent)[4:]
+        self.socket.sendall(sent)
 
     def answer(self, request):
         """The answer to the request sent last."""
         (size,) = struct.unpack(">i", self.receive(4))
         came = self.receive(size)
+        # Both without their lengths.
+        self.exchange = self.sent, came
         response_class = request.header.get_response_class()
         # Not `bytes`: the decoder of ApiVersions needs a file.
         answer = response_class.decode(io.BytesIO(came), header=True)

@@ -10,18 +10,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::clock::SharedClock;
 use common::config::Values;
 use common::shutdown::Shutdown;
+use common::task;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::cleaning::Settings;
 use super::farewell::Farewell;
 use super::network;
+use super::quotas::Quotas;
 use crate::config::{Props, Scope};
 use crate::controller;
 use crate::handlers::TopicConfigs;
 use crate::model::{BrokerId, TopicName};
-use crate::registry::{self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, Registry};
+use crate::registry::{
+    self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, FeatureFeed, FinalizedFeatures,
+    Registry,
+};
 use crate::replica;
 use crate::server::Limits;
 
@@ -50,6 +57,22 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// Sets the limits of replication, which only a broker's own node has.
+pub(super) fn limit_replication(
+    replicas: &replica::Manager,
+    props: &indexmap::IndexMap<String, String>,
+) {
+    let limit = |name: &str| props.get(name)?.trim().parse::<u64>().ok();
+    let quotas = replicas.quotas();
+    let of_leader = limit("leader.replication.throttled.rate");
+    let of_follower = limit("follower.replication.throttled.rate");
+    let of_moves = limit("replica.alter.log.dirs.io.max.bytes.per.second");
+    tracing::debug!(?of_leader, ?of_follower, ?of_moves, "limits of replication");
+    quotas.leader.limit(of_leader);
+    quotas.follower.limit(of_follower);
+    quotas.log_dirs.limit(of_moves);
+}
+
 fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
     let next = configs.broker().read(scope, props);
     match configs.install(next) {
@@ -66,14 +89,56 @@ fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
 pub(super) struct Switches {
     pub(super) limits: Limits,
     pub(super) unclean_leader_election: Arc<AtomicBool>,
+    pub(super) features: Arc<watch::Sender<FinalizedFeatures>>,
+    pub(super) quotas: Quotas,
 }
 
 impl Switches {
-    pub(super) fn new(values: &Values) -> Self {
+    /// Takes the broker's configuration, and the quotas that are set already.
+    pub(super) async fn load(
+        values: &Values,
+        clock: &SharedClock,
+        registry: &Registry,
+    ) -> Result<Self, registry::Error> {
+        let quotas = Quotas::new(values);
+        quotas.load(registry).await?;
+        let rates = quotas.connections.clone();
         let is_unclean = values.bool("unclean.leader.election.enable");
-        Self {
-            limits: Limits::new(network::limits(values)),
+        Ok(Self {
+            limits: Limits::new(network::limits(values), rates, clock.clone()),
             unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
+            features: Arc::default(),
+            quotas,
+        })
+    }
+
+    /// Follows the cluster's finalized features until a stop.
+    pub(super) fn follow_features(&self, registry: &Registry, stop: &Shutdown) -> JoinHandle<()> {
+        let feed = FeatureFeed::new(registry.clone());
+        let follow = follow(feed, self.features.clone(), stop.clone());
+        task::spawn("feature feed", follow)
+    }
+}
+
+async fn follow(
+    mut feed: FeatureFeed,
+    features: Arc<watch::Sender<FinalizedFeatures>>,
+    stop: Shutdown,
+) {
+    loop {
+        let found = tokio::select! {
+            () = stop.requested() => return,
+            found = feed.next() => found,
+        };
+        match found {
+            Ok(found) => drop(features.send_replace(found)),
+            Err(error) => {
+                tracing::debug!(%error, "finalized features cannot be followed right now");
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(RETRY_PAUSE) => {}
+                }
+            }
         }
     }
 }
@@ -110,6 +175,14 @@ impl Follower {
 
     /// Follows the changes until a stop.
     pub(super) async fn run(self, stop: Shutdown) {
+        let own = ConfigEntity {
+            entity_type: EntityType::Brokers,
+            name: self.broker_id.to_string(),
+        };
+        match self.registry.config(&own).await {
+            Ok(props) => limit_replication(&self.replicas, &props),
+            Err(error) => tracing::warn!(%error, "the limits of replication cannot be read"),
+        }
         let mut feed = ConfigFeed::new(self.registry.clone());
         loop {
             let change = tokio::select! {
@@ -143,12 +216,17 @@ impl Follower {
                     id if id == self.broker_id.to_string() => Scope::Broker,
                     _ => return,
                 };
+                if scope == Scope::Broker {
+                    limit_replication(&self.replicas, &change.config);
+                }
                 let props = change.config.clone().into_iter().collect();
                 if install(&self.configs, scope, &props) {
                     self.take_effect().await;
                 }
             }
-            EntityType::Clients | EntityType::Users | EntityType::Ips => {}
+            EntityType::Clients | EntityType::Users | EntityType::Ips => {
+                self.switches.quotas.apply(&change.entity, &change.config);
+            }
         }
     }
 
@@ -171,10 +249,15 @@ impl Follower {
         let layers = self.configs.broker();
         let values = layers.values();
         self.switches.limits.set(network::limits(values));
+        self.switches.quotas.reconfigure(values);
         let is_unclean = values.bool("unclean.leader.election.enable");
-        self.switches
+        let was_unclean = self
+            .switches
             .unclean_leader_election
-            .store(is_unclean, Ordering::Relaxed);
+            .swap(is_unclean, Ordering::Relaxed);
+        if is_unclean && !was_unclean {
+            self.controller.unclean_elections_allowed().await;
+        }
         if let (Some(cleaner), Some(settings)) = (&self.cleaner, Settings::of(values)) {
             cleaner.send_if_modified(|current| {
                 let is_other = *current != settings;

@@ -31,6 +31,18 @@ pub(super) struct Maintenance {
 }
 
 impl Maintenance {
+    pub(super) fn new(
+        logs: &Arc<log::Manager>,
+        replicas: &Arc<replica::Manager>,
+        clock: &SharedClock,
+    ) -> Self {
+        Self {
+            logs: logs.clone(),
+            replicas: replicas.clone(),
+            clock: clock.clone(),
+        }
+    }
+
     /// Starts every periodic task.
     pub(super) fn start(&self, values: &Values, stop: &Shutdown) -> Vec<JoinHandle<()>> {
         let ms = |name| millis(values, name);

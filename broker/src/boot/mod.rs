@@ -18,6 +18,7 @@ mod maintenance;
 mod membership;
 mod network;
 mod previous_session;
+mod quotas;
 mod readiness;
 mod replication;
 mod running;

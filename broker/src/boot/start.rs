@@ -144,7 +144,7 @@ async fn connect(
     let client = zk::Client::connect(client);
     client.wait_connected(limit).await.map_err(unreachable)?;
     client.ensure_chroot().await?;
-    let registry = Registry::new(client, clock.clone());
+    let registry = Registry::new(client, clock.clone()).speaking(config.inter_broker_version);
     registry.ensure_paths().await?;
     Ok(registry)
 }
@@ -236,10 +236,10 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.join(&self.logs, &config).await?;
-        let switches = Switches::new(&config.values);
+        let switches = Switches::load(&config.values, &self.clock, &self.registry).await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
-        let handlers = Arc::new(self.handlers(&config, control, controller.clone()));
+        let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
         let status = BrokerStatus {
             broker_id: self.broker_id,
@@ -254,7 +254,7 @@ impl Started {
             started_ms: self.started_ms,
             readiness: readiness.clone(),
         };
-        let maintenance = self.maintenance(&replicas);
+        let maintenance = Maintenance::new(&self.logs, &replicas, &self.clock);
         let farewell = Farewell {
             broker_id: self.broker_id,
             cluster,
@@ -302,14 +302,6 @@ impl Started {
         })
     }
 
-    fn maintenance(&self, replicas: &Arc<replica::Manager>) -> Maintenance {
-        Maintenance {
-            logs: self.logs.clone(),
-            replicas: replicas.clone(),
-            clock: self.clock.clone(),
-        }
-    }
-
     /// Starts what runs beside the service.
     fn background(
         &mut self,
@@ -341,6 +333,7 @@ impl Started {
         }
         let follow = follower.run(stops.background.clone());
         tasks.push(task::spawn("config feed", follow));
+        tasks.push(switches.follow_features(&self.registry, &stops.background));
         tasks
     }
 
@@ -351,7 +344,7 @@ impl Started {
         replicas: &Arc<replica::Manager>,
     ) -> Result<Readiness, StartError> {
         let topics: HashSet<TopicName> = self.registry.topics(None).await?.into_iter().collect();
-        let logs = self.logs.all().into_iter().map(|(partition, _)| partition);
+        let logs = self.logs.all().into_iter().map(|(id, _)| id);
         Ok(Readiness::new(
             self.broker_id,
             cluster.clone(),
@@ -388,12 +381,8 @@ impl Started {
     ) -> group::Service {
         let config = group::Config::from_values(&config.values);
         let topic = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
-        let log = ReplicatedLog::new(
-            topic,
-            cluster.clone(),
-            replicas.clone(),
-            config.commit_timeout,
-        );
+        let (cluster, replicas) = (cluster.clone(), replicas.clone());
+        let log = ReplicatedLog::new(topic, cluster, replicas, config.commit_timeout);
         group::Service::new(config, Arc::new(log), self.clock.clone())
     }
 
@@ -464,9 +453,11 @@ impl Started {
         config: &Config,
         control: Control,
         controller: controller::Handle,
+        switches: &Switches,
     ) -> Handlers {
         let values = &config.values;
         let int = |name| values.i32(name);
+        let size = |name| usize::try_from(values.i32(name)).unwrap_or(0);
         Handlers::new(Parts {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id.clone(),
@@ -475,6 +466,7 @@ impl Started {
             groups: control.groups.clone(),
             registry: self.registry.clone(),
             topic_configs: self.topic_configs.clone(),
+            producer_id_blocks: replication::producer_id_blocks(config, &control, &controller),
             auto_create: AutoCreateConfig {
                 enabled: values.bool("auto.create.topics.enable"),
                 partitions: int("num.partitions"),
@@ -488,13 +480,14 @@ impl Started {
                 replication_factor: int("default.replication.factor"),
             },
             deletion_enabled: values.bool("delete.topic.enable"),
-            fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
-            fetch_session_slots: usize::try_from(int("max.incremental.fetch.session.cache.slots"))
-                .unwrap_or(0),
+            fetch_bytes_max: size("fetch.max.bytes"),
+            fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
             clock: self.clock.clone(),
             values: values.clone(),
             control,
             controller,
+            features: switches.features.subscribe(),
+            quotas: switches.quotas.clients.clone(),
         })
     }
 }

@@ -1,100 +1,141 @@
-//! Kafka's keys that are known but have no effect here (yet).
+//! Kafka's keys that are known but have no effect here, and why.
 //!
 //! An existing `server.properties` starts unchanged; each such key is named
-//! once in the log, so nobody relies on it in silence.
+//! once in the log, with its reason, so nobody relies on it in silence.
 
-/// Keys that say something about a JVM, a thread pool or a feature that this
-/// broker does not have.
-const NAMES: &[&str] = &[
-    "alter.config.policy.class.name",
-    "alter.log.dirs.replication.quota.window.num",
-    "alter.log.dirs.replication.quota.window.size.seconds",
-    "auto.include.jmx.reporter",
-    "background.threads",
-    "client.quota.callback.class",
-    "compression.lz4.level",
-    "connection.failed.authentication.delay.ms",
-    "connections.max.reauth.ms",
-    "control.plane.listener.name",
-    "controller.listener.names",
-    "controller.quorum.voters",
-    "controller.quota.window.num",
-    "controller.quota.window.size.seconds",
-    "create.topic.policy.class.name",
-    "delete.records.purgatory.purge.interval.requests",
-    "early.start.listeners",
-    "eligible.leader.replicas.enable",
-    "fetch.purgatory.purge.interval.requests",
-    "host.name",
-    "advertised.host.name",
-    "advertised.port",
-    "port",
-    "log.dir.failure.timeout.ms",
-    "log.message.format.version",
-    "max.connection.creation.rate",
-    "max.connections.per.ip.overrides",
-    "max.request.partition.size.limit",
-    "node.id",
-    "num.io.threads",
-    "num.network.threads",
-    "num.replica.alter.log.dirs.threads",
-    "offsets.commit.required.acks",
-    "principal.builder.class",
-    "process.roles",
-    "producer.purgatory.purge.interval.requests",
-    "queued.max.requests",
-    "quota.window.num",
-    "quota.window.size.seconds",
-    "replication.quota.window.num",
-    "replication.quota.window.size.seconds",
-    "request.timeout.ms",
-    "security.providers",
-    "socket.connection.setup.timeout.max.ms",
-    "socket.connection.setup.timeout.ms",
-    "socket.listen.backlog.size",
-    "super.users",
-    "allow.everyone.if.no.acl.found",
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-    "transaction.max.timeout.ms",
-    "transaction.partition.verification.enable",
-    "transaction.remove.expired.transaction.cleanup.interval.ms",
-    "transactional.id.expiration.ms",
-    "unclean.leader.election.interval.ms",
-    "zookeeper.clientCnxnSocket",
-    "zookeeper.set.acl",
+/// Keys by the reason; one that ends with a dot, or is the beginning of a word,
+/// stands for all that begin so.
+const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
+    (
+        "classes of a JVM are not loaded here",
+        &[
+            "alter.config.policy.class.name",
+            "auto.include.jmx.reporter",
+            "client.quota.callback.class",
+            "create.topic.policy.class.name",
+            "kafka.metrics.",
+            "metric",
+            "principal.builder.class",
+            "security.providers",
+            "zookeeper.clientCnxnSocket",
+        ],
+    ),
+    (
+        "there are no pools of threads and no purgatories to size",
+        &[
+            "background.threads",
+            "delete.records.purgatory.purge.interval.requests",
+            "fetch.purgatory.purge.interval.requests",
+            "num.io.threads",
+            "num.network.threads",
+            "producer.purgatory.purge.interval.requests",
+            "queued.max.requests",
+        ],
+    ),
+    (
+        "listeners have neither TLS nor SASL, and nobody is authorised; what would ask for it is refused at the start",
+        &[
+            "allow.everyone.if.no.acl.found",
+            "connection.failed.authentication.delay.ms",
+            "connections.max.reauth.ms",
+            "delegation.token.",
+            "listener.name.",
+            "password.encoder.",
+            "sasl.",
+            "ssl.",
+            "super.users",
+            "zookeeper.set.acl",
+            "zookeeper.ssl.",
+        ],
+    ),
+    (
+        "of clusters without ZooKeeper",
+        &[
+            "broker.heartbeat.",
+            "broker.session.",
+            "controller.listener.names",
+            "controller.quorum.",
+            "controller.quorum.voters",
+            "early.start.listeners",
+            "eligible.leader.replicas.enable",
+            "log.dir.failure.timeout.ms",
+            "max.request.partition.size.limit",
+            "initial.broker.registration.",
+            "metadata.",
+            "node.id",
+            "process.roles",
+            "socket.connection.setup.timeout.max.ms",
+            "socket.connection.setup.timeout.ms",
+            "telemetry.",
+            "unclean.leader.election.interval.ms",
+            "zookeeper.metadata.",
+        ],
+    ),
+    (
+        "the protocol of KIP-848 and share groups are not spoken with ZooKeeper",
+        &["group.consumer.", "group.coordinator.", "group.share."],
+    ),
+    (
+        "transactions are not coordinated yet",
+        &[
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+            "transaction.max.timeout.ms",
+            "transaction.partition.verification.enable",
+            "transaction.remove.expired.transaction.cleanup.interval.ms",
+            "transaction.state.log.",
+            "transactional.id.expiration.ms",
+        ],
+    ),
+    ("tiered storage is not there", &["log.local.", "remote."]),
+    (
+        "Kafka gave it up, or gives it no effect either",
+        &[
+            "advertised.host.name",
+            "advertised.port",
+            "host.name",
+            "log.message.format.version",
+            "offsets.commit.required.acks",
+            "port",
+        ],
+    ),
+    (
+        "the controller has no listener of its own",
+        &["control.plane.listener.name"],
+    ),
+    (
+        "brokers wait for each other as long as they are alive",
+        &["request.timeout.ms"],
+    ),
+    ("lz4 has one level here", &["compression.lz4.level"]),
+    (
+        "the kernel's own value is taken",
+        &[
+            "replica.socket.receive.buffer.bytes",
+            "socket.listen.backlog.size",
+        ],
+    ),
+    (
+        "one bound counts for all addresses",
+        &["max.connections.per.ip.overrides"],
+    ),
+    ("of another vendor", &["confluent."]),
 ];
 
-/// Families of keys of which the same is true.
-const PREFIXES: &[&str] = &[
-    "broker.heartbeat.",
-    "broker.session.",
-    "confluent.",
-    "controller.quorum.",
-    "delegation.token.",
-    "group.consumer.",
-    "group.coordinator.",
-    "group.share.",
-    "initial.broker.registration.",
-    "kafka.metrics.",
-    "listener.name.",
-    "log.local.",
-    "metadata.",
-    "metric",
-    "password.encoder.",
-    "remote.",
-    "replica.",
-    "sasl.",
-    "ssl.",
-    "telemetry.",
-    "transaction.state.log.",
-    "zookeeper.metadata.",
-    "zookeeper.ssl.",
-];
+/// Families of keys: every key that begins so.
+const FAMILIES: [&str; 1] = ["metric"];
 
-/// Says whether Kafka knows `key`, though it does nothing here.
+/// Why `key`, which Kafka knows, does nothing here; `None` for what Kafka does
+/// not know either.
 #[must_use]
-pub(super) fn is_accepted(key: &str) -> bool {
-    NAMES.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+pub(super) fn reason(key: &str) -> Option<&'static str> {
+    let is_meant = |name: &&'static str| {
+        let is_family = name.ends_with('.') || FAMILIES.contains(name);
+        *name == key || (is_family && key.starts_with(*name))
+    };
+    let found = WITHOUT_EFFECT
+        .iter()
+        .find(|(_, names)| names.iter().any(is_meant));
+    found.map(|(reason, _)| *reason)
 }
 
 #[cfg(test)]
@@ -104,10 +145,11 @@ mod tests {
 
     #[test]
     fn no_key_is_in_both_lists() {
-        for name in NAMES {
+        for name in WITHOUT_EFFECT.iter().flat_map(|(_, names)| *names) {
             assert!(TABLE.get(name).is_none(), "{name} is in effect");
         }
-        assert!(is_accepted("log.local.retention.ms"));
-        assert!(!is_accepted("num.partition"));
+        assert!(reason("log.local.retention.ms").is_some());
+        assert!(reason("metrics.num.samples").is_some());
+        assert_eq!(reason("num.partition"), None);
     }
 }

@@ -281,7 +281,8 @@ mod tests {
     #[test]
     fn every_key_of_kafka_is_in_effect_or_known_to_have_none() {
         for entry in entries().filter(|entry| entry.mode != Mode::Quota) {
-            let is_known = TABLE.get(entry.name).is_some() || accepted::is_accepted(entry.name);
+            let is_known =
+                TABLE.get(entry.name).is_some() || accepted::reason(entry.name).is_some();
             let is_refused = entry.name == "authorizer.class.name";
             assert!(is_known || is_refused, "{} is neither", entry.name);
         }

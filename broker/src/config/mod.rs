@@ -102,9 +102,12 @@ impl Config {
         refuse_what_would_be_unsafe(properties)?;
         let warnings = unknown
             .iter()
-            .map(|warning| match accepted::is_accepted(&warning.key) {
-                true => format!("{}: {} has no effect here", warning.origin, warning.key),
-                false => warning.to_string(),
+            .map(|warning| match accepted::reason(&warning.key) {
+                Some(reason) => format!(
+                    "{}: {} has no effect here: {reason}",
+                    warning.origin, warning.key
+                ),
+                None => warning.to_string(),
             })
             .collect();
         let (listeners, advertised_listeners) = listeners_of(&values)?;
@@ -332,7 +335,10 @@ mod tests {
         );
         assert_eq!(
             config.warnings,
-            ["server.properties: num.network.threads has no effect here"]
+            [
+                "server.properties: num.network.threads has no effect here: there are no pools of \
+              threads and no purgatories to size"
+            ]
         );
     }
 

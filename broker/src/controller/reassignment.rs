@@ -427,9 +427,9 @@ fn has_duplicates(ids: &[BrokerId]) -> bool {
     !ids.iter().all(|id| seen.insert(id))
 }
 
-/// As Scala prints a list.
+/// As Kafka's broker prints a list that came over the wire.
 fn list(ids: &[BrokerId]) -> String {
-    format!("List({})", join(ids))
+    format!("ArrayBuffer({})", join(ids))
 }
 
 fn join(ids: &[BrokerId]) -> String {

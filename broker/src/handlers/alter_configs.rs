@@ -355,7 +355,8 @@ fn edited(
     for (name, code, value) in edits {
         let value = value.as_deref().unwrap_or_default();
         let Some(operation) = Operation::of(*code) else {
-            return invalid(format!("Unknown operations type {code}"));
+            // Kafka fails here, and says no more.
+            return Err((ResponseError::UnknownServerError, None));
         };
         let verb = match operation {
             Operation::Set => {
@@ -440,8 +441,8 @@ mod tests {
         assert_eq!(message.as_deref(), Some(expected));
         let (code, message) = edit(&[], "nonsense", 3, "1").unwrap_err();
         assert_eq!((code, message), (ResponseError::UnknownServerError, None));
-        let (code, _) = edit(&[], "retention.ms", 9, "1").unwrap_err();
-        assert_eq!(code, ResponseError::InvalidRequest);
+        let (code, message) = edit(&[], "retention.ms", 9, "1").unwrap_err();
+        assert_eq!((code, message), (ResponseError::UnknownServerError, None));
     }
 
     #[test]

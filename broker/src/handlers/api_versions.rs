@@ -8,7 +8,12 @@ use super::context::RequestContext;
 use crate::protocol::api;
 
 /// Lists what is served, straight from the table that dispatches.
-pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+/// `features_epoch` is that of the cluster's finalized features, if there are any.
+pub(crate) fn handle(
+    ctx: &RequestContext,
+    request: &ApiVersionsRequest,
+    features_epoch: Option<i64>,
+) -> ApiVersionsResponse {
     let names_client = ctx.api_version >= 3;
     if names_client
         && !(is_legal(&request.client_software_name) && is_legal(&request.client_software_version))
@@ -16,7 +21,12 @@ pub(crate) fn handle(ctx: &RequestContext, request: &ApiVersionsRequest) -> ApiV
         return ApiVersionsResponse::default()
             .with_error_code(ResponseError::InvalidRequest.code());
     }
-    ApiVersionsResponse::default().with_api_keys(api::listing().into_iter().map(entry).collect())
+    let response = ApiVersionsResponse::default()
+        .with_api_keys(api::listing().into_iter().map(entry).collect());
+    match features_epoch {
+        Some(epoch) if names_client => response.with_finalized_features_epoch(epoch),
+        _ => response,
+    }
 }
 
 /// The answer to a version that is not served: in version 0, with the one API

@@ -1,12 +1,13 @@
 //! CreatePartitions (KIP-195): more partitions for existing topics.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
+use super::context::RequestContext;
 use super::topic_admin::{TopicAdmin, limit};
 use super::wire::text;
 use super::{Role, error};
@@ -18,6 +19,7 @@ use crate::registry::{AddPartitionsError, Error as RegistryError, Mode};
 pub(crate) async fn handle(
     admin: &TopicAdmin,
     role: Role,
+    ctx: &RequestContext,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -25,10 +27,14 @@ pub(crate) async fn handle(
         *counts.entry(topic.name.as_str()).or_default() += 1;
     }
     let mut results = Vec::with_capacity(request.topics.len());
+    let mut answered = HashSet::new();
     for topic in &request.topics {
+        if !answered.insert(topic.name.as_str()) {
+            continue;
+        }
         let outcome = match (role, counts[topic.name.as_str()]) {
             (Role::Other, _) => Err((ResponseError::NotController, None)),
-            (_, 1) => extend(admin, topic, &request).await,
+            (_, 1) => extend(admin, ctx, topic, &request).await,
             _ => Err((
                 ResponseError::InvalidRequest,
                 Some("Duplicate topic in request.".to_owned()),
@@ -91,11 +97,19 @@ fn check(
     Err((ResponseError::InvalidReplicaAssignment, Some(message)))
 }
 
+/// From here on, what is beyond the quota of mutations is refused.
+const STRICT_FROM: i16 = 3;
+
 async fn extend(
     admin: &TopicAdmin,
+    ctx: &RequestContext,
     topic: &CreatePartitionsTopic,
     request: &CreatePartitionsRequest,
 ) -> Result<(), Refusal> {
+    if topic.name.is_empty() {
+        // Kafka cannot read a node without a name.
+        return Err((ResponseError::UnknownServerError, None));
+    }
     let name = TopicName::new(&topic.name).map_err(|_| {
         let message = format!("The topic '{}' does not exist.", topic.name.as_str());
         (ResponseError::UnknownTopicOrPartition, Some(message))
@@ -123,10 +137,18 @@ async fn extend(
         let message = Some("The topic is queued for deletion.".to_owned());
         return Err((ResponseError::InvalidTopicException, message));
     }
-    let existing = admin.registry.topic(&name).await;
-    if let Some(existing) = existing.map_err(asked)? {
+    let existing = admin.registry.topic(&name).await.map_err(asked)?;
+    if let Some(existing) = &existing {
         let current = existing.partitions.len();
         check(current, topic.count, assignments.as_deref(), &brokers)?;
+    }
+    if let (Some(throttle), Mode::Apply) = (&ctx.throttle, mode) {
+        let mode = Mode::ValidateOnly;
+        let planned = admin.add_partitions(&name, topic.count, assignments.as_deref(), mode);
+        planned.await.map_err(refused)?;
+        let current = existing.map_or(0, |existing| existing.partitions.len());
+        let wanted = usize::try_from(topic.count).unwrap_or(0);
+        throttle.mutated(STRICT_FROM, wanted.saturating_sub(current))?;
     }
     admin
         .add_partitions(&name, topic.count, assignments.as_deref(), mode)

@@ -16,7 +16,7 @@ use super::topic_config::TopicConfigs;
 use super::wire::text;
 use super::{Role, error};
 use crate::model::TopicName;
-use crate::registry::{Mode, NewTopic, Placement, TopicAssignment};
+use crate::registry::{CreateTopicError, Mode, NewTopic, Placement, TopicAssignment};
 
 /// What a topic gets when the request leaves it open.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,9 @@ pub(crate) struct CreateTopics<'a> {
     pub(crate) role: Role,
     pub(crate) ctx: &'a RequestContext,
 }
+
+/// From here on, what is beyond the quota of mutations is refused.
+const STRICT_FROM: i16 = 6;
 
 type Refusal = (ResponseError, Option<String>);
 
@@ -73,6 +76,10 @@ impl CreateTopics<'_> {
         topic: &CreatableTopic,
         mode: Mode,
     ) -> Result<(NewTopic, TopicAssignment), Refusal> {
+        if self.admin.cluster.snapshot().topic(&topic.name).is_some() {
+            let message = format!("Topic '{}' already exists.", topic.name.as_str());
+            return Err((ResponseError::TopicAlreadyExists, Some(message)));
+        }
         let name = TopicName::new(&topic.name).map_err(|invalid| {
             (
                 ResponseError::InvalidTopicException,
@@ -84,11 +91,17 @@ impl CreateTopics<'_> {
             placement: self.placement(topic)?,
             config: self.config(topic)?,
         };
-        let assignment = self
-            .admin
-            .create(&new, mode)
-            .await
-            .map_err(|failed| (error::create_topic(&failed), Some(failed.to_string())))?;
+        let refused = |failed: CreateTopicError| {
+            let message = Some(failed.to_string());
+            (error::create_topic(&failed), message)
+        };
+        if let Some(throttle) = self.ctx.throttle.as_ref().filter(|_| mode == Mode::Apply) {
+            let planned = self.admin.create(&new, Mode::ValidateOnly).await;
+            let count = planned.map_err(refused)?.partitions.len();
+            throttle.mutated(STRICT_FROM, count)?;
+        }
+        let created = self.admin.create(&new, mode).await;
+        let assignment = created.map_err(refused)?;
         Ok((new, assignment))
     }
 

@@ -28,7 +28,10 @@ pub(crate) async fn handle(
         if topic.refusal.is_none()
             && let Some(name) = &topic.name
         {
-            topic.refusal = mark(admin, name).await;
+            topic.refusal = match charge(admin, ctx, name) {
+                Ok(()) => mark(admin, name).await,
+                Err(refusal) => Some(refusal),
+            };
         }
     }
     for topic in &mut wanted {
@@ -124,6 +127,18 @@ fn refusal(admin: &TopicAdmin, role: Role, ctx: &RequestContext) -> Option<Refus
             Some("Topic deletion is disabled.".to_owned()),
         )),
     }
+}
+
+/// From here on, what is beyond the quota of mutations is refused.
+const STRICT_FROM: i16 = 5;
+
+fn charge(admin: &TopicAdmin, ctx: &RequestContext, name: &TopicName) -> Result<(), Refusal> {
+    let Some(throttle) = &ctx.throttle else {
+        return Ok(());
+    };
+    let snapshot = admin.cluster.snapshot();
+    let topic = snapshot.topic(name.as_str());
+    throttle.mutated(STRICT_FROM, topic.map_or(0, |topic| topic.partitions.len()))
 }
 
 async fn mark(admin: &TopicAdmin, name: &TopicName) -> Option<Refusal> {

@@ -21,6 +21,10 @@ use crate::registry::Registry;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+/// Kafka's own, which it does not show.
+const HIDDEN: [&str; 1] = ["producer.id.expiration.check.interval.ms"];
 
 /// What the handler works with.
 pub(crate) struct DescribeConfigs<'a> {
@@ -40,14 +44,31 @@ impl DescribeConfigs<'_> {
             let described = match resource.resource_type {
                 TOPIC => self.topic(&resource.resource_name, &request).await,
                 BROKER => self.broker(&resource.resource_name, &request),
-                other => Err((
-                    ResponseError::InvalidRequest,
-                    format!("Unsupported resource type: {other}"),
-                )),
+                BROKER_LOGGER => self.loggers(&resource.resource_name),
+                CLIENT_METRICS => refuse(match resource.resource_name.is_empty() {
+                    true => "Client metrics subscription name must not be empty",
+                    false => "Config type client-metrics is only supported on KRaft clusters",
+                }),
+                _ => refuse(MALFORMED),
             };
             results.push(result(resource, described));
         }
         DescribeConfigsResponse::default().with_results(results)
+    }
+
+    /// This broker has no loggers by Kafka's names.
+    fn loggers(&self, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+        if name.is_empty() {
+            return refuse("Broker id must not be empty");
+        }
+        match name.parse::<BrokerId>() {
+            Ok(id) if id == self.broker_id => Ok(Vec::new()),
+            Ok(_) => refuse(format!(
+                "Unexpected broker id, expected {} but received {name}",
+                self.broker_id
+            )),
+            Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
+        }
     }
 
     async fn topic(
@@ -137,20 +158,37 @@ impl DescribeConfigs<'_> {
         let mut names: BTreeSet<&str> = known.map(|entry| entry.name).collect();
         names.extend(ours.map(|key| key.name));
         names.extend(layers.raw().keys().map(String::as_str));
+        names.retain(|name| !HIDDEN.contains(name));
         let entries = names.into_iter().map(|name| {
             let value = self.broker_value(&layers, name);
-            self.broker_entry(name, value, broker_synonyms(&layers, name), request)
+            let synonyms = match name {
+                "node.id" => self.node_id_synonyms(&layers),
+                _ => broker_synonyms(&layers, name),
+            };
+            self.broker_entry(name, value, synonyms, request)
         });
         Ok(entries.collect())
     }
 
+    /// Kafka takes the number of `broker.id`, behind what nobody set.
+    fn node_id_synonyms(&self, layers: &Layers) -> Vec<Synonym> {
+        let mut synonyms = broker_synonyms(layers, "node.id");
+        if layers.raw().contains_key("broker.id") && !layers.raw().contains_key("node.id") {
+            let id = self.broker_id.to_string();
+            synonyms.push(("node.id".to_owned(), id, Source::StaticBroker));
+        }
+        synonyms
+    }
+
     /// What is in effect for `name`, as Kafka would print it.
     fn broker_value(&self, layers: &Layers, name: &str) -> Option<String> {
-        if name == "broker.id" {
+        if name == "broker.id" || name == "node.id" {
             return Some(self.broker_id.to_string());
         }
-        let default = catalog::lookup(name).and_then(|entry| entry.default);
-        let default = default.or_else(|| config::TABLE.get(name)?.default);
+        let default = match catalog::lookup(name) {
+            Some(known) => known.default,
+            None => config::TABLE.get(name).and_then(|key| key.default),
+        };
         let written = layers.raw().get(name).map(String::as_str);
         Some(printed(name, written.or(default)?))
     }
@@ -171,7 +209,11 @@ impl DescribeConfigs<'_> {
         };
         // What nobody knows may be a secret.
         let is_secret = matches!(value_type, ValueType::Password | ValueType::Unknown);
-        let source = synonyms.first().map_or(Source::Default, |first| first.2);
+        let source = match name {
+            "node.id" => synonyms.last(),
+            _ => synonyms.first(),
+        };
+        let source = source.map_or(Source::Default, |of| of.2);
         let synonyms = synonyms.into_iter().map(|(name, value, source)| {
             DescribeConfigsSynonym::default()
                 .with_name(text(name))
@@ -193,6 +235,8 @@ impl DescribeConfigs<'_> {
             result.config_type = value_type as i8;
             let doc = match (ours, known) {
                 (Some(key), _) => Some(key.doc),
+                // Kafka has no words for them either.
+                (None, Some(entry)) if entry.mode == Mode::Quota => None,
                 (None, Some(_)) => Some(WITHOUT_EFFECT),
                 (None, None) => None,
             };
@@ -201,6 +245,15 @@ impl DescribeConfigs<'_> {
         }
         result
     }
+}
+
+/// What Kafka says of a request that it did not expect.
+const MALFORMED: &str = "This most likely occurs because of a request being malformed by the \
+                         client library or the message was sent to an incompatible broker. See \
+                         the broker logs for more details.";
+
+fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
+    Err((ResponseError::InvalidRequest, message.into()))
 }
 
 /// The value as Kafka prints one of its type.

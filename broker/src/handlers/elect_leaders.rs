@@ -69,7 +69,8 @@ pub(crate) async fn handle(
     for (name, index) in invalid {
         let result = PartitionResult::default()
             .with_partition_id(index)
-            .with_error_code(ResponseError::UnknownTopicOrPartition.code());
+            .with_error_code(ResponseError::UnknownTopicOrPartition.code())
+            .with_error_message(Some(text("The partition does not exist.")));
         topics.entry(name.to_string()).or_default().push(result);
     }
     let results = topics.into_iter().map(|(name, partitions)| {

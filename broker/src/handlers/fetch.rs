@@ -30,6 +30,7 @@ use super::context::RequestContext;
 use super::error;
 use super::moved::Leaders;
 use super::partitions::Partitions;
+use super::throttle::Throttle;
 use super::wire::text;
 use crate::log;
 use crate::model::{BrokerId, TopicPartition};
@@ -99,6 +100,8 @@ struct Fetch {
     bytes_max: usize,
     conversion: Option<Conversion>,
     wanted: Vec<Wanted>,
+    /// The account of a consumer that may have a quota.
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Fetch {
@@ -109,9 +112,18 @@ impl Fetch {
     ) -> Result<Self, ResponseError> {
         let version = ctx.api_version;
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
-        let bytes_max = size(request.max_bytes).min(source.bytes_max);
-        let bytes_min = size(request.min_bytes).min(bytes_max);
         let fetcher = Fetcher::of(version, &request);
+        let throttle = ctx.throttle.clone().filter(|throttle| {
+            let is_consumer = matches!(fetcher, Fetcher::Consumer(_));
+            if !is_consumer {
+                throttle.exempt();
+            }
+            is_consumer
+        });
+        let quota = throttle.as_ref().and_then(|t| t.fetch_bytes_max());
+        let bytes_max = size(request.max_bytes).min(source.bytes_max);
+        let bytes_max = bytes_max.min(quota.unwrap_or(usize::MAX));
+        let bytes_min = size(request.min_bytes).min(bytes_max);
         let isolation = fetcher.isolation(request.isolation_level);
         let rack = request.rack_id.clone();
         let snapshot = source.known.snapshot();
@@ -135,6 +147,7 @@ impl Fetch {
             bytes_max,
             conversion: Conversion::of(version),
             wanted,
+            throttle,
         })
     }
 
@@ -314,9 +327,38 @@ impl Fetch {
         registrations
     }
 
+    /// What a follower gets of throttled replicas counts, in sync or not.
+    fn note_throttled(&self, results: &[Partition]) {
+        if !self.fetcher.is_follower() {
+            return;
+        }
+        let replicas = &self.source.known.replicas;
+        let throttled = self.wanted.iter().zip(results).filter(|(wanted, result)| {
+            let Some(name) = wanted.name.clone().filter(|_| result.records_length() > 0) else {
+                return false;
+            };
+            let partition = replicas.partition(&TopicPartition::new(name, wanted.index));
+            partition.is_ok_and(|partition| partition.is_throttled_as_leader())
+        });
+        let bytes: usize = throttled.map(|(_, result)| result.records_length()).sum();
+        if bytes > 0 {
+            replicas.quotas().leader.record(bytes);
+        }
+    }
+
     /// The response: what the session does not leave out, by topic.
     fn answer(self, results: Vec<Partition>) -> Response {
+        self.note_throttled(&results);
         let sessions = &self.source.sessions;
+        if let Some(throttle) = &self.throttle
+            && throttle.fetched(response_bytes(&results)).is_some()
+        {
+            // The records come when they may; the session has not seen them.
+            return Response {
+                session_id: self.opened.session_id(),
+                ..Response::default()
+            };
+        }
         let answered = sessions.answer(&self.opened, &self.wanted, results);
         let mut response = Response {
             error_code: answered.error_code,
@@ -369,6 +411,18 @@ impl Fetch {
             );
         }
     }
+}
+
+/// What a response costs, nearly: the records, and what is around them.
+fn response_bytes(results: &[Partition]) -> usize {
+    const HEADER: usize = 20;
+    const PARTITION: usize = 48;
+    let with_records = results.iter().map(Partition::records_length);
+    let of_partitions = with_records.filter(|length| *length > 0);
+    HEADER
+        + of_partitions
+            .map(|length| length + PARTITION)
+            .sum::<usize>()
 }
 
 /// Partitions that do not exist are no reason to answer early: the others are

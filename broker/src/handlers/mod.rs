@@ -8,9 +8,13 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod administration;
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod auto_create;
+mod client_quotas;
+mod consumer_group;
 mod context;
 pub mod control;
 mod create_partitions;
@@ -22,6 +26,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod elect_leaders;
 mod error;
 mod fetch;
@@ -43,12 +48,19 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod offset_znodes;
+mod operator;
 mod partitions;
 mod produce;
+pub mod producer_id_blocks;
 mod reassignments;
+mod scram;
+mod security;
 mod sync_group;
+mod throttle;
 mod topic_admin;
 mod topic_config;
+mod transactions;
+mod update_features;
 mod wire;
 
 use std::sync::Arc;
@@ -61,13 +73,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use tokio::sync::watch;
 
-use self::alter_configs::AlterConfigs;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
 use self::control::Control;
-use self::create_topics::CreateTopics;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::groups::Groups;
@@ -75,6 +86,8 @@ use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
 use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+pub use self::producer_id_blocks::ProducerIdBlocks;
+use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
@@ -83,7 +96,8 @@ use crate::group;
 use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
-use crate::registry::Registry;
+use crate::quota::ClientQuotas;
+use crate::registry::{FinalizedFeatures, Registry};
 use crate::replica::Manager;
 use crate::server::{Outcome, Peer, Reply, Service};
 
@@ -103,6 +117,7 @@ pub struct Parts {
     pub groups: group::Handle,
     pub registry: Registry,
     pub topic_configs: TopicConfigs,
+    pub producer_id_blocks: ProducerIdBlocks,
     pub auto_create: AutoCreateConfig,
     pub topic_defaults: TopicDefaults,
     /// `delete.topic.enable`.
@@ -118,6 +133,10 @@ pub struct Parts {
     pub control: Control,
     /// The controller of this process, whether active or not.
     pub controller: controller::Handle,
+    /// What clients may use.
+    pub quotas: Arc<ClientQuotas>,
+    /// What the cluster's brokers agreed on.
+    pub features: watch::Receiver<FinalizedFeatures>,
 }
 
 /// Serves every API of the table.
@@ -133,9 +152,11 @@ pub struct Handlers {
     topic_defaults: TopicDefaults,
     producer_ids: ProducerIds,
     fetches: fetch::Source,
+    meter: Meter,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
+    features: watch::Receiver<FinalizedFeatures>,
 }
 
 impl Handlers {
@@ -163,7 +184,11 @@ impl Handlers {
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
-            producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
+            producer_ids: ProducerIds::new(parts.producer_id_blocks),
+            meter: Meter {
+                quotas: parts.quotas,
+                clock: parts.clock.clone(),
+            },
             fetches: fetch::Source {
                 known: partitions.clone(),
                 bytes_max: parts.fetch_bytes_max,
@@ -178,6 +203,7 @@ impl Handlers {
                 control: parts.control,
                 controller: parts.controller,
             },
+            features: parts.features,
         }
     }
 
@@ -191,52 +217,71 @@ impl Handlers {
     async fn answer(&self, peer: &Peer, frame: Bytes) -> Result<Reply, Error> {
         match InterbrokerFrame::parse(&frame)? {
             Some(frame) => self.interbroker.dispatch(frame).await,
-            None => self.dispatch(peer, RequestFrame::parse(frame)?).await,
+            None => {
+                let length = frame.len();
+                let frame = RequestFrame::parse(frame)?;
+                let throttle = Throttle::of(&self.meter, &frame, length);
+                let ctx = RequestContext::new(peer, &frame, throttle.clone());
+                match throttle {
+                    None => self.dispatch(&ctx, &frame).await,
+                    Some(throttle) => throttle.metered(self.dispatch(&ctx, &frame).boxed()).await,
+                }
+            }
         }
     }
 
-    async fn dispatch(&self, peer: &Peer, frame: RequestFrame) -> Result<Reply, Error> {
-        let ctx = RequestContext::new(peer, &frame);
+    async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         match frame.api.key {
-            ApiKey::Produce => self.produce(&ctx, &frame),
-            ApiKey::Fetch => self.fetch(&ctx, &frame),
-            ApiKey::ListOffsets => self.list_offsets(&ctx, &frame),
+            ApiKey::Produce => self.produce(ctx, frame),
+            ApiKey::Fetch => self.fetch(ctx, frame),
+            ApiKey::ListOffsets => self.list_offsets(ctx, frame),
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode_any()?;
                 now_any(
-                    &frame,
+                    frame,
                     &offset_for_leader_epoch::handle(&self.partitions, request),
                 )
             }
             ApiKey::DeleteRecords => {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
-                Ok(later(&frame, response))
+                Ok(later(frame, response))
             }
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
-                now_any(&frame, &response)
+                now_any(frame, &response)
             }
-            ApiKey::ApiVersions => now(&frame, &api_versions::handle(&ctx, &frame.decode()?)),
+            ApiKey::ApiVersions => {
+                let epoch = self.features.borrow().epoch;
+                let response = api_versions::handle(ctx, &frame.decode()?, epoch);
+                now(frame, &response)
+            }
+            ApiKey::AlterReplicaLogDirs => {
+                let request = frame.decode_any()?;
+                let replicas = &self.partitions.replicas;
+                let response = alter_replica_log_dirs::handle(replicas, request);
+                now_any(frame, &response.await)
+            }
             ApiKey::InitProducerId => {
                 let request = frame.decode()?;
                 now(
-                    &frame,
+                    frame,
                     &init_producer_id::handle(&self.producer_ids, &request).await,
                 )
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
             | ApiKey::DescribeCluster
-            | ApiKey::DescribeConfigs => self.describe(&ctx, &frame).await,
+            | ApiKey::DescribeConfigs => self.describe(ctx, frame).await,
             ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => {
-                self.administrate(&ctx, &frame).await
+                self.administrate(ctx, frame).await
             }
-            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(&frame).await,
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => self.configure(frame).await,
             ApiKey::ElectLeaders
             | ApiKey::AlterPartitionReassignments
-            | ApiKey::ListPartitionReassignments => self.ask_controller(&frame).await,
-            _ => groups::dispatch(&self.groups, &ctx, &frame),
+            | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
+            key if operator::serves(key) => self.operate(frame).await,
+            _ => groups::dispatch(&self.groups, ctx, frame),
         }
     }
 
@@ -252,7 +297,11 @@ impl Handlers {
 
     fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
-        match produce::handle(&self.partitions, ctx, request) {
+        let produced = produce::handle(&self.partitions, ctx, request);
+        if let Some(throttle) = &ctx.throttle {
+            throttle.produced();
+        }
+        match produced {
             produce::Produced::Now(response) => now_any(frame, &response),
             produce::Produced::Later(response) => Ok(later_any(frame, response)),
             produce::Produced::Nothing => Ok(Reply::Nothing),
@@ -319,75 +368,6 @@ impl Handlers {
                 };
                 now_any(frame, &handler.handle(frame.decode_any()?).await)
             }
-        }
-    }
-
-    async fn ask_controller(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let controller = &self.interbroker.controller;
-        match frame.api.key {
-            ApiKey::ElectLeaders => {
-                let (version, request) = (frame.version, frame.decode()?);
-                let elected = elect_leaders::handle(controller, &self.cluster, version, request);
-                now(frame, &elected.await)
-            }
-            ApiKey::AlterPartitionReassignments => now(
-                frame,
-                &reassignments::alter(controller, frame.decode()?).await,
-            ),
-            _ => now(
-                frame,
-                &reassignments::list(controller, frame.decode()?).await,
-            ),
-        }
-    }
-
-    async fn administrate(
-        &self,
-        ctx: &RequestContext,
-        frame: &RequestFrame,
-    ) -> Result<Reply, Error> {
-        let role = self.role();
-        match frame.api.key {
-            ApiKey::CreateTopics => {
-                let handler = CreateTopics {
-                    admin: &self.admin,
-                    configs: &self.topic_configs,
-                    defaults: self.topic_defaults,
-                    role,
-                    ctx,
-                };
-                now_any(frame, &handler.handle(frame.decode_any()?).await)
-            }
-            ApiKey::DeleteTopics => {
-                let request = frame.decode_any()?;
-                now_any(
-                    frame,
-                    &delete_topics::handle(&self.admin, role, ctx, request).await,
-                )
-            }
-            _ => {
-                let request = frame.decode()?;
-                now(
-                    frame,
-                    &create_partitions::handle(&self.admin, role, request).await,
-                )
-            }
-        }
-    }
-}
-
-impl Handlers {
-    async fn configure(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let handler = AlterConfigs {
-            registry: &self.admin.registry,
-            cluster: &self.cluster,
-            configs: &self.topic_configs,
-            broker_id: self.broker_id,
-            turn: &self.config_turn,
-        };
-        match frame.api.key {
-            ApiKey::AlterConfigs => now(frame, &handler.replace(frame.decode()?).await),
-            _ => now(frame, &handler.edit(frame.decode()?).await),
         }
     }
 }

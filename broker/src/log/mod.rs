@@ -31,6 +31,7 @@ mod producer_snapshot;
 mod producer_state;
 mod read;
 mod recovery;
+mod refused;
 mod retention;
 mod scan;
 mod segment;
@@ -38,6 +39,7 @@ mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
@@ -58,9 +60,10 @@ pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    OpenError, Space,
+    MoveError, OpenError, Space,
 };
 pub use open::OpenParams;
+pub use producer_state::ActiveProducer;
 pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
 };
@@ -68,6 +71,7 @@ pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
+pub use throttled::Throttled;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;
@@ -115,6 +119,7 @@ pub struct Log {
     home: Option<Arc<LogDir>>,
     directory_synced: bool,
     failed: bool,
+    refused: Option<refused::Refused>,
     pending_deletes: Vec<PendingDelete>,
     recovery: Recovery,
 }
@@ -226,6 +231,17 @@ impl Log {
         self.check_usable()?;
         self.epochs.insert(epoch, self.log_end_offset);
         Ok(())
+    }
+
+    /// The idempotent producers that are remembered, by their ids.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        let entries = self.producers.entries();
+        let mut active: Vec<_> = entries
+            .map(|(id, entry)| ActiveProducer::of(id, entry))
+            .collect();
+        active.sort_unstable_by_key(|producer| producer.id);
+        active
     }
 
     /// Says whether any idempotent producer is remembered.

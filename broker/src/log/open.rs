@@ -93,6 +93,7 @@ impl Log {
             // What a clean shutdown left was synced by it.
             directory_synced: params.clean_shutdown,
             failed: false,
+            refused: None,
             pending_deletes: Vec::new(),
             recovery: Recovery::default(),
         };

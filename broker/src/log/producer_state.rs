@@ -79,6 +79,34 @@ impl ProducerEntry {
     }
 }
 
+/// What a partition tells of one producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    pub id: i64,
+    pub epoch: i16,
+    /// -1 when nothing is known of its batches.
+    pub last_sequence: i32,
+    /// Time of its last batch or marker; -1 when it is not known.
+    pub last_timestamp: i64,
+    /// Of the coordinator that ended its last transaction; -1 without one.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub txn_first_offset: Option<Offset>,
+}
+
+impl ActiveProducer {
+    pub(super) fn of(id: i64, entry: &ProducerEntry) -> Self {
+        Self {
+            id,
+            epoch: entry.epoch,
+            last_sequence: entry.last_sequence(),
+            last_timestamp: entry.last_timestamp,
+            coordinator_epoch: entry.coordinator_epoch,
+            txn_first_offset: entry.txn_first_offset,
+        }
+    }
+}
+
 /// The verdict on a batch that is about to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {

@@ -2,16 +2,8 @@
 //! panic and no memory that the bytes did not bring.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
-    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-    SyncGroupRequest,
-};
+#[allow(clippy::wildcard_imports, reason = "the requests of all APIs")]
+use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::legacy::{self, Fields, OldRequest};
@@ -127,12 +119,33 @@ fn mutated_requests_of_every_api_and_version_do_not_panic() {
             DescribeConfigs: DescribeConfigsRequest, CreatePartitions: CreatePartitionsRequest,
             DeleteGroups: DeleteGroupsRequest, OffsetDelete: OffsetDeleteRequest,
             DescribeCluster: DescribeClusterRequest, ElectLeaders: ElectLeadersRequest,
+            AlterReplicaLogDirs: AlterReplicaLogDirsRequest,
             DeleteRecords: DeleteRecordsRequest, DescribeLogDirs: DescribeLogDirsRequest,
             AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
             ListPartitionReassignments: ListPartitionReassignmentsRequest,
+            AlterConfigs: AlterConfigsRequest,
+            IncrementalAlterConfigs: IncrementalAlterConfigsRequest,
+            SaslHandshake: SaslHandshakeRequest, SaslAuthenticate: SaslAuthenticateRequest,
+            DescribeAcls: DescribeAclsRequest, CreateAcls: CreateAclsRequest,
+            DeleteAcls: DeleteAclsRequest, CreateDelegationToken: CreateDelegationTokenRequest,
+            RenewDelegationToken: RenewDelegationTokenRequest,
+            ExpireDelegationToken: ExpireDelegationTokenRequest,
+            DescribeDelegationToken: DescribeDelegationTokenRequest,
+            DescribeClientQuotas: DescribeClientQuotasRequest,
+            AlterClientQuotas: AlterClientQuotasRequest,
+            DescribeUserScramCredentials: DescribeUserScramCredentialsRequest,
+            AlterUserScramCredentials: AlterUserScramCredentialsRequest,
+            UpdateFeatures: UpdateFeaturesRequest, DescribeProducers: DescribeProducersRequest,
+            DescribeTransactions: DescribeTransactionsRequest,
+            ListTransactions: ListTransactionsRequest,
+            ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest,
+            ConsumerGroupDescribe: ConsumerGroupDescribeRequest,
         }
     }
-    assert!(all().len() > 20);
+    let mut fuzzed = all();
+    fuzzed.sort_unstable();
+    let served: Vec<i16> = super::api::APIS.iter().map(|api| api.key as i16).collect();
+    assert_eq!(fuzzed, served, "what is served is fuzzed");
 }
 
 #[test]
@@ -149,8 +162,18 @@ fn mutated_requests_of_old_versions_do_not_panic() {
             ApiKey::DeleteTopics => fuzz_old::<DeleteTopicsRequest>(versions),
             ApiKey::OffsetForLeaderEpoch => fuzz_old::<OffsetForLeaderEpochRequest>(versions),
             ApiKey::DescribeConfigs => fuzz_old::<DescribeConfigsRequest>(versions),
+            ApiKey::AlterReplicaLogDirs => fuzz_old::<AlterReplicaLogDirsRequest>(versions),
             ApiKey::DescribeLogDirs => fuzz_old::<DescribeLogDirsRequest>(versions),
             ApiKey::ListOffsets => fuzz_list_offsets(),
+            ApiKey::DescribeAcls => fuzz_old::<DescribeAclsRequest>(versions),
+            ApiKey::CreateAcls => fuzz_old::<CreateAclsRequest>(versions),
+            ApiKey::DeleteAcls => fuzz_old::<DeleteAclsRequest>(versions),
+            ApiKey::CreateDelegationToken => fuzz_old::<CreateDelegationTokenRequest>(versions),
+            ApiKey::RenewDelegationToken => fuzz_old::<RenewDelegationTokenRequest>(versions),
+            ApiKey::ExpireDelegationToken => fuzz_old::<ExpireDelegationTokenRequest>(versions),
+            ApiKey::DescribeDelegationToken => {
+                fuzz_old::<DescribeDelegationTokenRequest>(versions);
+            }
             other => panic!("{other:?} has old versions and is not fuzzed"),
         }
     }

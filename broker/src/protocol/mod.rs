@@ -19,5 +19,7 @@ pub mod fetch_response;
 mod fuzz_tests;
 pub mod interbroker;
 pub mod legacy;
+mod throttle_time;
 
 pub use codec::{Error, InterbrokerFrame, RequestFrame};
+pub use throttle_time::with_throttle_time;

@@ -32,6 +32,11 @@ impl Registry {
         config: &IndexMap<String, String>,
     ) -> Result<(), Error> {
         self.write_config(entity, config).await?;
+        self.announce(entity).await
+    }
+
+    /// Leaves the note upon which every broker reads the configuration of `entity`.
+    pub(super) async fn announce(&self, entity: &ConfigEntity) -> Result<(), Error> {
         let prefix = format!("{}/{}", path::CONFIG_CHANGES, path::CONFIG_CHANGE_PREFIX);
         let note = Some(Bytes::from(encode_change_note(entity)));
         let mode = CreateMode::PersistentSequential;

@@ -4,7 +4,8 @@
 //! goes where); the rest are methods of [`Registry`], thin around a client:
 //! `boot`, `registration`, `election`, `fence` (writes of the controller),
 //! `listing` (pipelined reads), `topics` (what AdminZkClient does), `configs`,
-//! `consumer_offsets`, `producer_ids`, and `changes` (watch events -> what changed).
+//! `client_configs` (of users, clients and addresses), `consumer_offsets`,
+//! `producer_ids`, `features`, and `changes` (watch events -> what changed).
 //!
 //! # The start of a broker, in this order
 //!
@@ -37,9 +38,11 @@ pub mod changes;
 pub mod znode;
 
 mod boot;
+mod client_configs;
 mod configs;
 mod consumer_offsets;
 mod election;
+mod features;
 mod fence;
 mod isr;
 mod listing;
@@ -52,7 +55,9 @@ use common::clock::SharedClock;
 
 pub use boot::new_uuid;
 pub use changes::{Change, ConfigChange, ConfigFeed};
+pub use client_configs::NamedConfig;
 pub use election::Election;
+pub use features::{FeatureFeed, FinalizedFeatures};
 pub use fence::{Fence, FencedWrite};
 pub use registration::RegisterError;
 pub use topics::{
@@ -63,6 +68,7 @@ pub use znode::{
     PartitionLeadership, ProducerIdBlock, ReplicaAssignment, TopicAssignment,
 };
 
+use crate::model::{MetadataVersion, NEWEST};
 use crate::zk;
 
 /// Kafka's znodes through one client; clones share it.
@@ -70,6 +76,7 @@ use crate::zk;
 pub struct Registry {
     client: zk::Client,
     clock: SharedClock,
+    version: MetadataVersion,
 }
 
 /// Why the registry could not be read or written.
@@ -89,7 +96,24 @@ pub enum Error {
 impl Registry {
     #[must_use]
     pub fn new(client: zk::Client, clock: SharedClock) -> Self {
-        Self { client, clock }
+        Self {
+            client,
+            clock,
+            version: NEWEST,
+        }
+    }
+
+    /// The same for a cluster in which every broker knows `version`: nodes are
+    /// written as that has them.
+    #[must_use]
+    pub fn speaking(self, version: MetadataVersion) -> Self {
+        Self { version, ..self }
+    }
+
+    /// `inter.broker.protocol.version`
+    #[must_use]
+    pub fn version(&self) -> MetadataVersion {
+        self.version
     }
 
     #[must_use]

@@ -52,12 +52,21 @@ pub enum CreateTopicError {
     Assignment(#[from] assignment::Error),
     #[error("All partitions should have the same number of replicas")]
     UnevenReplicas,
-    #[error("Duplicate replica assignment found: {0:?}")]
+    #[error("Duplicate replica assignment found: HashMap({})", as_scala(.0))]
     DuplicateReplicas(BTreeMap<i32, Vec<BrokerId>>),
     #[error("partitions should be a consecutive 0-based integer sequence")]
     PartitionsNotConsecutive,
     #[error(transparent)]
     Registry(#[from] Error),
+}
+
+/// The replicas as Kafka's broker prints them.
+fn as_scala(replicas: &BTreeMap<i32, Vec<BrokerId>>) -> String {
+    let printed = replicas.iter().map(|(partition, ids)| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        format!("{partition} -> ArrayBuffer({})", ids.join(", "))
+    });
+    printed.collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +145,7 @@ impl Registry {
             .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)))
             .collect();
         let assignment = TopicAssignment {
-            topic_id: Some(new_uuid()),
+            topic_id: self.version.has_topic_ids().then(new_uuid),
             partitions,
         };
         if mode == Mode::ValidateOnly {
@@ -193,7 +202,7 @@ impl Registry {
             Err(error) if error.is(ErrorCode::NodeExists) => {
                 // Ours, if the reply of the first attempt was lost.
                 match self.topic(name).await? {
-                    Some(found) if found.topic_id == assignment.topic_id => Ok(()),
+                    Some(found) if found == *assignment => Ok(()),
                     _ => Err(CreateTopicError::Exists(name.clone())),
                 }
             }
@@ -482,7 +491,7 @@ mod tests {
             ),
             (
                 &[(0, &[1, 1])],
-                "Duplicate replica assignment found: {0: [1, 1]}",
+                "Duplicate replica assignment found: HashMap(0 -> ArrayBuffer(1, 1))",
             ),
             (
                 &[(1, &[1])],

@@ -3,6 +3,7 @@
 //! **Invariant:** answers that are there are sent before anything is waited
 //! for: only while further requests have arrived whole are they gathered.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Sleep;
 
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
@@ -79,6 +81,7 @@ async fn serve_frames<S: Service>(
     let mut connection = Connection {
         frames: FrameReader::new(read, config.request_bytes_max),
         lease: None,
+        pause: None,
         waiting: FuturesOrdered::new(),
         answers: Answers {
             write,
@@ -86,7 +89,8 @@ async fn serve_frames<S: Service>(
         },
     };
     loop {
-        let may_read = connection.waiting.len() < IN_FLIGHT_MAX;
+        let is_muted = connection.pause.is_some();
+        let may_read = connection.waiting.len() < IN_FLIGHT_MAX && !is_muted;
         let is_idle = connection.waiting.is_empty();
         if !may_read || !connection.frames.has_frame() {
             connection.answers.flush().await?;
@@ -94,8 +98,9 @@ async fn serve_frames<S: Service>(
         tokio::select! {
             biased;
             Some(outcome) = connection.waiting.next(), if !is_idle => {
-                connection.answers.send_outcome(outcome).await?;
+                connection.send(outcome).await?;
             }
+            () = over(&mut connection.pause), if is_muted => connection.pause = None,
             frame = next_request(&mut connection.frames, &config.memory, &mut connection.lease),
                 if may_read =>
             {
@@ -112,7 +117,9 @@ async fn serve_frames<S: Service>(
                 connection.take(reply).await?;
             }
             () = shutdown.requested() => break,
-            () = tokio::time::sleep(config.idle_max), if is_idle => return Err(Error::Idle),
+            () = tokio::time::sleep(config.idle_max), if is_idle && !is_muted => {
+                return Err(Error::Idle);
+            }
         }
     }
     connection.drain().await
@@ -134,16 +141,48 @@ async fn next_request(
     frames.next().await
 }
 
+/// Waits for the end of a pause.
+async fn over(pause: &mut Option<Pin<Box<Sleep>>>) {
+    if let Some(pause) = pause {
+        pause.await;
+    }
+}
+
 struct Connection {
     frames: FrameReader<OwnedReadHalf>,
     /// Memory of the request that is being read or run.
     lease: Option<Lease>,
+    /// While it lasts nothing is read: the client used too much.
+    pause: Option<Pin<Box<Sleep>>>,
     waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
     answers: Answers,
 }
 
 impl Connection {
+    /// Begins a pause, unless there is a longer one.
+    fn mute(&mut self, pause: Duration) {
+        let pause = Box::pin(tokio::time::sleep(pause));
+        let is_longer = |current: &Pin<Box<Sleep>>| current.deadline() > pause.deadline();
+        if !self.pause.as_ref().is_some_and(is_longer) {
+            self.pause = Some(pause);
+        }
+    }
+
+    async fn send(&mut self, outcome: Outcome) -> Result<(), Error> {
+        if let Outcome::Muting(_, pause) = &outcome {
+            self.mute(*pause);
+        }
+        self.answers.send_outcome(outcome).await
+    }
+
     async fn take(&mut self, reply: Reply) -> Result<(), Error> {
+        let reply = match reply {
+            Reply::Muting(reply, pause) => {
+                self.mute(pause);
+                *reply
+            }
+            reply => reply,
+        };
         match reply {
             Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await,
             Reply::Now(frame) => {
@@ -155,7 +194,8 @@ impl Connection {
                 self.waiting.push_back(waiting);
                 Ok(())
             }
-            Reply::Nothing => Ok(()),
+            // A pause in a pause is not made.
+            Reply::Nothing | Reply::Muting(..) => Ok(()),
             Reply::Close => self.answers.refuse().await,
         }
     }
@@ -190,7 +230,7 @@ impl Answers {
 
     async fn send_outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
         match outcome {
-            Outcome::Answer(frame) => self.send(frame).await,
+            Outcome::Answer(frame) | Outcome::Muting(frame, _) => self.send(frame).await,
             Outcome::Nothing => Ok(()),
             Outcome::Close => self.refuse().await,
         }
@@ -226,6 +266,10 @@ mod tests {
                     Some(b'w') => {
                         permits.acquire().await.unwrap().forget();
                         Reply::Now(frame.into())
+                    }
+                    Some(b'm') => {
+                        let pause = Duration::from_secs(3600);
+                        Reply::Muting(Box::new(Reply::Now(frame.into())), pause)
                     }
                     Some(b'l') => Reply::Later(Box::pin(async move {
                         permits.acquire().await.unwrap().forget();
@@ -313,6 +357,22 @@ mod tests {
         permits.add_permits(1);
         expect(&mut first, &[b"w1"]).await;
         answered.await;
+    }
+
+    #[tokio::test]
+    async fn who_used_too_much_is_answered_and_not_read_for_a_while() {
+        let (mut client, _permits) = start().await;
+        send(&mut client, &[b"n1", b"m2", b"n3"]).await;
+        expect(&mut client, &[b"n1", b"m2"]).await;
+        let answered = expect(&mut client, &[b"n3"]);
+        tokio::pin!(answered);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert!(
+                (&mut answered).now_or_never().is_none(),
+                "an hour is not over"
+            );
+        }
     }
 
     #[tokio::test]

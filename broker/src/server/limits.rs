@@ -1,10 +1,15 @@
-//! How many connections there may be (`max.connections`, `max.connections.per.ip`).
+//! How many connections there may be (`max.connections`, `max.connections.per.ip`),
+//! and how fast they may come.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use common::clock::SharedClock;
 use parking_lot::Mutex;
+
+use crate::quota::ConnectionRates;
 
 /// The bounds; Kafka's defaults are practically none.
 #[derive(Debug, Clone)]
@@ -14,9 +19,11 @@ pub struct LimitsConfig {
 }
 
 /// Counts the open connections of a broker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
     open: Arc<Mutex<Open>>,
+    rates: Arc<ConnectionRates>,
+    clock: SharedClock,
 }
 
 #[derive(Debug)]
@@ -35,8 +42,10 @@ pub struct Place {
 
 impl Limits {
     #[must_use]
-    pub fn new(config: LimitsConfig) -> Self {
+    pub fn new(config: LimitsConfig, rates: Arc<ConnectionRates>, clock: SharedClock) -> Self {
         Self {
+            rates,
+            clock,
             open: Arc::new(Mutex::new(Open {
                 config,
                 total: 0,
@@ -48,6 +57,18 @@ impl Limits {
     /// Takes other bounds; connections that are open stay.
     pub fn set(&self, config: LimitsConfig) {
         self.open.lock().config = config;
+    }
+
+    /// Counts an accepted connection; how long no other may be accepted.
+    #[must_use]
+    pub fn accept_pause(&self) -> Duration {
+        millis(self.rates.accept(self.clock.wall_ms()))
+    }
+
+    /// `Err` when this address opens connections too fast: when to close it.
+    pub fn admit(&self, ip: IpAddr) -> Result<(), Duration> {
+        let admitted = self.rates.admit(ip.to_canonical(), self.clock.wall_ms());
+        admitted.map_err(millis)
     }
 
     /// A place for a connection from `ip`, unless there are too many.
@@ -73,6 +94,10 @@ impl Limits {
     }
 }
 
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.open.lock();
@@ -92,10 +117,16 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let limits = Limits::new(LimitsConfig {
+        let windows = crate::quota::Windows {
+            count: 11,
+            length_ms: 1000,
+        };
+        let rates = Arc::new(ConnectionRates::new(windows, i32::MAX));
+        let config = LimitsConfig {
             connections_max: 3,
             connections_per_ip_max: 2,
-        });
+        };
+        let limits = Limits::new(config, rates, common::clock::system());
         let [a, b] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
         let first = limits.enter(a).unwrap();
         let _second = limits.enter(a).unwrap();

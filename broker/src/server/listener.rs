@@ -146,6 +146,12 @@ impl Socket {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, address)) => {
+                        self.pause(limits.accept_pause(), &shutdown).await;
+                        if let Err(pause) = limits.admit(address.ip()) {
+                            let stop = shutdown.child();
+                            connections.spawn(close_later(stream, pause, stop));
+                            continue;
+                        }
                         let Some(place) = limits.enter(address.ip()) else {
                             tracing::warn!(%address, "connection refused: too many connections");
                             continue;
@@ -167,6 +173,26 @@ impl Socket {
         }
         while connections.join_next().await.is_some() {}
     }
+
+    /// Nobody is accepted for a while.
+    async fn pause(&self, pause: Duration, shutdown: &Shutdown) {
+        if pause.is_zero() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.requested() => {}
+        }
+    }
+}
+
+/// A connection that comes too early waits in vain, and then is closed.
+async fn close_later(stream: TcpStream, pause: Duration, shutdown: Shutdown) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = shutdown.requested() => {}
+    }
+    drop(stream);
 }
 
 async fn serve<S: Service>(

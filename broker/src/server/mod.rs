@@ -16,6 +16,7 @@ mod memory;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::wire::Frame;
@@ -36,6 +37,9 @@ pub enum Reply {
     Nothing,
     /// The client's bytes cannot be served; the connection ends.
     Close,
+    /// The same, and then nothing is read for a while: the client used more
+    /// than it may (KIP-219).
+    Muting(Box<Reply>, Duration),
 }
 
 /// What a waiting answer turned into.
@@ -43,6 +47,8 @@ pub enum Outcome {
     Answer(Frame),
     Nothing,
     Close,
+    /// The answer, and then nothing is read for a while.
+    Muting(Frame, Duration),
 }
 
 /// Who is at the other end.

@@ -5,7 +5,45 @@ use common::config::Kind::{Bool, Int, Long};
 
 use super::key;
 
+const WINDOWS: common::config::Kind = Int {
+    min: 1,
+    max: i32::MAX,
+};
+
 pub(super) const KEYS: &[Key] = &[
+    key(
+        "quota.window.num",
+        WINDOWS,
+        Some("11"),
+        "Windows over which clients' rates are taken, the current one among them.",
+    ),
+    key(
+        "quota.window.size.seconds",
+        WINDOWS,
+        Some("1"),
+        "Length of one of these windows.",
+    ),
+    key(
+        "controller.quota.window.num",
+        WINDOWS,
+        Some("11"),
+        "Windows for which created and deleted partitions can be saved.",
+    ),
+    key(
+        "controller.quota.window.size.seconds",
+        WINDOWS,
+        Some("1"),
+        "Length of one of these windows.",
+    ),
+    key(
+        "max.connection.creation.rate",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("2147483647"),
+        "Connections per second that this broker accepts.",
+    ),
     key(
         "fetch.max.bytes",
         Int {

@@ -97,6 +97,16 @@ struct Cached {
     told_log_start: i64,
 }
 
+impl OpenedAs {
+    /// The session that goes on, or none.
+    pub(super) fn session_id(&self) -> i32 {
+        match self {
+            Self::Incremental { session, .. } => session.id,
+            Self::Sessionless | Self::Full { .. } => NO_SESSION,
+        }
+    }
+}
+
 impl Sessions {
     pub(crate) fn new(slots: usize, clock: SharedClock) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! The primitive types of the protocol before its flexible versions.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::protocol::codec::Malformed;
 
@@ -52,6 +52,11 @@ impl Fields {
         self.take(length)
     }
 
+    /// The rest as the codec reads `version`: for a version that is laid out alike.
+    pub(super) fn as_version<R: Decodable>(&mut self, version: i16) -> Result<R, Malformed> {
+        R::decode(&mut self.0, version).map_err(|_| Malformed)
+    }
+
     fn take(&mut self, length: i32) -> Result<Option<Bytes>, Malformed> {
         let Ok(length) = usize::try_from(length) else {
             return match length {
@@ -97,6 +102,15 @@ impl Fields {
 pub struct Writer<'a>(pub(super) &'a mut BytesMut);
 
 impl Writer<'_> {
+    /// `response` as the codec writes `version`: for a version that is laid out alike.
+    pub(super) fn as_version<R: Encodable>(
+        &mut self,
+        response: &R,
+        version: i16,
+    ) -> Result<(), Malformed> {
+        response.encode(self.0, version).map_err(|_| Malformed)
+    }
+
     pub(super) fn i8(&mut self, value: i8) {
         self.0.put_i8(value);
     }

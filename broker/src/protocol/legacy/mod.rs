@@ -9,16 +9,18 @@
 //! API table advertises nothing below them.
 //! **Invariant:** nothing is allocated that the request's bytes did not bring.
 
+mod acls;
 mod configs;
 mod fetch;
 mod fields;
-mod leader_epoch;
+pub(crate) mod leader_epoch;
 mod list_offsets;
 mod log_dirs;
 mod offsets;
 mod produce;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod topics;
 
 use bytes::BytesMut;
@@ -41,8 +43,16 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::CreateTopics, 0),
     (ApiKey::DeleteTopics, 0),
     (ApiKey::OffsetForLeaderEpoch, 0),
+    (ApiKey::DescribeAcls, 0),
+    (ApiKey::CreateAcls, 0),
+    (ApiKey::DeleteAcls, 0),
     (ApiKey::DescribeConfigs, 0),
+    (ApiKey::AlterReplicaLogDirs, 0),
     (ApiKey::DescribeLogDirs, 0),
+    (ApiKey::CreateDelegationToken, 0),
+    (ApiKey::RenewDelegationToken, 0),
+    (ApiKey::ExpireDelegationToken, 0),
+    (ApiKey::DescribeDelegationToken, 0),
 ];
 
 /// A request that has versions older than the general codec's.

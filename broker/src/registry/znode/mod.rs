@@ -17,6 +17,7 @@ mod notes;
 mod partition_state;
 pub mod path;
 mod producer_ids;
+mod sanitized;
 mod topic;
 
 pub use admin::{decode_preferred_election, decode_reassignment, encode_reassignment};
@@ -33,4 +34,5 @@ pub use json::Malformed;
 pub use notes::{decode_isr_change, decode_log_dir_event, encode_isr_change, encode_log_dir_event};
 pub use partition_state::{LeaderAndIsr, LeaderRecoveryState, PartitionLeadership};
 pub use producer_ids::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use sanitized::{desanitize, sanitize};
 pub use topic::{ReplicaAssignment, TopicAssignment, decode_topic_id, encode_topic_id};
