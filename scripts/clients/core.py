@@ -49,7 +49,7 @@ CLIENTS = {}
 
 
 def client(name, version, what, **options):
-    """Registers the function as the way to run this client; `brokers` may be 1, 3 or 5."""
+    """Registers the function as the way to run this client; `brokers` may be 0, 1, 3 or 5."""
     defaults = {"brokers": 1, "keys": {}, "when": "never", "standard": False, "install": None}
 
     def register(function):
@@ -101,6 +101,8 @@ class Place:
 
     def start(self):
         """Starts the daemons that the client wants."""
+        if self.client.brokers == 0:
+            return
         directory = self.directory / "cluster"
         directory.mkdir(parents=True)
         if self.client.brokers == 1:

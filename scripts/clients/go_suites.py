@@ -81,12 +81,12 @@ def franz_go(place):
     environment = {
         "KGO_SEEDS": place.bootstrap,
         "KGO_TEST_RF": 3,
-        "KGO_TEST_RECORDS": 20000,
+        "KGO_TEST_RECORDS": 5000,
         "KGO_LOG_LEVEL": "none",
     }
     packages, transactions = ["./pkg/kgo"], "TestTxn|TestIssue1034"
     found = go_test(place, packages, "-skip", transactions, environment=environment)
-    limit = ("-run", transactions, "-timeout=4m")
+    limit = ("-run", transactions, "-timeout=1m")
     return found | go_test(place, packages, *limit, environment=environment)
 
 

@@ -13,6 +13,7 @@ from core import CLIENTS, HERE, KNOWN
 
 README = HERE / "README.md"
 MODULES = (
+    "tutorial_commands",
     "tutorial_programs",
     "python_suites",
     "go_suites",

@@ -30,6 +30,8 @@ def install_crate(place, name, options):
         crate = vendored(place, name, version)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(crate, folder)
+        # It may name a compiler that is not here.
+        (folder / "rust-toolchain.toml").unlink(missing_ok=True)
         # It is no member of the workspace around it.
         with open(folder / "Cargo.toml", "a") as manifest:
             manifest.write("\n[workspace]\n")
@@ -90,23 +92,6 @@ def cargo_test(place, name, options, environment):
 def rdkafka(place):
     options = ["--tests", "--offline", "--", "--test-threads=1"]
     return cargo_test(place, "rdkafka", options, {"KAFKA_VERSION": "3.9.1"})
-
-
-@client(
-    "rskafka",
-    "0.6.0",
-    "its own tests",
-    brokers=3,
-    install=lambda place: install_crate(place, "rskafka", ["--tests"]),
-)
-def rskafka(place):
-    environment = {
-        "TEST_INTEGRATION": 1,
-        "TEST_BROKER_IMPL": "kafka",
-        "KAFKA_CONNECT": place.bootstrap,
-    }
-    options = ["--tests", "--", "--test-threads=2"]
-    return cargo_test(place, "rskafka", options, environment)
 
 
 @client(
