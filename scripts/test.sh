@@ -66,7 +66,7 @@ prepare_python() {
 
 require_packages
 prepare_python || fail "pip could not install the Python clients (its output is above)"
-[ -n "${PEERS:-}" ] || scripts/peers/install.sh kafka39 zookeeper curator clients10
+[ -n "${PEERS:-}" ] || scripts/peers/install.sh kafka39 zookeeper curator clients10 kafka11 kafka28
 # What fails is tried once more: what then passes depended on the machine's load.
 # The first report stays above it for whoever looks into it.
 cargo test --workspace --locked --no-fail-fast || cargo test --workspace --locked

@@ -6,11 +6,12 @@
 Three brokers keep three replicas of one partition. One follower is stopped, the
 others take the records; then it is started again, with `--wipe` on an empty
 disk, while numbered records go on being sent with acks=all. Told are the time
-from its start until it is in sync again, and the longest time without an
-acknowledgement meanwhile.
+from its start until it is in sync again, the processor time of both ends, and
+the longest time without an acknowledgement meanwhile.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 import tempfile
@@ -25,6 +26,12 @@ from replicated import IDS, History, Trio, check  # noqa: E402
 
 RECORD_BYTES = 100_000
 WAIT_MAX = 600
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def load(trio, topic, gigabytes):
@@ -80,16 +87,21 @@ def main():
             history.start()
             history.wait_for_more(500)
             history.take_gap()
+            leader = trio.brokers[trio.leader("big")]
+            leader_before = cpu_seconds(leader.pid)
             started = time.monotonic()
             trio.brokers[follower].start()
             in_sync = lambda: trio.leaders_in_sync(follower, "big")  # noqa: E731
             wait_until(in_sync, WAIT_MAX, "the follower is in sync")
             took, gap = time.monotonic() - started, history.take_gap()
+            of_leader = cpu_seconds(leader.pid) - leader_before
+            of_follower = cpu_seconds(trio.brokers[follower].pid)
             history.end()
             check(trio, history, "live")
             rate = options.gigabytes * 1000 / took
             print(
-                f"{options.gigabytes} GB in {took:.1f} s, {rate:.0f} MB/s;"
+                f"{options.gigabytes} GB in {took:.1f} s, {rate:.0f} MB/s; CPU-s of the follower"
+                f" {of_follower:.1f}, of the leader {of_leader:.1f};"
                 f" longest gap between acknowledgements {gap:.2f} s"
             )
         finally:

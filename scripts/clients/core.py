@@ -36,9 +36,9 @@ class Client:
     run: typing.Callable
     brokers: int
     keys: dict
-    """Broker keys beyond those of the harness."""
-    quick: bool
-    """Is it run by the suite, too?"""
+    """Broker keys beyond those of the harness; with five brokers a function of the id."""
+    when: str
+    """Which run of the suite includes it: `always`, `long` ones, or `never`."""
     standard: bool
     """Does it want the ports of a default installation, in a network of its own?"""
     install: typing.Callable
@@ -49,8 +49,8 @@ CLIENTS = {}
 
 
 def client(name, version, what, **options):
-    """Registers the function as the way to run this client; `brokers` may be 0, 1 or 3."""
-    defaults = {"brokers": 1, "keys": {}, "quick": False, "standard": False, "install": None}
+    """Registers the function as the way to run this client; `brokers` may be 1, 3 or 5."""
+    defaults = {"brokers": 1, "keys": {}, "when": "never", "standard": False, "install": None}
 
     def register(function):
         assert name not in CLIENTS, name
@@ -58,6 +58,33 @@ def client(name, version, what, **options):
         return function
 
     return register
+
+
+class Five(replicated.Trio):
+    """Five brokers with the ids 1 to 5, on addresses of their own."""
+
+    def __init__(self, directory, kind, coordinator, keys):
+        self.keys_of = keys
+        super().__init__(directory, (), coordinator)
+        self.brokers = [self.broker(number, kind) for number in range(1, 6)]
+
+    def broker(self, number, kind):
+        home = self.directory_of(number)
+        home.mkdir()
+        overrides = {"broker.id": number} | self.keys_of(number)
+        arguments = (home, 0, *((harness.Ports.take(),) if kind == "odradek" else ()))
+        arguments += (self.zookeeper_port, overrides)
+        if kind == "odradek":
+            return harness.odradek_broker(*arguments)
+        daemon = harness.apache_broker(*arguments, heap="256m")
+        host, port = overrides["listeners"].split("//")[1].split(",")[0].rsplit(":", 1)
+        daemon.ready = lambda: harness.accepts(int(port), host)
+        return daemon
+
+    def start(self):
+        self.coordinator.start()
+        for broker in self.brokers:
+            broker.start()
 
 
 class Place:
@@ -79,19 +106,22 @@ class Place:
         if self.client.brokers == 1:
             self.cluster = harness.Cluster(directory, self.servers, self.client.keys)
             self.cluster.start()
-        elif self.client.brokers == 3:
-            coordinator, broker = harness.SERVERS[self.servers]
-            kind = {True: "odradek", False: "apache"}
+            return
+        coordinator, broker = harness.SERVERS[self.servers]
+        kind = {True: "odradek", False: "apache"}
+        if self.client.brokers == 3:
             self.cluster = replicated.Trio(
                 directory, (kind[broker],) * 3, kind[coordinator], self.client.keys
             )
-            self.cluster.start()
+        else:
+            self.cluster = Five(directory, kind[broker], kind[coordinator], self.client.keys)
+        self.cluster.start()
 
     def stop(self):
         """Ends the daemons; says what no daemon may ever write."""
         if self.client.brokers == 1:
             self.cluster.close()
-        elif self.client.brokers == 3:
+        else:
             self.cluster.end()
             assert not self.cluster.panics(), f"a daemon panicked: {self.cluster.panics()}"
 
@@ -190,3 +220,11 @@ def virtual_environment(home, packages):
     call([sys.executable, "-m", "venv", home / "venv"])
     call([python, "-m", "pip", "-q", "--disable-pip-version-check", "install", *packages])
     return python
+
+
+def create_topic(bootstrap, topic, partitions, replicas=1):
+    """By Kafka's own way of asking, whatever the daemons are."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin.create_topics([NewTopic(topic, partitions, replicas)])[topic].result(30)

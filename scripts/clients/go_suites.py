@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import urllib.request
 
-from core import call, client
+from core import call, client, harness
 
 RUN_TIME = "30m"
 # Without C, the builds take seconds instead of minutes; a module's own list of what its
@@ -108,3 +109,74 @@ def kafka_go(place):
     # These use a consumer group that they have not made whole, and end the whole run.
     broken = "TestReaderConsumerGroup/(verify_offset_committed|consumer_group_commits_on_close)"
     return go_test(place, ["./..."], "-p=1", f"-skip={broken}", environment=environment)
+
+
+# Each waits minutes for what is not served yet: transactions; some stop a broker by docker.
+NOT_HERE = "Txn|InitProducerId3|Transactions|JavaInterop"
+TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
+
+
+def sarama_keys(number):
+    """As its docker-compose.yml starts Kafka, one address for each broker."""
+    at = f"127.0.1.{number}"
+    return {
+        "listeners": f"INTERNAL://{at}:9091,LOCAL://{at}:2909{number}",
+        "advertised.listeners": f"INTERNAL://{at}:9091,LOCAL://localhost:2909{number}",
+        "listener.security.protocol.map": "INTERNAL:PLAINTEXT,LOCAL:PLAINTEXT",
+        "inter.broker.listener.name": "INTERNAL",
+        "broker.rack": number,
+        "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        "default.replication.factor": 2,
+        "offsets.topic.replication.factor": 2,
+        "transaction.state.log.replication.factor": 2,
+        "auto.create.topics.enable": "false",
+        "zookeeper.session.timeout.ms": 6000,
+    }
+
+
+def install_sarama(place):
+    install_module(place, "github.com/IBM/sarama", ["-tags=functional", "."])
+    build = lambda: call(  # noqa: E731
+        ["go", "install", TOXIPROXY], environment={"GOBIN": place.home / "proxy", "CGO_ENABLED": 0}
+    )
+    place.installed(TOXIPROXY, build, place.home / "proxy")
+
+
+def tell_proxy(path, body):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:8474{path}", json.dumps(body).encode(), {"Content-Type": "text/json"}
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+@client(
+    "sarama-tests",
+    "1.61.1",
+    "its own functional tests on five brokers behind toxiproxy: producers, consumers, groups, "
+    "administration, cut connections",
+    brokers=5,
+    standard=True,
+    keys=sarama_keys,
+    install=install_sarama,
+)
+def sarama_tests(place):
+    ready = lambda: harness.accepts(8474)  # noqa: E731
+    log = place.directory / "toxiproxy.log"
+    proxy = harness.Daemon("toxiproxy", [place.home / "proxy/server"], log, ready)
+    proxy.start()
+    try:
+        for number in range(1, 6):
+            port = f"2909{number}"
+            tell_proxy(
+                "/proxies",
+                {
+                    "name": f"kafka{number}",
+                    "listen": f"127.0.0.1:{port}",
+                    "upstream": f"127.0.1.{number}:{port}",
+                },
+            )
+        environment = {"TOXIPROXY_ADDR": "http://127.0.0.1:8474", "KAFKA_VERSION": "3.9.1"}
+        options = ("-tags=functional", "-run=^TestFunc", f"-skip={NOT_HERE}")
+        return go_test(place, ["."], *options, environment=environment)
+    finally:
+        proxy.kill()

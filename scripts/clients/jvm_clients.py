@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 
-from core import CACHE, HERE, TOP, call, checks, client, harness
+from core import CACHE, HERE, TOP, call, checks, client, create_topic, harness
 
 JVM = CACHE / "jvm"
 CLASSES = JVM / "classes"
@@ -32,15 +32,7 @@ def compile_with(peer, name):
     call([*javac, "-cp", JVM / peer / "libs/*", source])
 
 
-def create_topic(place, topic, partitions):
-    """By Kafka's own way of asking, whatever the daemons are."""
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    admin = AdminClient({"bootstrap.servers": place.bootstrap})
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
-
-
-def register_tour(name, peer, version, quick=False):
+def register_tour(name, peer, version, when):
     def install_tour(place):
         install(peer)
         # With the oldest, so that one program runs with all.
@@ -53,28 +45,29 @@ def register_tour(name, peer, version, quick=False):
         "a program that produces, reads as a group that goes on where it stopped, seeks, looks "
         "up offsets by time, commits",
         install=install_tour,
-        quick=quick,
+        when=when,
     )
     def tour(place):
         def whole():
-            create_topic(place, "tour", 3)
+            create_topic(place.bootstrap, "tour", 3)
             text, _ = call(java(peer, "Tour", place.bootstrap, "tour"), timeout=240)
             assert text.rstrip().endswith("done"), text
 
         return checks([("tour", whole)])
 
 
-register_tour("java-0.10.2", "clients102", "0.10.2.2")
-register_tour("java-1.1", "kafka11", "1.1.1")
-register_tour("java-2.8", "kafka28", "2.8.2")
-register_tour("java-3.9", "kafka39", "3.9.1")
-register_tour("java-4.1", "kafka4", "4.1.1")
+register_tour("java-0.10.2", "clients102", "0.10.2.2", "long")
+register_tour("java-1.1", "kafka11", "1.1.1", "long")
+register_tour("java-2.8", "kafka28", "2.8.2", "long")
+register_tour("java-3.9", "kafka39", "3.9.1", "long")
+register_tour("java-4.1", "kafka4", "4.1.1", "long")
 
 
 @client(
     "verifiable",
     "3.9.1",
     "Kafka's VerifiableProducer and VerifiableConsumer, 2000 records with acks=all",
+    when="long",
     install=lambda place: install("kafka39"),
 )
 def verifiable(place):
@@ -85,7 +78,7 @@ def verifiable(place):
         return [line for line in lines if line["name"] == name]
 
     def both():
-        create_topic(place, "verifiable", 2)
+        create_topic(place.bootstrap, "verifiable", 2)
         at = ["--bootstrap-server", place.bootstrap, "--topic", "verifiable"]
         limit = ["--max-messages", count]
         main = "org.apache.kafka.tools.VerifiableProducer"
@@ -125,6 +118,7 @@ def daemon(place, name, command, ready):
     "word count with a repartition and a changelog topic, at least once, two instances one of "
     "which is stopped in the middle",
     keys={"num.partitions": 2},
+    when="long",
     install=install_streams,
 )
 def streams(place):
@@ -163,7 +157,7 @@ def streams(place):
 
     def count():
         for topic in ("lines", "counts"):
-            create_topic(place, topic, 2)
+            create_topic(place.bootstrap, topic, 2)
         write(300)
         with instance(1):
             found = counts({"kafka": 300, "streams": 200, "hello": 100})
@@ -318,6 +312,7 @@ def distributed(place):
     "3.9.1",
     "standalone and two distributed workers with the file source and sink, through the REST API; "
     "one worker is stopped",
+    when="long",
     install=lambda place: install("connect"),
 )
 def connect(place):

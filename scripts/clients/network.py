@@ -5,6 +5,7 @@ but a loopback; there the coordinator has 2181, the broker 9092 (three: to 9094)
 /etc/hosts the names that programs use for this machine.
 """
 
+import itertools
 import json
 import pathlib
 import subprocess
@@ -32,5 +33,5 @@ def enter():
     hosts = pathlib.Path("/tmp/clients-hosts")
     hosts.write_text(f"127.0.0.1 {NAMES}\n")
     subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
-    ports = iter(ONE_BROKER)
+    ports = itertools.chain(ONE_BROKER, range(20000, 21000))
     harness.Ports.take = lambda: next(ports)

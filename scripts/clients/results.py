@@ -12,7 +12,16 @@ import re
 from core import CLIENTS, HERE, KNOWN
 
 README = HERE / "README.md"
-MODULES = ("tutorial_programs", "python_suites", "go_suites", "jvm_clients")
+MODULES = (
+    "tutorial_programs",
+    "python_suites",
+    "go_suites",
+    "rust_suites",
+    "native_suites",
+    "node_clients",
+    "jvm_clients",
+    "monitors",
+)
 
 
 def load_clients():

@@ -325,6 +325,7 @@ def register_python(version):
         "the tutorials' programs: hello, in a shell, page views, two consumers, 1 to 1000 into "
         f"FerretDB {FERRETDB[1:]}",
         standard=True,
+        when="long",
         install=lambda place: install_python(place, version),
     )(lambda place: run_python(place, version))
 
@@ -338,7 +339,7 @@ for release in ("1.4.7", "2.0.2", "3.0.12"):
     "2.16.1",
     "the tutorial's producer and consumer",
     standard=True,
-    quick=True,
+    when="always",
 )
 def confluent_kafka(place):
     def both():
@@ -397,6 +398,7 @@ def register_go(name, path, version):
         version,
         "the tutorial's producer and consumer",
         standard=True,
+        when="long",
         install=lambda place: install_go(place, path, f"v{version}"),
     )(run_go)
 

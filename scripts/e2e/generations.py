@@ -59,7 +59,7 @@ class Kcat(Client):
             records.append(
                 {
                     "offset": got["offset"],
-                    "timestamp": got["ts"],
+                    "timestamp": got.get("ts"),
                     "key": got["key"],
                     "value": got["payload"],
                     "headers": [list(pair) for pair in zip(names[::2], names[1::2])],

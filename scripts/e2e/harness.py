@@ -355,7 +355,7 @@ def run(command, timeout=60, stdin="", environment=None):
     return done.stdout
 
 
-def java_tool(main_class, *arguments, timeout=60, stdin=""):
-    """Runs one of Kafka 3.9's own command-line tools."""
-    command = [PEERS / "kafka39/run", main_class, *arguments]
+def java_tool(main_class, *arguments, timeout=60, stdin="", peer="kafka39"):
+    """Runs one of Kafka's own command-line tools."""
+    command = [PEERS / peer / "run", main_class, *arguments]
     return run(command, timeout=timeout, stdin=stdin, environment={"HEAP": "128m"})

@@ -20,12 +20,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import harness
 from harness import Failed, Ports, wait_until
 
+# Of three brokers, the usual number.
 IDS = (0, 1, 2)
 HEAL = 60
 
 
 class Trio:
-    """Three brokers and their coordinator."""
+    """Three brokers, or another number of them, and their coordinator."""
 
     # When a producer gives up on a request.
     request_seconds = 60
@@ -46,7 +47,8 @@ class Trio:
             )
         else:
             self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
-        self.ports = [Ports.take() for _ in IDS]
+        self.ids = range(len(brokers))
+        self.ports = [Ports.take() for _ in self.ids]
         self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
@@ -61,19 +63,24 @@ class Trio:
         overrides = {
             "broker.id": number,
             "broker.rack": f"rack-{number}",
-            "offsets.topic.replication.factor": 3,
+            "offsets.topic.replication.factor": len(self.ids),
             "zookeeper.session.timeout.ms": 6000,
         } | self.keys
         arguments = (self.zookeeper_port, overrides)
         if kind == "odradek":
             return harness.odradek_broker(home, self.ports[number], Ports.take(), *arguments)
-        return harness.apache_broker(home, self.ports[number], *arguments, heap=self.heap)
+        # "apache" is 3.9; of other releases the peer is named.
+        peer = "kafka39" if kind == "apache" else kind
+        return harness.apache_broker(
+            home, self.ports[number], *arguments, heap=self.heap, peer=peer
+        )
 
     def start(self):
         self.coordinator.start()
         for broker in self.brokers:
             broker.start()
-        wait_until(lambda: len(self.metadata().brokers) == 3, HEAL, "three brokers", 0.2)
+        whole = lambda: len(self.metadata().brokers) == len(self.ids)  # noqa: E731
+        wait_until(whole, HEAL, "all brokers", 0.2)
 
     def end(self):
         for daemon in [*self.brokers, self.coordinator]:
@@ -86,7 +93,7 @@ class Trio:
 
     @property
     def bootstrap(self):
-        return ",".join(self.endpoint(number) for number in IDS)
+        return ",".join(self.endpoint(number) for number in self.ids)
 
     def metadata(self):
         # Each time anew: an old client may know only brokers that are paused.
@@ -102,7 +109,8 @@ class Trio:
             return None
 
     def create(self, topic, partitions=2):
-        new = NewTopic(topic, partitions, 3, config={"min.insync.replicas": "2"})
+        least = {"min.insync.replicas": str(len(self.ids) - 1)}
+        new = NewTopic(topic, partitions, len(self.ids), config=least)
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         admin.create_topics([new])[topic].result(30)
         self.wait_in_sync(topic)
@@ -127,7 +135,7 @@ class Trio:
 
     def follower(self, topic, partition=0):
         leader = self.leader(topic, partition)
-        return next(n for n in IDS if n != leader and self.brokers[n].running())
+        return next(n for n in self.ids if n != leader and self.brokers[n].running())
 
     def controller(self):
         return wait_until(lambda: [self.metadata().controller_id], HEAL, "a controller")[0]
@@ -135,7 +143,7 @@ class Trio:
     def wait_in_sync(self, topic):
         # All must say the same: one that was cut off tells of the past.
         def all_in_sync():
-            told = [self.leaders_in_sync(number, topic) for number in IDS]
+            told = [self.leaders_in_sync(number, topic) for number in self.ids]
             return told[0] and told.count(told[0]) == len(told)
 
         try:
@@ -148,10 +156,10 @@ class Trio:
         """The leaders of a topic whose replicas are all in sync, as one broker tells."""
         told = self.metadata_of(number)
         known = told and told.topics.get(topic)
-        if not known or known.error or len(told.brokers) != len(IDS):
+        if not known or known.error or len(told.brokers) != len(self.ids):
             return None
         partitions = known.partitions
-        if any(each.leader < 0 or len(each.isrs) != len(IDS) for each in partitions.values()):
+        if any(each.leader < 0 or len(each.isrs) != len(self.ids) for each in partitions.values()):
             return None
         return {index: each.leader for index, each in partitions.items()}
 
@@ -268,7 +276,15 @@ def read_all(trio, topic, partition):
         }
     )
     consumer.assign([TopicPartition(topic, partition, 0)])
-    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+
+    def told():
+        try:
+            return [consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)]
+        except KafkaException:
+            # The leader just moved, perhaps back to the preferred replica.
+            return None
+
+    [(_, end)] = wait_until(told, HEAL, "the end of the partition")
     seen, position = [], 0
     deadline = time.monotonic() + HEAL
     while position < end:
@@ -304,7 +320,7 @@ def check(trio, history, topic):
 
     def same():
         for partition in history.acknowledged:
-            if len({log_bytes(trio, number, topic, partition) for number in IDS}) != 1:
+            if len({log_bytes(trio, number, topic, partition) for number in trio.ids}) != 1:
                 return False
         return True
 

@@ -15,8 +15,11 @@ from test_log_directory import dump
 COUNT = 40
 FORMATS = {"0.9.0": 0, "0.10.0": 1, "0.11.0": 2}
 SEGMENT_BYTES = 2000
+# A client sends all of its records as one batch.
+BATCH_BYTES = 8000
 READERS = [PYTHON[0], PYTHON[1], PYTHON[6], GO[5], JAVA[0], JAVA[2], KCAT]
-WRITER = PYTHON[6]
+# Newer producers are idempotent, which Kafka 1.1 refuses for old formats.
+WRITER = PYTHON[4]
 
 
 class Shared:
@@ -51,6 +54,14 @@ def shared(servers, tmp_path):
     made.coordinator.start()
     yield made
     made.close()
+
+
+def records_for(version):
+    """An old topic refuses headers."""
+    records = generations.records(COUNT)
+    if FORMATS[version] == 2:
+        return records
+    return [record | {"headers": []} for record in records]
 
 
 def topic_of(version, codec):
@@ -110,6 +121,8 @@ def check_readers(shared, written, appended):
 
     pairs = [(reader, *key) for reader in READERS for key in written]
     able = [pair for pair in pairs if pair[0] is KCAT or pair[2] in pair[0].codecs]
+    # The checksum of lz4 in format 0 is a mistake that franz-go does not make.
+    able = [pair for pair in able if pair != (GO[5], "0.9.0", "lz4")]
     generations.in_parallel([functools.partial(check, *pair) for pair in able])
 
 
@@ -124,12 +137,14 @@ def offset_at(bootstrap, topic, spec):
 def test_a_directory_of_old_formats_goes_on(shared):
     shared.old.start(120)
     written = {}
-    small = {"segment.bytes": str(SEGMENT_BYTES), "index.interval.bytes": "300"}
+    dense = {"index.interval.bytes": "300"}
+    large = dense | {"segment.bytes": str(BATCH_BYTES)}
+    small = dense | {"segment.bytes": str(SEGMENT_BYTES)}
     for version in FORMATS:
         for codec in OLD_CODECS:
             topic = topic_of(version, codec)
-            create(shared.bootstrap, topic, **small, **{"message.format.version": version})
-            written[version, codec] = generations.records(COUNT)
+            create(shared.bootstrap, topic, **large, **{"message.format.version": version})
+            written[version, codec] = records_for(version)
             WRITER.write(shared.bootstrap, topic, codec, written[version, codec])
     for version in FORMATS:
         # The old cleaner waits, so that ours has something to do.

@@ -41,13 +41,25 @@ def three_on_zookeeper(servers, tmp_path):
     yield from trio_of(tmp_path, coordinator="apache")
 
 
-@pytest.fixture(params=["3.9", "2.8"])
+@pytest.fixture(
+    params=[
+        ("apache", "3.9"),
+        ("apache", "2.8"),
+        # Leaders write their ISR themselves, and followers ask where logs part.
+        ("apache", "2.6"),
+        ("kafka28", "2.8"),
+        ("kafka28", "2.7-IV1"),
+        ("kafka11", "1.1"),
+    ],
+    ids="-".join,
+)
 def beside_apache(servers, tmp_path, request):
     """Two of ours and one of Apache's; the version is what they speak together."""
     if servers != "odradek":
         pytest.skip("starts its own brokers")
-    keys = {"inter.broker.protocol.version": request.param}
-    yield from trio_of(tmp_path, brokers=("odradek", "odradek", "apache"), keys=keys)
+    kind, version = request.param
+    keys = {"inter.broker.protocol.version": version}
+    yield from trio_of(tmp_path, brokers=("odradek", "odradek", kind), keys=keys)
 
 
 def test_nothing_acknowledged_is_lost(three):

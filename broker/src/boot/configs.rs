@@ -57,6 +57,22 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// Sets the limits of replication, which only a broker's own node has.
+pub(super) fn limit_replication(
+    replicas: &replica::Manager,
+    props: &indexmap::IndexMap<String, String>,
+) {
+    let limit = |name: &str| props.get(name)?.trim().parse::<u64>().ok();
+    let quotas = replicas.quotas();
+    let of_leader = limit("leader.replication.throttled.rate");
+    let of_follower = limit("follower.replication.throttled.rate");
+    let of_moves = limit("replica.alter.log.dirs.io.max.bytes.per.second");
+    tracing::debug!(?of_leader, ?of_follower, ?of_moves, "limits of replication");
+    quotas.leader.limit(of_leader);
+    quotas.follower.limit(of_follower);
+    quotas.log_dirs.limit(of_moves);
+}
+
 fn install(configs: &TopicConfigs, scope: Scope, props: &Props) -> bool {
     let next = configs.broker().read(scope, props);
     match configs.install(next) {
@@ -159,6 +175,14 @@ impl Follower {
 
     /// Follows the changes until a stop.
     pub(super) async fn run(self, stop: Shutdown) {
+        let own = ConfigEntity {
+            entity_type: EntityType::Brokers,
+            name: self.broker_id.to_string(),
+        };
+        match self.registry.config(&own).await {
+            Ok(props) => limit_replication(&self.replicas, &props),
+            Err(error) => tracing::warn!(%error, "the limits of replication cannot be read"),
+        }
         let mut feed = ConfigFeed::new(self.registry.clone());
         loop {
             let change = tokio::select! {
@@ -192,6 +216,9 @@ impl Follower {
                     id if id == self.broker_id.to_string() => Scope::Broker,
                     _ => return,
                 };
+                if scope == Scope::Broker {
+                    limit_replication(&self.replicas, &change.config);
+                }
                 let props = change.config.clone().into_iter().collect();
                 if install(&self.configs, scope, &props) {
                     self.take_effect().await;
@@ -224,9 +251,13 @@ impl Follower {
         self.switches.limits.set(network::limits(values));
         self.switches.quotas.reconfigure(values);
         let is_unclean = values.bool("unclean.leader.election.enable");
-        self.switches
+        let was_unclean = self
+            .switches
             .unclean_leader_election
-            .store(is_unclean, Ordering::Relaxed);
+            .swap(is_unclean, Ordering::Relaxed);
+        if is_unclean && !was_unclean {
+            self.controller.unclean_elections_allowed().await;
+        }
         if let (Some(cleaner), Some(settings)) = (&self.cleaner, Settings::of(values)) {
             cleaner.send_if_modified(|current| {
                 let is_other = *current != settings;

@@ -8,22 +8,36 @@ use tokio::task::JoinHandle;
 use super::farewell::Farewell;
 use super::running::Stops;
 use crate::config::{Config, millis};
-use crate::controller::Rebalance;
+use crate::controller::{self, Rebalance};
+use crate::handlers::ProducerIdBlocks;
+use crate::handlers::control::Control;
 use crate::handlers::in_sync::{ByController, ByZnodes};
 use crate::model::BrokerId;
 use crate::peer::{self, Peers};
+use crate::protocol::interbroker::{InterbrokerKey, version_in};
 use crate::registry::Registry;
-use crate::replica::{FetchConfig, IsrChannel, ManagerConfig};
+use crate::replica::{FetchConfig, IsrChannel, ManagerConfig, Windows};
 
 /// Longer intervals mean "never", and do not fit a timer.
 const REBALANCE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerConfig {
     let values = &config.values;
-    let int = |name| values.i32(name);
-    let int_ms = |name| Duration::from_millis(u64::from(int(name).unsigned_abs()));
+    let int = |name: &str| values.i32(name);
+    let int_ms = |name: &str| Duration::from_millis(u64::from(int(name).unsigned_abs()));
+    let windows = |prefix: &str| Windows {
+        count: usize::try_from(int(&format!("{prefix}replication.quota.window.num"))).unwrap_or(1),
+        size: Duration::from_secs(u64::from(
+            int(&format!("{prefix}replication.quota.window.size.seconds")).unsigned_abs(),
+        )),
+    };
     ManagerConfig {
         broker_id,
+        moves_at_a_time: values
+            .opt_i32("num.replica.alter.log.dirs.threads")
+            .and_then(|count| usize::try_from(count).ok()),
+        replication_windows: windows(""),
+        log_dirs_windows: windows("alter.log.dirs."),
         lag_max: millis(values, "replica.lag.time.max.ms"),
         fetch: FetchConfig {
             lanes: usize::try_from(int("num.replica.fetchers")).unwrap_or(1),
@@ -33,8 +47,7 @@ pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerCon
             partition_bytes_max: int("replica.fetch.max.bytes"),
             backoff_max: int_ms("replica.fetch.backoff.ms"),
             timeout: int_ms("replica.socket.timeout.ms"),
-            version: config.inter_broker_version.fetch_version(),
-            leader_epoch_version: config.inter_broker_version.leader_epoch_version(),
+            version: config.inter_broker_version,
         },
     }
 }
@@ -62,6 +75,23 @@ pub(super) fn peers(broker_id: BrokerId, config: &Config) -> Peers {
     })
 }
 
+/// Where producer ids come from; its connections are its own, too.
+pub(super) fn producer_id_blocks(
+    config: &Config,
+    control: &Control,
+    controller: &controller::Handle,
+) -> ProducerIdBlocks {
+    let own_id = control.replicas.broker_id();
+    ProducerIdBlocks {
+        own_id,
+        registry: control.registry.clone(),
+        controller: controller.clone(),
+        cluster: control.cluster.clone(),
+        replicas: control.replicas.clone(),
+        peers: Arc::new(peers(own_id, config)),
+    }
+}
+
 /// The way to whoever decides on ISRs; its connections are its own, so that it
 /// waits for nothing else.
 fn isr_channel(config: &Config, farewell: &Farewell, registry: &Registry) -> Arc<dyn IsrChannel> {
@@ -76,7 +106,7 @@ fn isr_channel(config: &Config, farewell: &Farewell, registry: &Registry) -> Arc
         controller: farewell.controller.clone(),
         cluster: farewell.cluster.clone(),
         peers: Arc::new(peers),
-        topic_ids: config.inter_broker_version.has_topic_ids(),
+        version: version_in(config.inter_broker_version, InterbrokerKey::AlterPartition),
     })
 }
 

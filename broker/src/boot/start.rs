@@ -144,7 +144,7 @@ async fn connect(
     let client = zk::Client::connect(client);
     client.wait_connected(limit).await.map_err(unreachable)?;
     client.ensure_chroot().await?;
-    let registry = Registry::new(client, clock.clone());
+    let registry = Registry::new(client, clock.clone()).speaking(config.inter_broker_version);
     registry.ensure_paths().await?;
     Ok(registry)
 }
@@ -344,7 +344,7 @@ impl Started {
         replicas: &Arc<replica::Manager>,
     ) -> Result<Readiness, StartError> {
         let topics: HashSet<TopicName> = self.registry.topics(None).await?.into_iter().collect();
-        let logs = self.logs.all().into_iter().map(|(partition, _)| partition);
+        let logs = self.logs.all().into_iter().map(|(id, _)| id);
         Ok(Readiness::new(
             self.broker_id,
             cluster.clone(),
@@ -381,12 +381,8 @@ impl Started {
     ) -> group::Service {
         let config = group::Config::from_values(&config.values);
         let topic = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
-        let log = ReplicatedLog::new(
-            topic,
-            cluster.clone(),
-            replicas.clone(),
-            config.commit_timeout,
-        );
+        let (cluster, replicas) = (cluster.clone(), replicas.clone());
+        let log = ReplicatedLog::new(topic, cluster, replicas, config.commit_timeout);
         group::Service::new(config, Arc::new(log), self.clock.clone())
     }
 
@@ -461,6 +457,7 @@ impl Started {
     ) -> Handlers {
         let values = &config.values;
         let int = |name| values.i32(name);
+        let size = |name| usize::try_from(values.i32(name)).unwrap_or(0);
         Handlers::new(Parts {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id.clone(),
@@ -469,6 +466,7 @@ impl Started {
             groups: control.groups.clone(),
             registry: self.registry.clone(),
             topic_configs: self.topic_configs.clone(),
+            producer_id_blocks: replication::producer_id_blocks(config, &control, &controller),
             auto_create: AutoCreateConfig {
                 enabled: values.bool("auto.create.topics.enable"),
                 partitions: int("num.partitions"),
@@ -482,9 +480,8 @@ impl Started {
                 replication_factor: int("default.replication.factor"),
             },
             deletion_enabled: values.bool("delete.topic.enable"),
-            fetch_bytes_max: usize::try_from(int("fetch.max.bytes")).unwrap_or(0),
-            fetch_session_slots: usize::try_from(int("max.incremental.fetch.session.cache.slots"))
-                .unwrap_or(0),
+            fetch_bytes_max: size("fetch.max.bytes"),
+            fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
             clock: self.clock.clone(),
             values: values.clone(),
             control,

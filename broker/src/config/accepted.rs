@@ -28,7 +28,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "fetch.purgatory.purge.interval.requests",
             "num.io.threads",
             "num.network.threads",
-            "num.replica.alter.log.dirs.threads",
             "producer.purgatory.purge.interval.requests",
             "queued.max.requests",
         ],
@@ -89,16 +88,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ),
     ("tiered storage is not there", &["log.local.", "remote."]),
     (
-        "replicas are neither throttled nor moved between directories yet",
-        &[
-            "alter.log.dirs.replication.quota.window.num",
-            "alter.log.dirs.replication.quota.window.size.seconds",
-            "replica.",
-            "replication.quota.window.num",
-            "replication.quota.window.size.seconds",
-        ],
-    ),
-    (
         "Kafka gave it up, or gives it no effect either",
         &[
             "advertised.host.name",
@@ -120,7 +109,10 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ("lz4 has one level here", &["compression.lz4.level"]),
     (
         "the kernel's own value is taken",
-        &["socket.listen.backlog.size"],
+        &[
+            "replica.socket.receive.buffer.bytes",
+            "socket.listen.backlog.size",
+        ],
     ),
     (
         "one bound counts for all addresses",
@@ -136,13 +128,13 @@ const FAMILIES: [&str; 1] = ["metric"];
 /// not know either.
 #[must_use]
 pub(super) fn reason(key: &str) -> Option<&'static str> {
-    let is_meant = |name: &&str| {
+    let is_meant = |name: &&'static str| {
         let is_family = name.ends_with('.') || FAMILIES.contains(name);
         *name == key || (is_family && key.starts_with(*name))
     };
     let found = WITHOUT_EFFECT
         .iter()
-        .find(|(_, names)| names.iter().any(&is_meant));
+        .find(|(_, names)| names.iter().any(is_meant));
     found.map(|(reason, _)| *reason)
 }
 

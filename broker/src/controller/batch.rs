@@ -146,9 +146,18 @@ impl Batch {
             let Some(header) = header(context, broker) else {
                 continue;
             };
-            let partitions = stops.into_values().collect();
-            let request = StopReplicaRequest { header, partitions };
-            requests.push((broker, ControlRequest::StopReplica(request)));
+            let all: Vec<StopPartition> = stops.into_values().collect();
+            let kinds = match context.stops_are_mixed {
+                true => vec![all],
+                false => {
+                    let (deleted, kept) = all.into_iter().partition(|stop| stop.delete);
+                    vec![deleted, kept]
+                }
+            };
+            for partitions in kinds.into_iter().filter(|kind| !kind.is_empty()) {
+                let request = StopReplicaRequest { header, partitions };
+                requests.push((broker, ControlRequest::StopReplica(request)));
+            }
         }
         requests
     }
@@ -327,6 +336,23 @@ mod tests {
         };
         assert!(request.partitions[0].delete);
         assert_eq!(request.partitions[0].leader_epoch, 0);
+    }
+
+    #[test]
+    fn old_clusters_hear_apart_of_what_is_kept_and_what_is_deleted() {
+        let mut context = context();
+        let mut batch = Batch::default();
+        batch.stop_replica(&context, 1, &tp(0), Stop::Delete);
+        batch.stop_replica(&context, 1, &tp(1), Stop::Keep);
+        context.stops_are_mixed = false;
+        let requests = batch.into_requests(&context);
+        assert_eq!(kinds(&requests), [(1, "stop"), (1, "stop")]);
+        for (_, request) in requests {
+            let ControlRequest::StopReplica(request) = request else {
+                panic!("checked above");
+            };
+            assert_eq!(request.partitions.len(), 1);
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Context {
     pub(super) fence: Fence,
     /// The listener at which brokers reach each other.
     pub(super) inter_broker_listener: String,
+    /// Whether one StopReplica may keep some replicas and delete others.
+    pub(super) stops_are_mixed: bool,
     /// Registered brokers, with those that shut down.
     pub(super) brokers: BTreeMap<BrokerId, LiveBroker>,
     pub(super) shutting_down: BTreeSet<BrokerId>,
@@ -57,6 +59,7 @@ impl Context {
             id,
             fence,
             inter_broker_listener,
+            stops_are_mixed: true,
             brokers: BTreeMap::new(),
             shutting_down: BTreeSet::new(),
             topics: BTreeMap::new(),

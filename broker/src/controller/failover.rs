@@ -17,7 +17,7 @@ impl Active {
     /// Loads the cluster (watches first, so nothing is missed), tells every
     /// broker who is alive, and puts right what happened while nobody led.
     pub(super) async fn take_over(&mut self) -> Result<()> {
-        self.enable_features().await?;
+        self.set_features_up().await?;
         self.clear_notes().await?;
         self.load().await?;
 
@@ -39,17 +39,14 @@ impl Active {
         self.on_preferred_election().await
     }
 
-    async fn enable_features(&self) -> Result<()> {
+    async fn set_features_up(&self) -> Result<()> {
         let client = self.registry.client();
-        let enabled = FeatureNode {
-            enabled: true,
-            features: BTreeMap::new(),
-        };
+        let wanted = |features| FeatureNode::of(self.registry.version(), features);
         let data = client.retry(|| client.get_data(path::FEATURE, None)).await;
         let write = match zk::optional(data)? {
             None => FencedWrite::Create {
                 path: path::FEATURE.to_owned(),
-                data: Some(Bytes::from(enabled.encode())),
+                data: Some(Bytes::from(wanted(BTreeMap::new()).encode())),
             },
             Some((data, stat)) => {
                 let found = FeatureNode::decode(&data);
@@ -58,12 +55,17 @@ impl Active {
                     path: path.clone(),
                     source,
                 })?;
-                if found.enabled {
+                let stays = found.enabled && self.registry.version().has_features();
+                let wanted = wanted(match stays {
+                    true => found.features.clone(),
+                    false => BTreeMap::new(),
+                });
+                if found == wanted {
                     return Ok(());
                 }
                 FencedWrite::Set {
                     path,
-                    data: Bytes::from(enabled.encode()),
+                    data: Bytes::from(wanted.encode()),
                     version: stat.version,
                 }
             }

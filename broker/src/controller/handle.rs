@@ -49,6 +49,8 @@ pub(super) enum Event {
     },
     /// A topic now allows a leader from outside the ISR.
     UncleanElectionAllowed(TopicName),
+    /// Topics that do not say otherwise now do.
+    UncleanElectionsAllowed,
     SessionRenewed,
 }
 
@@ -173,6 +175,12 @@ impl Handle {
     pub async fn unclean_election_allowed(&self, topic: TopicName) {
         // An error means that the service stopped.
         let _ = self.events.send(Event::UncleanElectionAllowed(topic)).await;
+    }
+
+    /// The default of all topics was configured so.
+    pub async fn unclean_elections_allowed(&self) {
+        // An error means that the service stopped.
+        let _ = self.events.send(Event::UncleanElectionsAllowed).await;
     }
 
     /// The owner has a new session and registered the broker in it.

@@ -13,7 +13,7 @@ use super::election::{Ballot, Elected, Strategy, elect};
 use super::states::PartitionState;
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::registry::znode::path;
-use crate::registry::{Error, FencedWrite, LeaderAndIsr, PartitionLeadership};
+use crate::registry::{Error, FencedWrite, LeaderAndIsr, LeaderRecoveryState, PartitionLeadership};
 use crate::zk::ErrorCode;
 
 /// What a conditional write of a partition's state came to.
@@ -134,7 +134,12 @@ impl Active {
             let read = self.registry.partition_states(&remaining).await?;
             let read: Vec<_> = remaining.drain(..).zip(read).collect();
             let unclean = self.unclean_topics(strategy, &read).await?;
-            let plans = plan_elections(&self.context, strategy, read, &unclean);
+            let mut plans = plan_elections(&self.context, strategy, read, &unclean);
+            if !self.registry.version().has_leader_recovery() {
+                for plan in plans.values_mut() {
+                    plan.state.recovery = LeaderRecoveryState::Recovered;
+                }
+            }
             let writes = plans.iter().map(|(tp, plan)| (tp, &plan.state));
             let written = self.write_states(writes).await;
             for ((partition, plan), outcome) in plans.into_iter().zip(written) {
@@ -216,11 +221,30 @@ impl Active {
                         ..state.clone()
                     })
                 }
-                Err(Error::Zk(error)) if error.is(ErrorCode::BadVersion) => Cas::Outdated,
+                Err(Error::Zk(error)) if error.is(ErrorCode::BadVersion) => {
+                    self.outdated_unless_ours(partition, &leadership).await
+                }
                 Err(error) => Cas::Failed(error),
             }
         });
         join_all(writes).await
+    }
+
+    /// A write whose reply was lost was repeated, and met what it had written.
+    async fn outdated_unless_ours(
+        &self,
+        partition: &TopicPartition,
+        wanted: &PartitionLeadership,
+    ) -> Cas {
+        let read = self
+            .registry
+            .partition_states(std::slice::from_ref(partition))
+            .await;
+        match read.map(|states| states.into_iter().next().flatten()) {
+            Ok(Some(found)) if is_written(wanted, &found) => Cas::Written(found.state),
+            Ok(_) => Cas::Outdated,
+            Err(error) => Cas::Failed(error),
+        }
     }
 
     /// Takes a state of this controller into the context.
@@ -241,6 +265,15 @@ impl Active {
             },
         );
     }
+}
+
+/// Whether `found` is what writing `wanted` makes of the version it was for.
+fn is_written(wanted: &PartitionLeadership, found: &PartitionLeadership) -> bool {
+    let written = LeaderAndIsr {
+        partition_epoch: wanted.state.partition_epoch + 1,
+        ..wanted.state.clone()
+    };
+    found.state == written && found.controller_epoch == wanted.controller_epoch
 }
 
 /// The first state of partitions that have a live replica.
@@ -309,4 +342,32 @@ fn plan_elections(
         tracing::warn!(count, %first, ?strategy, "nobody can lead these partitions");
     }
     plans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write is told from another's by all that it says, and by its turn.
+    #[test]
+    fn the_write_of_a_lost_reply_is_known_again() {
+        let wanted = PartitionLeadership {
+            state: LeaderAndIsr {
+                partition_epoch: 4,
+                ..LeaderAndIsr::initial(1, vec![1, 2])
+            },
+            controller_epoch: 7,
+        };
+        let found = |partition_epoch, isr: &[BrokerId], controller_epoch| PartitionLeadership {
+            state: LeaderAndIsr {
+                partition_epoch,
+                ..LeaderAndIsr::initial(1, isr.to_vec())
+            },
+            controller_epoch,
+        };
+        assert!(is_written(&wanted, &found(5, &[1, 2], 7)));
+        assert!(!is_written(&wanted, &found(6, &[1, 2], 7)));
+        assert!(!is_written(&wanted, &found(5, &[1], 7)));
+        assert!(!is_written(&wanted, &found(5, &[1, 2], 8)));
+    }
 }

@@ -13,9 +13,11 @@ use super::context::Context;
 use super::handle::{Event, Handle, Reply, Status};
 use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
-use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::peer::ControlChannel;
-use crate::protocol::interbroker::{AlterPartitionRequest, AlterPartitionResponse};
+use crate::protocol::interbroker::{
+    AlterPartitionRequest, AlterPartitionResponse, InterbrokerKey, stops_are_mixed, version_in,
+};
 use crate::registry::{Change, Election, Error, Fence, Registry};
 use crate::zk::{State, WatchEvent, Watcher};
 
@@ -209,11 +211,14 @@ impl Service {
         let id = self.config.broker_id;
         let started = self.clock.monotonic();
         tracing::info!(id, epoch = fence.epoch, "elected as the controller");
+        let mut context = Context::new(id, fence, self.config.inter_broker_listener.clone());
+        let stop_version = version_in(self.registry.version(), InterbrokerKey::StopReplica);
+        context.stops_are_mixed = stops_are_mixed(stop_version);
         let active = Active {
             config: self.config.clone(),
             registry: self.registry.clone(),
             watcher: self.watcher.clone(),
-            context: Context::new(id, fence, self.config.inter_broker_listener.clone()),
+            context,
             senders: Senders::new(
                 self.channel.clone(),
                 self.events_sender.clone(),
@@ -333,12 +338,8 @@ impl Service {
                 };
                 self.answer(reply, outcome).await;
             }
-            Event::UncleanElectionAllowed(topic) => {
-                if let Some(active) = &mut self.active {
-                    let result = active.on_unclean_election_allowed(&topic).await;
-                    self.conclude(result).await;
-                }
-            }
+            Event::UncleanElectionAllowed(topic) => self.elect_uncleanly(Some(topic)).await,
+            Event::UncleanElectionsAllowed => self.elect_uncleanly(None).await,
             Event::Answered {
                 epoch,
                 broker,
@@ -361,6 +362,18 @@ impl Service {
                 self.conclude(result).await;
             }
         }
+    }
+
+    /// Elects for one topic, or for all.
+    async fn elect_uncleanly(&mut self, topic: Option<TopicName>) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let result = match topic {
+            Some(topic) => active.on_unclean_election_allowed(&topic).await,
+            None => active.elect_missing_leaders().await.map(drop),
+        };
+        self.conclude(result).await;
     }
 
     async fn on_controlled_shutdown(

@@ -68,11 +68,14 @@ impl Active {
         name: &TopicName,
         assignment: TopicAssignment,
     ) -> Result<TopicAssignment> {
-        if assignment.topic_id.is_some() {
+        // A cluster of before there were ids keeps those that it finds.
+        if assignment.topic_id.is_some() || !self.registry.version().has_topic_ids() {
             return Ok(assignment);
         }
+        // Old tools write the node anew, without the id that the topic has.
+        let known = self.context.topics.get(name).and_then(|topic| topic.id);
         let assignment = TopicAssignment {
-            topic_id: Some(new_uuid()),
+            topic_id: Some(known.unwrap_or_else(new_uuid)),
             ..assignment
         };
         let write = FencedWrite::Set {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::config::Values;
 
+use crate::model::{MetadataVersion, NEWEST};
 use crate::record::Compression;
 
 /// How groups behave and how their topic is created.
@@ -37,6 +38,8 @@ pub struct Config {
     /// `offsets.topic.compression.codec` (0, none): the codec of the batches that
     /// coordinators write.
     pub topic_compression: Compression,
+    /// `inter.broker.protocol.version`: what every broker can read.
+    pub version: MetadataVersion,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             topic_replication_factor: 3,
             topic_segment_bytes: 104_857_600,
             topic_compression: Compression::None,
+            version: NEWEST,
         }
     }
 }
@@ -79,6 +83,10 @@ impl Config {
             topic_replication_factor: values.i32("offsets.topic.replication.factor"),
             topic_segment_bytes: values.i32("offsets.topic.segment.bytes"),
             topic_compression: codec(values.i32("offsets.topic.compression.codec")),
+            version: values
+                .str("inter.broker.protocol.version")
+                .parse()
+                .unwrap_or(NEWEST),
         }
     }
 }

@@ -50,6 +50,9 @@ pub(crate) fn handle(
 
 struct Deletion {
     index: i32,
+    /// The low watermark when the start of the leader's log had moved: what an
+    /// answer says that came too early.
+    first_seen: Offset,
     /// The low watermark, once it is where it should be.
     result: Result<Offset, ResponseError>,
     /// Set while replicas have records that are to go.
@@ -61,6 +64,9 @@ impl Deletion {
         let response = DeleteRecordsPartitionResult::default().with_partition_index(self.index);
         match self.result {
             Ok(low_watermark) => response.with_low_watermark(low_watermark),
+            Err(ResponseError::RequestTimedOut) => response
+                .with_low_watermark(self.first_seen)
+                .with_error_code(ResponseError::RequestTimedOut.code()),
             Err(error) => response
                 .with_low_watermark(NO_WATERMARK)
                 .with_error_code(error.code()),
@@ -92,11 +98,13 @@ fn start(known: &Partitions, topic: &str, asked: &DeleteRecordsPartition) -> Del
     let mut deletion = match begun {
         Ok(pending) => Deletion {
             index,
+            first_seen: pending.0.low_watermark().unwrap_or(NO_WATERMARK),
             result: Err(ResponseError::RequestTimedOut),
             pending: Some(pending),
         },
         Err(error) => Deletion {
             index,
+            first_seen: NO_WATERMARK,
             result: Err(error),
             pending: None,
         },

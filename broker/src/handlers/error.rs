@@ -33,6 +33,19 @@ pub(crate) fn replica(error: &replica::Error) -> ResponseError {
     }
 }
 
+/// Moving a replica to another directory; nothing was begun.
+pub(crate) fn move_replica(error: &replica::MoveReplicaError) -> ResponseError {
+    use replica::MoveReplicaError as E;
+    match error {
+        E::NotHere => ResponseError::ReplicaNotAvailable,
+        E::Dir(log::MoveError::UnknownDir(_)) => ResponseError::LogDirNotFound,
+        E::Dir(log::MoveError::NameTooLong) => ResponseError::InvalidTopicException,
+        E::Offline | E::Dir(log::MoveError::OfflineDir(_) | log::MoveError::Log(_)) => {
+            ResponseError::KafkaStorageError
+        }
+    }
+}
+
 /// Deleting records; nothing was changed.
 pub(crate) fn delete_records(error: &replica::DeleteRecordsError) -> ResponseError {
     match error {

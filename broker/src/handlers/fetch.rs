@@ -327,8 +327,28 @@ impl Fetch {
         registrations
     }
 
+    /// What a follower gets of throttled replicas counts, in sync or not.
+    fn note_throttled(&self, results: &[Partition]) {
+        if !self.fetcher.is_follower() {
+            return;
+        }
+        let replicas = &self.source.known.replicas;
+        let throttled = self.wanted.iter().zip(results).filter(|(wanted, result)| {
+            let Some(name) = wanted.name.clone().filter(|_| result.records_length() > 0) else {
+                return false;
+            };
+            let partition = replicas.partition(&TopicPartition::new(name, wanted.index));
+            partition.is_ok_and(|partition| partition.is_throttled_as_leader())
+        });
+        let bytes: usize = throttled.map(|(_, result)| result.records_length()).sum();
+        if bytes > 0 {
+            replicas.quotas().leader.record(bytes);
+        }
+    }
+
     /// The response: what the session does not leave out, by topic.
     fn answer(self, results: Vec<Partition>) -> Response {
+        self.note_throttled(&results);
         let sessions = &self.source.sessions;
         if let Some(throttle) = &self.throttle
             && throttle.fetched(response_bytes(&results)).is_some()

@@ -16,8 +16,8 @@ use crate::protocol::interbroker::{
 use crate::registry::{self, LeaderAndIsr, LeaderRecoveryState, PartitionLeadership, Registry};
 use crate::replica::{IsrChannel, IsrDecision, IsrFailure, IsrProposal};
 
-/// The newest version, which names topics by their ids.
-const WITH_IDS: i16 = 3;
+/// From here on, topics are named by their ids.
+const WITH_IDS: i16 = 2;
 /// The newest version that names topics by their names.
 const WITH_NAMES: i16 = 1;
 const UNKNOWN_SERVER_ERROR: i16 = -1;
@@ -30,8 +30,8 @@ pub struct ByController {
     pub controller: controller::Handle,
     pub cluster: Arc<Cluster>,
     pub peers: Arc<Peers>,
-    /// Whether every broker knows topic ids.
-    pub topic_ids: bool,
+    /// The newest version of AlterPartition that every broker knows.
+    pub version: i16,
 }
 
 impl ByController {
@@ -64,8 +64,11 @@ impl ByController {
         broker_epoch: BrokerEpoch,
         proposals: Vec<IsrProposal>,
     ) -> Result<Vec<IsrDecision>, IsrFailure> {
-        let has_ids = self.topic_ids && proposals.iter().all(|p| !p.topic_id.is_nil());
-        let version = if has_ids { WITH_IDS } else { WITH_NAMES };
+        let has_ids = self.version >= WITH_IDS && proposals.iter().all(|p| !p.topic_id.is_nil());
+        let version = match has_ids {
+            true => self.version,
+            false => self.version.min(WITH_NAMES),
+        };
         let changes: Vec<IsrChange> = proposals.iter().map(|p| change(p, has_ids)).collect();
         let request = AlterPartitionRequest {
             broker_id: self.own_id,

@@ -1,16 +1,15 @@
-//! InitProducerId: ids of idempotent producers, from blocks of the coordinator.
+//! InitProducerId: ids of idempotent producers, from blocks of the cluster's.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 use tokio::sync::Mutex;
 
-use crate::model::BrokerId;
-use crate::registry::{self, ProducerIdBlock, Registry};
+use super::producer_id_blocks::{Error, ProducerIdBlocks};
+use crate::registry::ProducerIdBlock;
 
 /// Hands out producer ids; a new block is fetched when one is used up.
 pub(crate) struct ProducerIds {
-    registry: Registry,
-    broker: BrokerId,
+    blocks: ProducerIdBlocks,
     /// Held across the fetch of a block, so that only one is fetched at a time.
     block: Mutex<Option<Remaining>>,
 }
@@ -21,20 +20,19 @@ struct Remaining {
 }
 
 impl ProducerIds {
-    pub(crate) fn new(registry: Registry, broker: BrokerId) -> Self {
+    pub(crate) fn new(blocks: ProducerIdBlocks) -> Self {
         Self {
-            registry,
-            broker,
+            blocks,
             block: Mutex::new(None),
         }
     }
 
-    async fn next(&self) -> Result<i64, registry::Error> {
+    async fn next(&self) -> Result<i64, Error> {
         let mut current = self.block.lock().await;
         let remaining = match current.take() {
             Some(remaining) if remaining.next <= remaining.block.end => remaining,
             _ => {
-                let block = self.registry.next_producer_id_block(self.broker).await?;
+                let block = self.blocks.next().await?;
                 Remaining {
                     next: block.start,
                     block,

@@ -46,8 +46,9 @@ impl Interbroker {
                 self.control(request.map_err(malformed)?, version).await
             }
             InterbrokerKey::ControlledShutdown => {
-                let request = ControlledShutdownRequest::decode(body).map_err(malformed)?;
-                self.controlled_shutdown(request).await.encode()
+                let request = ControlledShutdownRequest::decode(body, version);
+                let request = request.map_err(malformed)?;
+                self.controlled_shutdown(request).await.encode(version)
             }
             InterbrokerKey::AlterPartition => {
                 let request = AlterPartitionRequest::decode(body, version).map_err(malformed)?;
@@ -60,7 +61,7 @@ impl Interbroker {
             }
         };
         Ok(Reply::Now(
-            interbroker::response(correlation_id, &answer).into(),
+            interbroker::response(key, version, correlation_id, &answer).into(),
         ))
     }
 

@@ -10,6 +10,7 @@
 
 mod administration;
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod auto_create;
 mod client_quotas;
@@ -50,6 +51,7 @@ mod offset_znodes;
 mod operator;
 mod partitions;
 mod produce;
+pub mod producer_id_blocks;
 mod reassignments;
 mod scram;
 mod security;
@@ -84,6 +86,7 @@ use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
 use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
@@ -114,6 +117,7 @@ pub struct Parts {
     pub groups: group::Handle,
     pub registry: Registry,
     pub topic_configs: TopicConfigs,
+    pub producer_id_blocks: ProducerIdBlocks,
     pub auto_create: AutoCreateConfig,
     pub topic_defaults: TopicDefaults,
     /// `delete.topic.enable`.
@@ -180,7 +184,7 @@ impl Handlers {
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
-            producer_ids: ProducerIds::new(parts.registry, parts.broker_id),
+            producer_ids: ProducerIds::new(parts.producer_id_blocks),
             meter: Meter {
                 quotas: parts.quotas,
                 clock: parts.clock.clone(),
@@ -251,6 +255,12 @@ impl Handlers {
                 let epoch = self.features.borrow().epoch;
                 let response = api_versions::handle(ctx, &frame.decode()?, epoch);
                 now(frame, &response)
+            }
+            ApiKey::AlterReplicaLogDirs => {
+                let request = frame.decode_any()?;
+                let replicas = &self.partitions.replicas;
+                let response = alter_replica_log_dirs::handle(replicas, request);
+                now_any(frame, &response.await)
             }
             ApiKey::InitProducerId => {
                 let request = frame.decode()?;

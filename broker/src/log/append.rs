@@ -193,7 +193,9 @@ impl Log {
             max_timestamp: header.max_timestamp,
             duplicate: false,
         };
-        if let Verdict::Duplicate(known) = self.producers.check(&header, origin)? {
+        let verdict = self.producers.check(&header, origin);
+        let verdict = verdict.map_err(|error| self.cause_of(&header, error))?;
+        if let Verdict::Duplicate(known) = verdict {
             info.first_offset = known.first_offset();
             info.last_offset = known.last_offset;
             info.log_append_time = known.timestamp;
@@ -211,7 +213,10 @@ impl Log {
         // Also for a batch of no epoch: the file must not lag behind records.
         let assigned = self.epochs.assign(leader_epoch, first_offset);
         assigned.map_err(Error::from)?;
-        self.write(&[&placed, &batch.body()], first_offset, appended, now_ms)?;
+        let parts: [&[u8]; 2] = [&placed, &batch.body()];
+        let written = self.write(&parts, first_offset, appended, now_ms);
+        self.note_write(&header, &written);
+        written?;
         self.producers.apply(&header, first_offset);
         if header.is_control()
             && let Some(marker) = marker_of(&batch)
@@ -314,7 +319,7 @@ impl Log {
         self.producers.set_end_offset(base_offset);
         self.snapshots.take_if_room(&self.dir, &self.producers)?;
         let segment = Segment::create(&self.dir, &self.storage, base_offset, &self.config, now_ms)?;
-        self.segments.insert(base_offset, segment);
+        self.segments.insert(base_offset, Box::new(segment));
         self.directory_synced = false;
         Ok(())
     }

@@ -34,6 +34,16 @@ pub enum Error {
     #[error("{path}, line {line}: malformed")]
     Malformed { path: PathBuf, line: usize },
     #[error(
+        "{path}, line {line}: malformed; once this file is deleted, the topic's id is taken from \
+         the cluster again"
+    )]
+    TopicId { path: PathBuf, line: usize },
+    #[error(
+        "{path}: there is no version; if the directory is this broker's, delete the file and it \
+         is written anew"
+    )]
+    Unsigned { path: PathBuf },
+    #[error(
         "{path}: the directory belongs to cluster {found}, but this broker to cluster {expected}; \
          log.dirs or zookeeper.connect may be wrong"
     )]
@@ -74,6 +84,10 @@ fn read_entries(path: &Path) -> Result<Vec<(usize, String)>, Error> {
     let entries: Vec<_> = (3..).zip(lines.map(str::to_owned)).collect();
     if entries.len() != count {
         return Err(malformed(2));
+    }
+    // A number that lost its last digits is a number, too.
+    if !text.ends_with('\n') {
+        return Err(malformed(2 + count));
     }
     Ok(entries)
 }
@@ -183,7 +197,7 @@ pub(super) fn read_topic_id(dir: &Path) -> Result<Option<TopicId>, Error> {
             _ => None,
         };
         if parsed.is_none() {
-            return Err(Error::Malformed { path, line });
+            return Err(Error::TopicId { path, line });
         }
     }
     Ok(id)
@@ -250,6 +264,9 @@ pub(super) fn check_identity(
             .find(|(name, _)| name.trim() == key)
             .map(|(_, value)| value.trim().to_owned())
     };
+    if !is_signed(&text) {
+        return Err(Error::Unsigned { path });
+    }
     match value_of("cluster.id") {
         Some(found) if found != identity.cluster_id => {
             return Err(Error::OtherCluster {
@@ -270,6 +287,13 @@ pub(super) fn check_identity(
     }
 }
 
+/// Kafka writes the version behind the broker's id, so where it is missing
+/// that may be cut, too.
+fn is_signed(text: &str) -> bool {
+    let mut names = text.lines().filter_map(|line| line.split_once('='));
+    names.any(|(name, value)| name.trim() == "version" && !value.trim().is_empty())
+}
+
 /// The identity that a log directory was signed with, if it was: lets a broker
 /// without a configured id keep the one it once had.
 pub fn stored_broker_id(dir: &Path) -> Result<Option<BrokerId>, Error> {
@@ -277,6 +301,9 @@ pub fn stored_broker_id(dir: &Path) -> Result<Option<BrokerId>, Error> {
     let Some(text) = read_optional(&path)? else {
         return Ok(None);
     };
+    if !is_signed(&text) {
+        return Err(Error::Unsigned { path });
+    }
     for (line, text) in (1..).zip(text.lines()) {
         let Some(("broker.id", value)) = text.split_once('=') else {
             continue;
@@ -360,6 +387,7 @@ mod tests {
             ("0\n2\nt 0 1\n", 2),
             ("0\n1\n../x 0 1\n", 3),
             ("0\n1\nt 0\n", 3),
+            ("0\n1\nt 0 12", 3),
         ] {
             std::fs::write(&path, bad).unwrap();
             let text = read_offsets(&path).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Throttled;
 use crate::record::{self, Compression, TimestampType};
 
 /// A topic key or value that Kafka refuses, in Kafka's words.
@@ -93,6 +94,10 @@ pub struct LogConfig {
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_after_max_ms: i64,
     pub message_downconversion_enable: bool,
+    /// Followers of these wait for the throttle of this broker.
+    pub leader_throttled: Throttled,
+    /// These wait for it themselves.
+    pub follower_throttled: Throttled,
 }
 
 impl Default for LogConfig {
@@ -126,6 +131,8 @@ impl Default for LogConfig {
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: i64::MAX,
             message_downconversion_enable: true,
+            leader_throttled: Throttled::None,
+            follower_throttled: Throttled::None,
         }
     }
 }
@@ -258,6 +265,13 @@ impl LogConfig {
                 self.message_downconversion_enable =
                     boolean("message.downconversion.enable", value)?;
             }
+            "leader.replication.throttled.replicas" => {
+                self.leader_throttled = throttled("leader.replication.throttled.replicas", value)?;
+            }
+            "follower.replication.throttled.replicas" => {
+                self.follower_throttled =
+                    throttled("follower.replication.throttled.replicas", value)?;
+            }
             // Taken before the loop, so that the keys that replace it win.
             "message.timestamp.difference.max.ms" => {}
             name => return check_without_effect(name, value),
@@ -279,12 +293,6 @@ fn check_without_effect(name: &str, value: &str) -> Result<(), Error> {
         "remote.log.copy.disable" => boolean("remote.log.copy.disable", value).map(drop),
         "remote.log.delete.on.disable" => boolean("remote.log.delete.on.disable", value).map(drop),
         "message.format.version" => version("message.format.version", value),
-        "leader.replication.throttled.replicas" => {
-            throttled("leader.replication.throttled.replicas", value)
-        }
-        "follower.replication.throttled.replicas" => {
-            throttled("follower.replication.throttled.replicas", value)
-        }
         name => Err(Error::UnknownName(name.to_owned())),
     }
 }
@@ -373,19 +381,11 @@ fn version(name: &'static str, value: &str) -> Result<(), Error> {
 }
 
 /// Nothing, `*`, or pairs of a partition and a broker.
-fn throttled(name: &'static str, value: &str) -> Result<(), Error> {
-    let is_number = |part: &str| part.parse::<u32>().is_ok();
-    let is_pair = |pair: &str| {
-        let halves = pair.trim().split_once(':');
-        halves.is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
-    };
-    match matches!(value.trim(), "" | "*") || value.split(',').all(is_pair) {
-        true => Ok(()),
-        false => Err(Error::NotReplicas {
-            name,
-            value: value.to_owned(),
-        }),
-    }
+fn throttled(name: &'static str, value: &str) -> Result<Throttled, Error> {
+    Throttled::parse(value).ok_or_else(|| Error::NotReplicas {
+        name,
+        value: value.to_owned(),
+    })
 }
 
 fn long(name: &'static str, value: &str, least: i64) -> Result<i64, Error> {
@@ -531,8 +531,6 @@ mod tests {
             ("local.retention.bytes", "-2"),
             ("message.format.version", "0.10.0"),
             ("message.format.version", "3.0-IV1"),
-            ("leader.replication.throttled.replicas", "0:1, 1:2"),
-            ("follower.replication.throttled.replicas", "*"),
         ] {
             assert_eq!(parse(&[(name, value)]), Ok(LogConfig::default()), "{name}");
         }

@@ -13,6 +13,7 @@
 mod deletion;
 mod describe;
 mod dirs;
+mod future;
 mod load;
 mod new_dirs;
 mod tails;
@@ -31,6 +32,7 @@ use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
 pub use describe::{DirDescription, LogDescription, Space};
 pub use dirs::LockedDirs;
+pub use future::MoveError;
 use new_dirs::NewDirs;
 
 /// How the broker shares a log: writers lock it exclusively, readers not.
@@ -94,6 +96,8 @@ pub struct Manager {
     logs: RwLock<HashMap<TopicPartition, LogHandle>>,
     /// Logs on their way from one directory to another.
     future_logs: RwLock<HashMap<TopicPartition, LogHandle>>,
+    /// Where logs are to be created that do not exist yet.
+    preferred: Mutex<HashMap<TopicPartition, Arc<LogDir>>>,
     doomed: Mutex<Vec<DoomedDir>>,
     new_dirs: NewDirs,
     /// Serialises creation, deletion and checkpoints.
@@ -128,6 +132,7 @@ impl Manager {
             storage,
             logs: RwLock::default(),
             future_logs: RwLock::default(),
+            preferred: Mutex::default(),
             doomed: Mutex::default(),
             new_dirs: NewDirs::default(),
             directory_work: Mutex::default(),
@@ -223,9 +228,11 @@ impl Manager {
         pairs.collect()
     }
 
-    /// All logs, without the cost of their names.
+    /// All logs, without the cost of their names, and those on their way.
     fn handles(&self) -> Vec<LogHandle> {
-        self.logs.read().values().cloned().collect()
+        let mut handles: Vec<LogHandle> = self.logs.read().values().cloned().collect();
+        handles.extend(self.future_logs.read().values().cloned());
+        handles
     }
 
     /// The partition's log; created, in the directory with the fewest, when
@@ -245,8 +252,10 @@ impl Manager {
             return Ok(log);
         }
         loop {
+            let preferred = self.preferred.lock().remove(partition);
+            let preferred = preferred.filter(|dir| dir.is_online());
             let emptiest = self.online_dirs().min_by_key(|dir| dir.log_count());
-            let home = emptiest.ok_or(Error::AllFailed)?;
+            let home = preferred.as_ref().or(emptiest).ok_or(Error::AllFailed)?;
             match self.create(partition, topic_id, &config, home, now_ms) {
                 // The next directory may do.
                 Err(_) if !home.is_online() => {}

@@ -31,6 +31,7 @@ mod producer_snapshot;
 mod producer_state;
 mod read;
 mod recovery;
+mod refused;
 mod retention;
 mod scan;
 mod segment;
@@ -38,6 +39,7 @@ mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
@@ -58,7 +60,7 @@ pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    OpenError, Space,
+    MoveError, OpenError, Space,
 };
 pub use open::OpenParams;
 pub use producer_state::ActiveProducer;
@@ -69,6 +71,7 @@ pub use recovery::Recovery;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
+pub use throttled::Throttled;
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;
@@ -98,8 +101,9 @@ pub struct Log {
     storage: Arc<dyn Storage>,
     config: LogConfig,
     topic_id: Option<TopicId>,
-    /// Never empty; the last one grows.
-    segments: BTreeMap<Offset, Segment>,
+    /// Never empty; the last one grows. Boxed, since a node of the map has room
+    /// for eleven and most partitions have one.
+    segments: BTreeMap<Offset, Box<Segment>>,
     epochs: LeaderEpochs,
     producers: ProducerState,
     snapshots: Snapshots,
@@ -115,6 +119,7 @@ pub struct Log {
     home: Option<Arc<LogDir>>,
     directory_synced: bool,
     failed: bool,
+    refused: Option<refused::Refused>,
     pending_deletes: Vec<PendingDelete>,
     recovery: Recovery,
 }
@@ -195,7 +200,7 @@ impl Log {
     /// Bytes in all segments.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.segments.values().map(Segment::size).sum()
+        self.segments.values().map(|segment| segment.size()).sum()
     }
 
     #[must_use]

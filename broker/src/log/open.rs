@@ -19,6 +19,7 @@ use super::snapshots::Snapshots;
 use super::storage::Storage;
 use super::{Error, Log, LogDir, checkpoint};
 use crate::model::{Offset, TopicPartition};
+use crate::record::Header;
 
 /// Base offsets beyond this would overflow relative offsets.
 const BASE_OFFSET_MAX: Offset = i64::MAX - (1 << 33);
@@ -56,7 +57,7 @@ impl Log {
         let mut segments = BTreeMap::new();
         for &base_offset in &files.segments {
             let segment = Segment::open(&dir, &storage, base_offset, &params.config, now_ms);
-            segments.insert(base_offset, segment.map_err(fail)?);
+            segments.insert(base_offset, Box::new(segment.map_err(fail)?));
         }
         let epochs_path = dir.join(checkpoint::LEADER_EPOCH);
         let (epochs, rebuild_epochs) =
@@ -92,22 +93,28 @@ impl Log {
             // What a clean shutdown left was synced by it.
             directory_synced: params.clean_shutdown,
             failed: false,
+            refused: None,
             pending_deletes: Vec::new(),
             recovery: Recovery::default(),
         };
         let result = log.load(params.clean_shutdown, now_ms);
-        log.io(result)?;
+        let last = log.io(result)?;
+        let rebuild_epochs = rebuild_epochs || log.epochs_lag(last.as_ref());
         log.settle_epochs(rebuild_epochs)?;
         let result = log.load_producers(params.clean_shutdown, now_ms);
         log.io(result)?;
         Ok(log)
     }
 
-    fn load(&mut self, clean: bool, now_ms: i64) -> io::Result<()> {
+    /// Gives the header of the last segment's last batch.
+    fn load(&mut self, clean: bool, now_ms: i64) -> io::Result<Option<Header>> {
         self.recover_segments(clean, now_ms)?;
-        let end = match self.segments.values().next_back() {
-            Some(last) => last.next_offset()?,
-            None => self.log_start_offset,
+        let (last, end) = match self.segments.last_key_value() {
+            Some((base_offset, segment)) => {
+                let last = segment.last_header()?;
+                (last, last.map_or(*base_offset, |last| last.next_offset()))
+            }
+            None => (None, self.log_start_offset),
         };
         if self.segments.is_empty() || end < self.log_start_offset {
             if !self.segments.is_empty() {
@@ -118,7 +125,8 @@ impl Log {
                     "all segments deleted: the log ends before it starts"
                 );
             }
-            return self.start_empty(self.log_start_offset, now_ms);
+            self.start_empty(self.log_start_offset, now_ms)?;
+            return Ok(None);
         }
         let first = self.floor_segment(0);
         self.log_start_offset = self.log_start_offset.max(first);
@@ -127,7 +135,19 @@ impl Log {
             true => end,
             false => self.recovery_point.min(end),
         };
-        self.active().activate()
+        self.active().activate()?;
+        Ok(last)
+    }
+
+    /// The file of epochs is written before an epoch's first record is: where
+    /// it does not know that of the last batch, it lost something.
+    fn epochs_lag(&self, last: Option<&Header>) -> bool {
+        let known = self.epochs.latest().unwrap_or(-1);
+        let lags = last.is_some_and(|header| header.partition_leader_epoch > known);
+        if lags {
+            tracing::warn!(partition = %self.partition, "leader epochs are read from the log");
+        }
+        lags
     }
 
     fn settle_epochs(&mut self, rebuild: bool) -> Result<(), Error> {

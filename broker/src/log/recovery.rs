@@ -129,7 +129,7 @@ impl Log {
     ) -> io::Result<()> {
         let removed = self.segments.split_off(&(base_offset + 1));
         self.recovery.segments_deleted = removed.len();
-        self.recovery.bytes_cut += removed.values().map(Segment::size).sum::<u64>();
+        self.recovery.bytes_cut += removed.values().map(|segment| segment.size()).sum::<u64>();
         damage.inside_the_log |= removed.values().any(|segment| segment.size() > 0);
         self.delete_segments(removed.into_values(), now_ms)?;
         self.storage.sync_dir(&self.dir)?;

@@ -57,7 +57,7 @@ impl Log {
     }
 
     fn count_deletable(&self, now_ms: i64, high_watermark: Offset) -> io::Result<usize> {
-        let segments: Vec<&Segment> = self.segments.values().collect();
+        let segments: Vec<&Segment> = self.segments.values().map(AsRef::as_ref).collect();
         let next_base = |index: usize| segments.get(index + 1).map(|next| next.base_offset());
         let mut excess = match u64::try_from(self.config.retention_bytes) {
             Ok(limit) if self.config.delete => self.size().saturating_sub(limit),

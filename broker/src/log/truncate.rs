@@ -83,7 +83,7 @@ impl Log {
         let dir = self.dir.clone();
         self.snapshots.retain(&dir, |_| false)?;
         let segment = Segment::create(&self.dir, &self.storage, offset, &self.config, now_ms)?;
-        self.segments.insert(offset, segment);
+        self.segments.insert(offset, Box::new(segment));
         self.producers.clear(offset);
         self.log_start_offset = offset;
         self.log_end_offset = offset;
@@ -96,7 +96,7 @@ impl Log {
     /// that readers of the moment can finish.
     pub(super) fn delete_segments(
         &mut self,
-        segments: impl Iterator<Item = Segment>,
+        segments: impl Iterator<Item = Box<Segment>>,
         now_ms: i64,
     ) -> io::Result<()> {
         let mut files = Vec::new();

@@ -22,8 +22,10 @@ pub enum InvalidMetadataVersion {
 
 /// The newest version in ZooKeeper mode.
 const MAX: MetadataVersion = MetadataVersion::of(3, 9, 0);
-/// Older brokers fetch in ways that are not spoken here.
-const MIN: MetadataVersion = MetadataVersion::of(2, 7, 1);
+/// Older brokers know neither leader epochs nor the present format of records.
+const MIN: MetadataVersion = MetadataVersion::of(0, 11, 2);
+/// What every broker of 3.9 speaks unless it is told otherwise.
+pub const NEWEST: MetadataVersion = MetadataVersion::of(3, 9, u32::MAX);
 
 impl MetadataVersion {
     /// `major.minor-IVstep`.
@@ -44,17 +46,92 @@ impl MetadataVersion {
             (Self::of(3, 5, 1), 15),
             (Self::of(3, 5, 0), 14),
             (Self::of(3, 1, 0), 13),
+            (Self::of(2, 7, 1), 12),
+            (Self::of(2, 3, 1), 11),
+            (Self::of(2, 1, 2), 10),
+            (Self::of(2, 0, 1), 8),
+            (Self::of(1, 1, 0), 7),
         ];
-        let found = table.into_iter().find(|(from, _)| self >= *from);
-        found.map_or(12, |(_, version)| version)
+        self.newest_of(&table, 5)
     }
 
-    /// The version of OffsetForLeaderEpoch with which followers ask.
+    /// The version of OffsetForLeaderEpoch with which followers ask where their
+    /// logs and their leaders' part.
     #[must_use]
     pub fn leader_epoch_version(self) -> i16 {
-        let table = [(Self::of(2, 8, 0), 4), (Self::of(2, 3, 1), 3)];
-        let found = table.into_iter().find(|(from, _)| self >= *from);
-        found.map_or(2, |(_, version)| version)
+        let table = [
+            (Self::of(2, 8, 0), 4),
+            (Self::of(2, 3, 1), 3),
+            (Self::of(2, 1, 1), 2),
+            (Self::of(2, 0, 0), 1),
+        ];
+        self.newest_of(&table, 0)
+    }
+
+    /// The version of ListOffsets with which followers ask for offsets.
+    #[must_use]
+    pub fn list_offsets_version(self) -> i16 {
+        let table = [
+            (Self::of(3, 9, 0), 9),
+            (Self::of(3, 5, 0), 8),
+            (Self::of(3, 0, 1), 7),
+            (Self::of(2, 8, 0), 6),
+            (Self::of(2, 2, 1), 5),
+            (Self::of(2, 1, 1), 4),
+            (Self::of(2, 0, 1), 3),
+        ];
+        self.newest_of(&table, 2)
+    }
+
+    /// The version in which a group's metadata is written to its log.
+    #[must_use]
+    pub fn group_metadata_version(self) -> i16 {
+        let table = [(Self::of(2, 3, 0), 3), (Self::of(2, 1, 0), 2)];
+        self.newest_of(&table, 1)
+    }
+
+    /// The version in which a committed offset without an expiry of its own is
+    /// written to the log.
+    #[must_use]
+    pub fn offset_commit_version(self) -> i16 {
+        let table = [(Self::of(2, 1, 1), 3), (Self::of(2, 1, 0), 2)];
+        self.newest_of(&table, 1)
+    }
+
+    fn newest_of(self, table: &[(Self, i16)], oldest: i16) -> i16 {
+        let found = table.iter().find(|(from, _)| self >= *from);
+        found.map_or(oldest, |(_, version)| *version)
+    }
+
+    /// Whether features have levels (KIP-584), and registrations name them.
+    #[must_use]
+    pub fn has_features(self) -> bool {
+        self >= Self::of(2, 7, 0)
+    }
+
+    /// Whether the node of the features is of its second version.
+    #[must_use]
+    pub fn has_features_without_minimum(self) -> bool {
+        self >= Self::of(3, 3, 0)
+    }
+
+    /// Whether a leader says in its answer to a Fetch where the follower's log
+    /// leaves its own (KIP-595).
+    #[must_use]
+    pub fn has_diverging_epochs(self) -> bool {
+        self >= Self::of(2, 7, 1)
+    }
+
+    /// Whether brokers get blocks of producer ids from the controller (KIP-730).
+    #[must_use]
+    pub fn has_allocated_producer_ids(self) -> bool {
+        self >= Self::of(3, 0, 0)
+    }
+
+    /// Whether an unclean leader is marked until it recovered (KIP-704).
+    #[must_use]
+    pub fn has_leader_recovery(self) -> bool {
+        self >= Self::of(3, 2, 0)
     }
 
     /// Whether leaders ask the controller for other ISRs, instead of writing
@@ -100,7 +177,9 @@ impl fmt::Display for MetadataVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (major, minor) = self.release;
         match self.step {
+            u32::MAX if major == 0 => write!(f, "{major}.{minor}.0"),
             u32::MAX => write!(f, "{major}.{minor}"),
+            step if major == 0 => write!(f, "{major}.{minor}.0-IV{step}"),
             step => write!(f, "{major}.{minor}-IV{step}"),
         }
     }
@@ -124,6 +203,33 @@ mod tests {
         assert!(version("2.7").has_alter_partition());
         assert!(!version("2.7-IV1").has_alter_partition());
         assert_eq!(version("2.8.0"), version("2.8"));
+        assert_eq!(version("1.1.1"), version("1.1"));
+        assert!(version("0.11.0") < version("1.0-IV0"));
+    }
+
+    #[test]
+    fn each_version_of_the_cluster_has_its_versions_of_requests() {
+        for (cluster, fetch, epochs, offsets, group, commit) in [
+            ("3.9", 17, 4, 9, 3, 3),
+            ("3.0", 12, 4, 7, 3, 3),
+            ("2.8", 12, 4, 6, 3, 3),
+            ("2.6", 11, 3, 5, 3, 3),
+            ("2.2", 10, 2, 5, 2, 3),
+            ("2.1-IV0", 8, 1, 3, 2, 2),
+            ("2.0", 8, 1, 3, 1, 1),
+            ("1.1", 7, 0, 2, 1, 1),
+            ("0.11.0", 5, 0, 2, 1, 1),
+        ] {
+            let version: MetadataVersion = cluster.parse().unwrap();
+            let found = (
+                version.fetch_version(),
+                version.leader_epoch_version(),
+                version.list_offsets_version(),
+                version.group_metadata_version(),
+                version.offset_commit_version(),
+            );
+            assert_eq!(found, (fetch, epochs, offsets, group, commit), "{cluster}");
+        }
     }
 
     #[test]
@@ -134,14 +240,15 @@ mod tests {
             ("3.x", InvalidMetadataVersion::Malformed),
             ("3.9-IVx", InvalidMetadataVersion::Malformed),
             ("4.0", InvalidMetadataVersion::OutOfRange),
-            ("2.6", InvalidMetadataVersion::OutOfRange),
+            ("0.11.0-IV1", InvalidMetadataVersion::OutOfRange),
+            ("0.10.2", InvalidMetadataVersion::OutOfRange),
             ("0.8.0", InvalidMetadataVersion::OutOfRange),
         ] {
             assert_eq!(text.parse::<MetadataVersion>(), Err(expected), "{text}");
         }
         assert_eq!(
             InvalidMetadataVersion::OutOfRange.to_string(),
-            "brokers here speak versions from 2.7-IV1 to 3.9-IV0 among themselves"
+            "brokers here speak versions from 0.11.0-IV2 to 3.9-IV0 among themselves"
         );
     }
 }

@@ -6,7 +6,7 @@
 mod metadata_version;
 mod topic_name;
 
-pub use metadata_version::{InvalidMetadataVersion, MetadataVersion};
+pub use metadata_version::{InvalidMetadataVersion, MetadataVersion, NEWEST};
 pub use topic_name::{InvalidTopicName, TopicName};
 
 /// A broker's `broker.id`. `-1` stands for "none" on the wire.

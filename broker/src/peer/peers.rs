@@ -14,8 +14,7 @@ use crate::model::{BrokerId, MetadataVersion};
 use crate::protocol::interbroker::{
     self, AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest,
     AlterPartitionResponse, ControlRequest, ControlResponse, ControlledShutdownRequest,
-    ControlledShutdownResponse, Endpoint, InterbrokerKey, LiveBroker, ResponseForm,
-    control_version,
+    ControlledShutdownResponse, Endpoint, InterbrokerKey, LiveBroker, ResponseForm, version_in,
 };
 
 /// The only security protocol that is spoken.
@@ -66,8 +65,11 @@ impl Peers {
     ) -> Result<ControlledShutdownResponse, Error> {
         let broker = to.id;
         let key = InterbrokerKey::ControlledShutdown;
-        let answer = self.call(to, key, request.encode()).await?;
-        ControlledShutdownResponse::decode(answer)
+        let version = version_in(self.config.version, key);
+        let answer = self
+            .call_in(to, key, version, request.encode(version))
+            .await?;
+        ControlledShutdownResponse::decode(answer, version)
             .map_err(|source| Error::Message { broker, source })
     }
 
@@ -196,7 +198,7 @@ impl Call {
         let write = |id| interbroker::request(key, version, id, &client_id, body);
         let answer = connection.call(write).await?;
         let broker = self.broker;
-        let (_, body) = interbroker::split_response(answer)
+        let (_, body) = interbroker::split_response(key, version, answer)
             .map_err(|source| Error::Message { broker, source })?;
         Ok((body, connection))
     }
@@ -217,7 +219,7 @@ impl ControlChannel for Peers {
     ) -> BoxFuture<'static, Result<ControlResponse, Error>> {
         let broker = to.id;
         let key = request.key();
-        let version = control_version(self.config.version, key);
+        let version = version_in(self.config.version, key);
         let form = ResponseForm::of(&request, version);
         let body = match request.encode(version) {
             Ok(body) => body,
@@ -285,7 +287,8 @@ mod tests {
                             Behaviour::Silence => std::future::pending().await,
                             Behaviour::Answer | Behaviour::AnswerOnce => request.correlation_id,
                         };
-                        let answer = Frame::from(response(id, &[0, 0, 1, 0]));
+                        let answer =
+                            Frame::from(response(request.key, request.version, id, &[0, 0, 1, 0]));
                         answer.send(write.as_ref()).await.unwrap();
                         if matches!(behaviour, Behaviour::AnswerOnce) {
                             return;

@@ -160,8 +160,16 @@ impl InterbrokerFrame {
             return Err(Error::UnsupportedInterbroker { key, version });
         }
         let mut body = frame.slice(FIXED_HEADER..);
-        let header = take_nullable_string(&mut body).and_then(|_| skip_tagged_fields(&mut body));
-        match header {
+        let header = || -> Result<(), Malformed> {
+            if key.names_client(version) {
+                take_nullable_string(&mut body)?;
+            }
+            match key.is_flexible(version) {
+                true => skip_tagged_fields(&mut body),
+                false => Ok(()),
+            }
+        };
+        match { header }() {
             Ok(()) => Ok(Some(Self {
                 key,
                 version,

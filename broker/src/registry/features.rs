@@ -36,10 +36,7 @@ impl Registry {
 
     /// Replaces the finalized features.
     pub async fn finalize_features(&self, levels: BTreeMap<String, i16>) -> Result<(), Error> {
-        let node = FeatureNode {
-            enabled: true,
-            features: levels,
-        };
+        let node = FeatureNode::of(self.version(), levels);
         let data = Bytes::from(node.encode());
         let set = || {
             let data = data.clone();

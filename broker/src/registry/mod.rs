@@ -68,6 +68,7 @@ pub use znode::{
     PartitionLeadership, ProducerIdBlock, ReplicaAssignment, TopicAssignment,
 };
 
+use crate::model::{MetadataVersion, NEWEST};
 use crate::zk;
 
 /// Kafka's znodes through one client; clones share it.
@@ -75,6 +76,7 @@ use crate::zk;
 pub struct Registry {
     client: zk::Client,
     clock: SharedClock,
+    version: MetadataVersion,
 }
 
 /// Why the registry could not be read or written.
@@ -94,7 +96,24 @@ pub enum Error {
 impl Registry {
     #[must_use]
     pub fn new(client: zk::Client, clock: SharedClock) -> Self {
-        Self { client, clock }
+        Self {
+            client,
+            clock,
+            version: NEWEST,
+        }
+    }
+
+    /// The same for a cluster in which every broker knows `version`: nodes are
+    /// written as that has them.
+    #[must_use]
+    pub fn speaking(self, version: MetadataVersion) -> Self {
+        Self { version, ..self }
+    }
+
+    /// `inter.broker.protocol.version`
+    #[must_use]
+    pub fn version(&self) -> MetadataVersion {
+        self.version
     }
 
     #[must_use]

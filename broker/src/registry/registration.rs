@@ -49,7 +49,7 @@ impl Registry {
     ) -> Result<BrokerEpoch, RegisterError> {
         let deadline = self.clock.monotonic() + wait_max;
         let path = path::broker(broker.id);
-        let data = Bytes::from(broker.encode());
+        let data = Bytes::from(broker.encode_for(self.version));
         loop {
             let transaction = Transaction::new()
                 .create(&path, None, CreateMode::Ephemeral)

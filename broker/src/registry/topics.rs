@@ -145,7 +145,7 @@ impl Registry {
             .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)))
             .collect();
         let assignment = TopicAssignment {
-            topic_id: Some(new_uuid()),
+            topic_id: self.version.has_topic_ids().then(new_uuid),
             partitions,
         };
         if mode == Mode::ValidateOnly {
@@ -202,7 +202,7 @@ impl Registry {
             Err(error) if error.is(ErrorCode::NodeExists) => {
                 // Ours, if the reply of the first attempt was lost.
                 match self.topic(name).await? {
-                    Some(found) if found.topic_id == assignment.topic_id => Ok(()),
+                    Some(found) if found == *assignment => Ok(()),
                     _ => Err(CreateTopicError::Exists(name.clone())),
                 }
             }

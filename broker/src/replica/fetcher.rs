@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use self::lane::{Followed, Lane};
 use super::partition::{Following, Partition, Surroundings};
-use crate::model::{BrokerId, TopicPartition};
+use crate::model::{BrokerId, MetadataVersion, TopicPartition};
 use crate::peer::Address;
 
 /// How followers fetch.
@@ -45,10 +45,8 @@ pub struct FetchConfig {
     pub backoff_max: Duration,
     /// `replica.socket.timeout.ms`
     pub timeout: Duration,
-    /// The newest version of Fetch that every broker knows.
-    pub version: i16,
-    /// The same of OffsetForLeaderEpoch.
-    pub leader_epoch_version: i16,
+    /// `inter.broker.protocol.version`: what every broker knows.
+    pub version: MetadataVersion,
 }
 
 /// All lanes of a broker.

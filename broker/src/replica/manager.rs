@@ -1,5 +1,7 @@
 //! All replicas of this broker, and what the controller wants of them.
 
+mod parallel;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,10 +13,14 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
+use parallel::side_by_side;
+
 use super::error::Error;
 use super::fetcher::{FetchConfig, Fetchers};
 use super::isr::{self, IsrChannel, Queue};
+use super::moves::Moves;
 use super::partition::{Partition, Surroundings};
+use super::quota::{Quotas, Windows};
 use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
@@ -43,6 +49,12 @@ pub struct ManagerConfig {
     /// `replica.lag.time.max.ms`
     pub lag_max: Duration,
     pub fetch: FetchConfig,
+    /// `num.replica.alter.log.dirs.threads`; as many as directories if `None`.
+    pub moves_at_a_time: Option<usize>,
+    /// How the rate of replication is measured.
+    pub replication_windows: Windows,
+    /// How that of moves between directories is.
+    pub log_dirs_windows: Windows,
 }
 
 /// A partition whose role changed.
@@ -68,6 +80,8 @@ pub struct Manager {
     checkpointed: HashMap<TopicPartition, Offset>,
     /// One control request at a time; also the newest epoch seen.
     control: Mutex<Control>,
+    moves: Arc<Moves>,
+    stop: Shutdown,
 }
 
 #[derive(Debug, Default)]
@@ -92,10 +106,19 @@ impl Manager {
             cluster,
             lag_max: config.lag_max,
             isr_queue: Queue::default(),
+            quotas: Arc::new(Quotas::new(
+                config.replication_windows,
+                config.log_dirs_windows,
+                &clock,
+            )),
             broker_epoch: AtomicI64::new(0),
         });
         Self {
-            fetchers: Fetchers::new(config.fetch.clone(), around.clone(), stop),
+            fetchers: Fetchers::new(config.fetch.clone(), around.clone(), stop.clone()),
+            moves: Arc::new(Moves::new(
+                config.moves_at_a_time.unwrap_or_else(|| logs.dirs().len()),
+            )),
+            stop,
             around,
             config,
             clock,
@@ -106,8 +129,40 @@ impl Manager {
         }
     }
 
+    /// The limits of replication.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.around.quotas
+    }
+
+    pub(super) fn lock_control(&self) -> impl Sized + '_ {
+        self.control.lock()
+    }
+
+    pub(super) fn moves(&self) -> &Arc<Moves> {
+        &self.moves
+    }
+
+    pub(super) fn stop_of_moves(&self) -> Shutdown {
+        self.stop.clone()
+    }
+
+    pub(super) fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    pub(super) fn logs_handle(&self) -> Arc<log::Manager> {
+        self.logs.clone()
+    }
+
     pub(super) fn logs(&self) -> &log::Manager {
         &self.logs
+    }
+
+    /// The id of this broker.
+    #[must_use]
+    pub fn broker_id(&self) -> BrokerId {
+        self.config.broker_id
     }
 
     /// A (new) registration: requests for older incarnations are refused.
@@ -307,6 +362,7 @@ impl Manager {
         let around = self.around.clone();
         let partition = Arc::new(Partition::new(id.clone(), around, log, high_watermark));
         self.partitions.insert(id.clone(), partition.clone());
+        self.resume_move(&partition);
         Ok(partition)
     }
 
@@ -373,6 +429,7 @@ impl Manager {
                 }));
             }
             if stop.delete {
+                self.cancel_move(id);
                 self.partitions.remove(id);
             }
             if stop.delete
@@ -395,33 +452,6 @@ impl Manager {
     fn refuse(&self, control: &mut Control, header: &ControlHeader) -> Option<ControlResponse> {
         control.refusal(header, self.broker_epoch())
     }
-}
-
-/// What `work` makes of each item, in their order. Each role that is taken waits
-/// for the disk once; many of them wait together.
-fn side_by_side<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
-    const THREADS: usize = 8;
-    const WORTH_IT_FROM: usize = 64;
-    if items.len() < WORTH_IT_FROM {
-        return items.iter().map(work).collect();
-    }
-    // Fetchers are started on the runtime of the caller.
-    let runtime = tokio::runtime::Handle::try_current().ok();
-    let (work, runtime) = (&work, &runtime);
-    std::thread::scope(|scope| {
-        let start = |chunk| {
-            scope.spawn(move || {
-                let _inside = runtime.as_ref().map(tokio::runtime::Handle::enter);
-                <[I]>::iter(chunk).map(work).collect::<Vec<T>>()
-            })
-        };
-        let chunks = items.chunks(items.len().div_ceil(THREADS));
-        let threads: Vec<_> = chunks.map(start).collect();
-        let done = threads
-            .into_iter()
-            .map(|thread| thread.join().expect("roles are taken without panics"));
-        done.flatten().collect()
-    })
 }
 
 /// Refuses a log that belongs to another topic of the same name.

@@ -21,7 +21,9 @@ mod leader;
 mod log_dirs;
 mod manager;
 mod message_set;
+mod moves;
 mod partition;
+mod quota;
 mod wait;
 
 pub use error::{AppendError, Error};
@@ -29,8 +31,10 @@ pub use fetcher::FetchConfig;
 pub use isolation::{Acks, Isolation};
 pub use isr::{IsrChannel, IsrDecision, IsrFailure, IsrProposal};
 pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
+pub use moves::MoveReplicaError;
 pub use partition::{
     Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
     ReadResult, Reader,
 };
+pub use quota::{Quota, Quotas, Windows};
 pub use wait::{Registration, Waiter};

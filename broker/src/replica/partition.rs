@@ -10,12 +10,14 @@ mod append;
 mod delete_records;
 mod follow;
 mod in_sync;
+mod moving;
 mod read;
 #[cfg(test)]
 pub(super) mod tests;
+mod throttle;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use common::clock::SharedClock;
@@ -24,11 +26,13 @@ use parking_lot::Mutex;
 pub use append::{Appended, Pending};
 pub use delete_records::DeleteRecordsError;
 pub(super) use follow::{Fetched, FollowError, Position};
+pub(super) use moving::{Cursor, MovingError, Progress};
 pub use read::{OffsetAtTime, OffsetQuery, ReadRequest, ReadResult, Reader};
 
 use super::error::Error;
 use super::isr::Queue;
 use super::leader::{LeaderState, Rules};
+use super::quota::Quotas;
 use super::wait::{Registration, Waiter, Waiters};
 use crate::cluster::Cluster;
 use crate::log::{ActiveProducer, Log, LogConfig, LogHandle};
@@ -46,6 +50,7 @@ pub(super) struct Surroundings {
     /// `replica.lag.time.max.ms`.
     pub(super) lag_max: Duration,
     pub(super) isr_queue: Queue,
+    pub(super) quotas: Arc<Quotas>,
     /// Of the newest registration.
     pub(super) broker_epoch: AtomicI64,
 }
@@ -63,6 +68,8 @@ pub struct Partition {
     log: LogHandle,
     state: Mutex<State>,
     waiters: Waiters,
+    /// A follower has not reached its leader's high watermark yet.
+    lags: AtomicBool,
 }
 
 struct State {
@@ -110,6 +117,7 @@ impl Partition {
             log,
             state: Mutex::new(state),
             waiters: Waiters::default(),
+            lags: AtomicBool::new(true),
         }
     }
 
@@ -219,6 +227,7 @@ impl Partition {
             partition_epoch: decided.partition_epoch,
         };
         self.state.lock().role = Role::Follower(following);
+        self.lags.store(true, Ordering::Relaxed);
         if self.log.read().latest_epoch().is_none() {
             self.cut_to_high_watermark(following.epoch)?;
         }

@@ -64,7 +64,7 @@ async fn a_question_to_a_controller_of_the_past_is_given_up() {
         controller: leader.controller.clone(),
         cluster: Arc::new(cluster),
         peers: Arc::new(peers),
-        topic_ids: true,
+        version: 3,
     };
     let asked = common::task::spawn("asked", channel.ask(1, Vec::new()));
     let (stream, _) = silent.accept().await.unwrap();

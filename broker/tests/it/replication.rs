@@ -11,7 +11,7 @@ use kafka_protocol::messages::create_topics_request::CreatableReplicaAssignment;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, DeleteTopicsRequest, ElectLeadersRequest,
-    ListPartitionReassignmentsRequest, MetadataResponse,
+    InitProducerIdRequest, ListPartitionReassignmentsRequest, MetadataResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -353,6 +353,41 @@ async fn an_unclean_leader_is_elected_once_the_topic_allows_it() {
     };
     registry.change_config(&entity, &config).await.unwrap();
     cluster.agree("it leads", |m| leaders(m, "t") == [1]).await;
+}
+
+/// The default of all topics changes while the brokers run.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclean_leader_is_elected_once_the_cluster_allows_it() {
+    let cluster = without_its_leader().await;
+    let client = cluster.space.client().await;
+    let registry = Registry::new(client, common::clock::system());
+    let config = [("unclean.leader.election.enable", "true")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let entity = ConfigEntity {
+        entity_type: EntityType::Brokers,
+        name: "<default>".to_owned(),
+    };
+    registry.change_config(&entity, &config).await.unwrap();
+    cluster.agree("it leads", |m| leaders(m, "t") == [1]).await;
+}
+
+/// Each broker has a block of its own, whether it is the controller or asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn producer_ids_come_in_blocks_from_the_controller() {
+    let cluster = three().await;
+    cluster.controller().await;
+    let mut blocks = std::collections::BTreeSet::new();
+    for id in 0..3 {
+        let port = cluster.port(id);
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
+        let first = call(port, 4, &request).await;
+        let second = call(port, 4, &request).await;
+        assert_eq!((first.error_code, second.error_code), (0, 0));
+        assert_eq!(second.producer_id.0, first.producer_id.0 + 1);
+        blocks.insert(first.producer_id.0 / 1000);
+    }
+    assert_eq!(blocks.len(), 3, "{blocks:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

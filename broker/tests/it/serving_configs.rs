@@ -330,7 +330,8 @@ async fn a_brokers_layers_take_effect_and_outlive_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broker_key_of_kafka_is_described() {
     const OURS: usize = 5;
-    const KAFKAS: usize = 314;
+    // Of 314 keys Kafka does not show one, which is its own.
+    const KAFKAS: usize = 313;
     let site = Site::new().await;
     let broker = site.broker(&[]).await;
     let mut client = broker.client().await;

@@ -57,6 +57,7 @@ async fn records_producers_and_groups_outlive_a_stop() {
     );
     let next = batch_of((7000, 0), 2, &["c"]);
     assert_eq!(client.produce("kept", -1, next).await, (0, 2));
+    until_coordinated(broker.port, "crew").await;
     assert_eq!(committed(&mut client, "crew", "kept").await, (0, 2));
     // The member is still known, with its generation.
     assert_eq!(commit(&mut client, "crew", &member, "kept", 3).await, 0);

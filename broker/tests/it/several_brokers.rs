@@ -125,7 +125,7 @@ async fn what_brokers_ask_is_listed_checked_and_never_believed_when_stale() {
         .await;
     let port = cluster.port(1);
     let listed: ApiVersionsResponse = call(port, 0, &ApiVersionsRequest::default()).await;
-    for (key, versions) in [(4, (4, 7)), (5, (3, 4)), (6, (6, 8)), (7, (3, 3))] {
+    for (key, versions) in [(4, (0, 7)), (5, (0, 4)), (6, (0, 8)), (7, (0, 3))] {
         let api = listed
             .api_keys
             .iter()

@@ -8,7 +8,8 @@
 //!              leaves at once; what was acknowledged is compared with what is there
 //!   commits    all members join, then each commits every `--commit-ms` (0: as
 //!              soon as the last commit is answered) for `--seconds`
-//!   bounce     members work for `--seconds`, in which somebody else restarts brokers
+//!   bounce     members work, "settled" on the standard error says since when; somebody
+//!              else restarts brokers, writes a line, and they work for `--seconds` more
 //!   idle       opens `--connections` connections that ask once and then say nothing
 
 mod member;
@@ -61,6 +62,9 @@ struct Arguments {
     commit_ms: u64,
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Seconds of commits before those that count: a JVM compiles what is hot.
+    #[arg(long, default_value_t = 2)]
+    warm_s: u64,
     #[arg(long, default_value_t = 5000)]
     connections: usize,
     /// A phase that takes longer has groups that are stuck.
@@ -247,7 +251,7 @@ async fn commits(arguments: &Arguments) -> Result<serde_json::Value> {
     let mut load = Load::start(arguments);
     let stuck = load.settle(arguments.members).await?;
     load.plan.quiet.set(false);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(arguments.warm_s)).await;
     load.plan.measuring.set(true);
     let before = Usage::now(arguments.pid)?;
     let own = Usage::own()?;
@@ -285,8 +289,9 @@ async fn bounce(arguments: &Arguments) -> Result<serde_json::Value> {
     let mut load = Load::start(arguments);
     let mut stuck = load.settle(arguments.members).await?;
     let joins = load.plan.tally.joins.get();
-    // Tells whoever restarts the brokers that it may begin.
     std::io::Write::write_all(&mut std::io::stderr(), b"settled\n")?;
+    let line = || std::io::stdin().read_line(&mut String::new());
+    common::task::spawn_blocking("wait for the restart", line).await??;
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     stuck += load.settle(arguments.members).await?;
     load.hush().await;

@@ -104,6 +104,51 @@ pub(super) const KEYS: &[Key] = &[
         "How often high watermarks are written down.",
     ),
     key(
+        "replication.quota.window.num",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("11"),
+        "Windows over which the rate of throttled replication is measured.",
+    ),
+    key(
+        "replication.quota.window.size.seconds",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("1"),
+        "How long each of these windows is.",
+    ),
+    key(
+        "alter.log.dirs.replication.quota.window.num",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("11"),
+        "Windows over which the rate of moves between log directories is measured.",
+    ),
+    key(
+        "alter.log.dirs.replication.quota.window.size.seconds",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        Some("1"),
+        "How long each of those is.",
+    ),
+    key(
+        "num.replica.alter.log.dirs.threads",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        None,
+        "Replicas that move between log directories at a time; as many as directories when unset.",
+    ),
+    key(
         "auto.leader.rebalance.enable",
         Bool,
         Some("true"),

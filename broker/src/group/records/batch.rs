@@ -38,7 +38,7 @@ pub(in crate::group) fn encode(
 ) -> Result<Bytes, Error> {
     let mut builder = BatchBuilder::new(config.topic_compression);
     for record in records {
-        let (key, value) = record.encode()?;
+        let (key, value) = record.encode(config.version)?;
         if !builder.push(now_ms, Some(&key), value.as_deref(), &[]) {
             return Err(Error::BatchTooLarge);
         }

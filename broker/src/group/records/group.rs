@@ -9,7 +9,6 @@ use super::fields::{Reader, Writer};
 const VERSION_MAX: i16 = 4;
 const VERSION_REBALANCE_TIMEOUT: i16 = 1;
 const VERSION_STATE_TIMESTAMP: i16 = 2;
-/// Written always.
 const VERSION_INSTANCE_ID: i16 = 3;
 const NO_TIMESTAMP: i64 = -1;
 /// Ids, host, timeouts and two byte strings, all of them empty and flexible.
@@ -39,21 +38,28 @@ pub(in crate::group) struct MemberValue {
     pub(in crate::group) assignment: Bytes,
 }
 
-pub(super) fn encode(value: &GroupValue) -> Result<Bytes, Error> {
+/// Writes `version`, one of those with fixed fields.
+pub(super) fn encode(value: &GroupValue, version: i16) -> Result<Bytes, Error> {
     let mut out = Writer::default();
-    out.i16(VERSION_INSTANCE_ID);
+    out.i16(version);
     out.string(&value.protocol_type)?;
     out.i32(value.generation);
     out.nullable_string(value.protocol.as_deref())?;
     out.nullable_string(value.leader.as_deref())?;
-    out.i64(value.state_timestamp_ms.unwrap_or(NO_TIMESTAMP));
+    if version >= VERSION_STATE_TIMESTAMP {
+        out.i64(value.state_timestamp_ms.unwrap_or(NO_TIMESTAMP));
+    }
     out.i32(i32::try_from(value.members.len()).map_err(|_| Error::BadLength)?);
     for member in &value.members {
         out.string(&member.member_id)?;
-        out.nullable_string(member.instance_id.as_deref())?;
+        if version >= VERSION_INSTANCE_ID {
+            out.nullable_string(member.instance_id.as_deref())?;
+        }
         out.string(&member.client_id)?;
         out.string(&member.client_host)?;
-        out.i32(member.rebalance_timeout_ms);
+        if version >= VERSION_REBALANCE_TIMEOUT {
+            out.i32(member.rebalance_timeout_ms);
+        }
         out.i32(member.session_timeout_ms);
         out.bytes(&member.subscription)?;
         out.bytes(&member.assignment)?;

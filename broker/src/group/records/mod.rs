@@ -14,7 +14,7 @@ mod offset;
 use bytes::Bytes;
 
 use super::offsets::Commit;
-use crate::model::TopicPartition;
+use crate::model::{MetadataVersion, TopicPartition};
 use fields::{Reader, Writer};
 pub(super) use group::{GroupValue, MemberValue};
 
@@ -59,7 +59,9 @@ pub(super) enum Record {
 }
 
 impl Record {
-    pub(super) fn encode(&self) -> Result<(Bytes, Option<Bytes>), Error> {
+    /// Key and value as every broker of a cluster that speaks `version` reads
+    /// them.
+    pub(super) fn encode(&self, version: MetadataVersion) -> Result<(Bytes, Option<Bytes>), Error> {
         let mut key = Writer::default();
         let value = match self {
             Self::Offset {
@@ -71,12 +73,14 @@ impl Record {
                 key.string(group_id)?;
                 key.string(partition.topic.as_str())?;
                 key.i32(partition.partition);
-                commit.as_ref().map(offset::encode).transpose()?
+                let encode = |commit| offset::encode(commit, version.offset_commit_version());
+                commit.as_ref().map(encode).transpose()?
             }
             Self::Group { group_id, value } => {
                 key.i16(GROUP_KEY_VERSION);
                 key.string(group_id)?;
-                value.as_ref().map(group::encode).transpose()?
+                let encode = |value| group::encode(value, version.group_metadata_version());
+                value.as_ref().map(encode).transpose()?
             }
         };
         Ok((key.finish(), value))

@@ -9,30 +9,29 @@ use crate::group::offsets::Commit;
 
 /// Versions 0 to 3 have fixed fields, version 4 is flexible (KIP-915).
 const VERSION_MAX: i16 = 4;
-/// Written by default.
 const VERSION_LEADER_EPOCH: i16 = 3;
 /// The only one with an explicit expiry.
 const VERSION_EXPIRY: i16 = 1;
 const NONE: i32 = -1;
+const NO_EXPIRY: i64 = -1;
 
-pub(super) fn encode(commit: &Commit) -> Result<Bytes, Error> {
+/// Writes `version`, or the only one that has an expiry where there is one.
+pub(super) fn encode(commit: &Commit, version: i16) -> Result<Bytes, Error> {
     let committed = &commit.committed;
     let mut out = Writer::default();
-    match commit.expire_timestamp_ms {
-        None => {
-            out.i16(VERSION_LEADER_EPOCH);
-            out.i64(committed.offset);
-            out.i32(committed.leader_epoch.unwrap_or(NONE));
-            out.string(&committed.metadata)?;
-            out.i64(commit.commit_timestamp_ms);
-        }
-        Some(expire_ms) => {
-            out.i16(VERSION_EXPIRY);
-            out.i64(committed.offset);
-            out.string(&committed.metadata)?;
-            out.i64(commit.commit_timestamp_ms);
-            out.i64(expire_ms);
-        }
+    let version = match commit.expire_timestamp_ms {
+        None => version,
+        Some(_) => VERSION_EXPIRY,
+    };
+    out.i16(version);
+    out.i64(committed.offset);
+    if version >= VERSION_LEADER_EPOCH {
+        out.i32(committed.leader_epoch.unwrap_or(NONE));
+    }
+    out.string(&committed.metadata)?;
+    out.i64(commit.commit_timestamp_ms);
+    if version == VERSION_EXPIRY {
+        out.i64(commit.expire_timestamp_ms.unwrap_or(NO_EXPIRY));
     }
     Ok(out.finish())
 }
@@ -54,7 +53,7 @@ pub(super) fn decode(value: &[u8]) -> Result<Commit, Error> {
     let metadata = value.string()?;
     let commit_timestamp_ms = value.i64()?;
     let expire_timestamp_ms = match version {
-        VERSION_EXPIRY => Some(value.i64()?).filter(|ms| *ms != i64::from(NONE)),
+        VERSION_EXPIRY => Some(value.i64()?).filter(|ms| *ms != NO_EXPIRY),
         _ => None,
     };
     value.tagged_fields()?;

@@ -4,7 +4,7 @@ use super::batch::{self, Entry};
 use super::*;
 use crate::group::Config;
 use crate::group::api::CommittedOffset;
-use crate::model::TopicName;
+use crate::model::{NEWEST, TopicName};
 use crate::record::BatchBuilder;
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -146,10 +146,27 @@ fn the_bytes_written_are_kafkas() {
         (group_record(None), GROUP_KEY, None),
     ];
     for (record, key, value) in cases {
-        let (written_key, written_value) = record.encode().unwrap();
+        let (written_key, written_value) = record.encode(NEWEST).unwrap();
         assert_eq!(written_key, bytes(key));
         assert_eq!(written_value.map(Vec::from), value.map(bytes), "{record:?}");
     }
+}
+
+/// What the brokers of an older cluster can read.
+#[test]
+fn older_clusters_are_written_for() {
+    let since = Some(1_700_000_000_000);
+    for (cluster, value) in [("2.6", 3), ("2.2", 2), ("2.0", 1), ("0.11.0", 1)] {
+        let record = group_record(Some(group(Some("i"), 60_000, since)));
+        let (_, written) = record.encode(cluster.parse().unwrap()).unwrap();
+        assert_eq!(written.unwrap(), bytes(GROUP_VALUES[value]), "{cluster}");
+    }
+    let record = offset_record(Some(commit(Some(7), None)));
+    let written = |cluster: &str| record.encode(cluster.parse().unwrap()).unwrap().1.unwrap();
+    assert_eq!(written("2.1"), bytes(OFFSET_VALUES[3]));
+    assert_eq!(written("2.1-IV0"), bytes(OFFSET_VALUES[2]));
+    let without_expiry = "0001000000000000002a00046d6574610000018bcfe56800ffffffffffffffff";
+    assert_eq!(written("1.1"), bytes(without_expiry));
 }
 
 #[test]
@@ -186,7 +203,7 @@ fn damage_is_an_error_never_a_panic() {
         group_id,
         value: None,
     };
-    assert_eq!(record.encode(), Err(Error::StringTooLong));
+    assert_eq!(record.encode(NEWEST), Err(Error::StringTooLong));
 }
 
 #[test]
@@ -199,7 +216,7 @@ fn batches_carry_records_and_markers() {
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();
-        let (key, value) = records[0].encode().unwrap();
+        let (key, value) = records[0].encode(NEWEST).unwrap();
         assert!(builder.push(5, Some(&key), value.as_deref(), &[]));
         builder.build().unwrap()
     };

@@ -34,6 +34,10 @@ impl Fetcher {
         }
     }
 
+    pub(super) fn is_follower(self) -> bool {
+        matches!(self, Self::Follower { .. })
+    }
+
     /// How far it may see.
     pub(super) fn isolation(self, level: i8) -> Isolation {
         match self {

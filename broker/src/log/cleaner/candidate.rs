@@ -121,7 +121,7 @@ impl Log {
     ) -> impl Iterator<Item = &Segment> {
         let from = self.floor_segment(from).min(to);
         let segments = self.segments.range(from..to);
-        segments.map(|(_, segment)| segment)
+        segments.map(|(_, segment)| segment.as_ref())
     }
 }
 

@@ -127,7 +127,7 @@ impl Log {
                 self.snapshots.forget(*base_offset);
             }
         }
-        self.segments.insert(copy.base_offset(), copy);
+        self.segments.insert(copy.base_offset(), Box::new(copy));
         let due_ms = now_ms.saturating_add(self.config.file_delete_delay_ms);
         self.pending_deletes.push(PendingDelete { due_ms, files });
         Ok(())

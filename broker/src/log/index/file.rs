@@ -1,4 +1,5 @@
-//! A file of fixed-size entries, mapped for writing only while it grows.
+//! A file of fixed-size entries. The first few are held in memory; beyond that
+//! it is mapped for writing while it grows.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -10,6 +11,9 @@ use memmap2::MmapMut;
 
 /// Room is made in the file in steps of this size.
 const PAGE: usize = 4096;
+/// So many entries are held in memory before the file is mapped: thousands of
+/// small partitions would need two maps each, and a page of memory for each map.
+const HELD_MAX: usize = 64;
 
 /// Entries of `N` bytes each.
 ///
@@ -23,9 +27,11 @@ pub(super) struct EntryFile<const N: usize> {
     entries: usize,
     allocated: usize,
     map: Option<MmapMut>,
-    /// Entries that are collected while the segment is read again; the file is
-    /// written by `trim`, and only where it is wrong.
-    rebuilt: Option<Vec<[u8; N]>>,
+    /// All entries, while they are few or the segment is read again; the file
+    /// then lags behind until `write_held` or `trim`.
+    held: Option<Vec<[u8; N]>>,
+    /// The segment is read again: there is no bound on what is held.
+    is_rebuilt: bool,
 }
 
 impl<const N: usize> EntryFile<N> {
@@ -42,7 +48,8 @@ impl<const N: usize> EntryFile<N> {
             entries: length / N,
             allocated: 0,
             map: None,
-            rebuilt: None,
+            held: None,
+            is_rebuilt: false,
         })
     }
 
@@ -62,12 +69,20 @@ impl<const N: usize> EntryFile<N> {
         self.size_max / N
     }
 
-    /// Appends an entry, mapping and preallocating the file first if needed.
+    /// Appends an entry. With too many to hold, the file is mapped and
+    /// preallocated.
     pub(super) fn push(&mut self, entry: [u8; N]) -> io::Result<()> {
-        if let Some(rebuilt) = &mut self.rebuilt {
-            rebuilt.push(entry);
-            self.entries += 1;
-            return Ok(());
+        if self.held.is_none() && self.map.is_none() && self.entries < HELD_MAX {
+            self.held = Some(self.stored()?);
+        }
+        if let Some(held) = &mut self.held {
+            if self.is_rebuilt || held.len() < HELD_MAX {
+                held.push(entry);
+                self.entries += 1;
+                return Ok(());
+            }
+            self.write_held()?;
+            self.held = None;
         }
         let at = self.entries * N;
         self.map_for_writing(at + N)?;
@@ -87,12 +102,43 @@ impl<const N: usize> EntryFile<N> {
     pub(super) fn start_rebuild(&mut self) {
         self.map = None;
         self.entries = 0;
-        self.rebuilt = Some(Vec::new());
+        self.held = Some(Vec::new());
+        self.is_rebuilt = true;
     }
 
     /// Forgets all but the first `entries`.
     pub(super) fn keep(&mut self, entries: usize) {
         self.entries = self.entries.min(entries);
+        if let Some(held) = &mut self.held {
+            held.truncate(entries);
+        }
+    }
+
+    /// The entries in the file, of which there are few.
+    fn stored(&self) -> io::Result<Vec<[u8; N]>> {
+        let mut entries = vec![[0; N]; self.entries];
+        if self.entries > 0 {
+            File::open(&self.path)?.read_exact_at(entries.as_flattened_mut(), 0)?;
+        }
+        Ok(entries)
+    }
+
+    /// Writes what is held where the file does not have it.
+    pub(super) fn write_held(&self) -> io::Result<()> {
+        let Some(held) = &self.held else {
+            return Ok(());
+        };
+        let file = self.open_for_writing()?;
+        let wanted = held.as_flattened();
+        let mut found = vec![0; wanted.len()];
+        let is_right = file.read_exact_at(&mut found, 0).is_ok() && found == wanted;
+        if !is_right {
+            file.write_all_at(wanted, 0)?;
+        }
+        match file.metadata()?.len() == wanted.len() as u64 {
+            true => Ok(()),
+            false => file.set_len(wanted.len() as u64),
+        }
     }
 
     /// Preallocates the file, as Kafka leaves the active segment's.
@@ -112,16 +158,11 @@ impl<const N: usize> EntryFile<N> {
     /// Unmaps the file and cuts it to its entries.
     pub(super) fn trim(&mut self) -> io::Result<()> {
         self.map = None;
+        self.write_held()?;
+        self.held = None;
+        self.is_rebuilt = false;
         let file = self.open_for_writing()?;
         let length = (self.entries * N) as u64;
-        if let Some(rebuilt) = self.rebuilt.take() {
-            let wanted = rebuilt.as_flattened();
-            let mut found = vec![0; wanted.len()];
-            let is_right = file.read_exact_at(&mut found, 0).is_ok() && found == wanted;
-            if !is_right {
-                file.write_all_at(wanted, 0)?;
-            }
-        }
         match file.metadata()?.len() == length {
             true => Ok(()),
             false => file.set_len(length),
@@ -146,7 +187,7 @@ impl<const N: usize> EntryFile<N> {
         if self.entries == 0 {
             return Ok(None);
         }
-        if let Some(entries) = &self.rebuilt {
+        if let Some(entries) = &self.held {
             let count = entries.partition_point(|entry| is_before(entry));
             return Ok(count.checked_sub(1).map(|slot| (slot, entries[slot])));
         }

@@ -80,6 +80,11 @@ impl OffsetIndex {
         Ok(found.map(|(_, entry)| self.parse(&entry)))
     }
 
+    /// Writes entries that are only in memory yet.
+    pub(in crate::log) fn write_held(&self) -> io::Result<()> {
+        self.file.write_held()
+    }
+
     /// Bytes of the entries.
     pub(in crate::log) fn size(&self) -> usize {
         self.file.entries() * ENTRY_SIZE
@@ -140,13 +145,48 @@ mod tests {
         let mut index = OffsetIndex::open(path.clone(), 100, 50).unwrap();
         index.append(at(105, 4242)).unwrap();
         index.append(at(300, 9000)).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 48);
+        // The first entries are in memory only, and no file stays open for them.
+        assert!(!path.exists());
+        assert_eq!(index.lookup(299).unwrap(), Some(at(105, 4242)));
+        index.write_held().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 16);
         index.trim().unwrap();
         let expected = [0, 0, 0, 5, 0, 0, 0x10, 0x92, 0, 0, 0, 200, 0, 0, 0x23, 0x28];
         assert_eq!(std::fs::read(&path).unwrap(), expected);
         let reopened = OffsetIndex::open(path, 100, 50).unwrap();
         assert_eq!(reopened.lookup(299).unwrap(), Some(at(105, 4242)));
         assert_eq!(reopened.lookup(104).unwrap(), None);
+    }
+
+    #[test]
+    fn with_many_entries_the_file_is_preallocated_and_what_was_held_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.index");
+        let mut index = OffsetIndex::open(path.clone(), 0, 8 * 200).unwrap();
+        for offset in 1..=40 {
+            index.append(at(offset, 10)).unwrap();
+        }
+        index.truncate_to(31).unwrap();
+        drop(index);
+        // What was only held is gone, as after a crash.
+        let mut index = OffsetIndex::open(path.clone(), 0, 8 * 200).unwrap();
+        assert_eq!(index.size(), 0);
+        for offset in 1..=100 {
+            index.append(at(offset, 20)).unwrap();
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 1600);
+        assert_eq!(index.lookup(64).unwrap(), Some(at(64, 20)));
+        assert_eq!(index.lookup(65).unwrap(), Some(at(65, 20)));
+        index.trim().unwrap();
+        // A few at the end of many are not held: the file has the others.
+        let mut index = OffsetIndex::open(path.clone(), 0, 8 * 200).unwrap();
+        index.truncate_to(11).unwrap();
+        index.append(at(50, 30)).unwrap();
+        index.write_held().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 8 * 11);
+        let reopened = OffsetIndex::open(path, 0, 8 * 200).unwrap();
+        assert_eq!(reopened.lookup(60).unwrap(), Some(at(50, 30)));
+        assert_eq!(reopened.lookup(49).unwrap(), Some(at(10, 20)));
     }
 
     #[test]
@@ -166,13 +206,13 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn lookup_and_truncation_agree_with_a_list(
-            steps in proptest::collection::vec((1_i64..20, 1_u64..5000), 0..60),
+            steps in proptest::collection::vec((1_i64..20, 1_u64..5000), 0..150),
             probes in proptest::collection::vec(0_i64..1300, 1..20),
             cut in 0_i64..1300,
         ) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("x.index");
-            let mut index = OffsetIndex::open(path.clone(), 7, 8 * 64).unwrap();
+            let mut index = OffsetIndex::open(path.clone(), 7, 8 * 160).unwrap();
             let mut list = Vec::new();
             let (mut offset, mut position) = (7, 0);
             for (gap, bytes) in steps {
@@ -184,7 +224,7 @@ mod tests {
             for round in 0..3 {
                 match round {
                     1 => { index.truncate_to(cut).unwrap(); list.retain(|e| e.offset < cut); }
-                    2 => { index.trim().unwrap(); index = OffsetIndex::open(path.clone(), 7, 8 * 64).unwrap(); }
+                    2 => { index.trim().unwrap(); index = OffsetIndex::open(path.clone(), 7, 8 * 160).unwrap(); }
                     _ => {}
                 }
                 for probe in &probes {

@@ -86,6 +86,11 @@ impl TimeIndex {
         Ok(found.map(|(_, entry)| self.parse(&entry)))
     }
 
+    /// Writes entries that are only in memory yet.
+    pub(in crate::log) fn write_held(&self) -> io::Result<()> {
+        self.file.write_held()
+    }
+
     /// Bytes of the entries.
     pub(in crate::log) fn size(&self) -> usize {
         self.file.entries() * ENTRY_SIZE

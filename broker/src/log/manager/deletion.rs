@@ -1,6 +1,6 @@
 //! Deleting partitions: rename at once, remove later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::{Error, Log};
 use super::Manager;
@@ -32,11 +32,30 @@ impl Manager {
             home.cleaner_checkpoint.remove(partition)?;
             home.remove_log();
         }
+        self.doom(&mut log, now_ms)?;
+        Ok(true)
+    }
+
+    /// Renames the log's directory, to be removed in its time.
+    pub(super) fn doom(&self, log: &mut Log, now_ms: i64) -> Result<(), Error> {
         let delay_ms = log.config().file_delete_delay_ms;
-        let path = log.rename_for_deletion(&deletion_name(partition))?;
+        let path = log.rename_for_deletion(&deletion_name(log.partition()))?;
         let due_ms = now_ms.saturating_add(delay_ms);
         self.doomed.lock().push(DoomedDir { path, due_ms });
-        Ok(true)
+        Ok(())
+    }
+
+    /// Renames a directory that no log was opened from, to be removed.
+    pub(super) fn doom_path(
+        &self,
+        partition: &TopicPartition,
+        path: &Path,
+        now_ms: i64,
+    ) -> std::io::Result<()> {
+        let to = path.with_file_name(deletion_name(partition));
+        common::fs::rename_durably(path, &to)?;
+        self.doom_dir(to, now_ms);
+        Ok(())
     }
 
     /// Removes what an earlier run had renamed, with the delay starting anew.
@@ -69,15 +88,20 @@ impl Log {
         let to = self.dir.with_file_name(name);
         let renamed = common::fs::rename_durably(&self.dir, &to);
         self.io(renamed)?;
-        self.dir.clone_from(&to);
-        self.epochs
-            .set_path(to.join(super::super::checkpoint::LEADER_EPOCH));
+        self.set_dir(&to);
         self.epochs.forget();
-        for segment in self.segments.values_mut() {
-            segment.set_dir(&to);
-        }
         self.failed = true;
         Ok(to)
+    }
+
+    /// The directory has another name now.
+    pub(super) fn set_dir(&mut self, to: &Path) {
+        self.dir = to.to_owned();
+        self.epochs
+            .set_path(to.join(super::super::checkpoint::LEADER_EPOCH));
+        for segment in self.segments.values_mut() {
+            segment.set_dir(to);
+        }
     }
 }
 

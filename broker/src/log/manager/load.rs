@@ -11,12 +11,13 @@ use super::super::boots;
 use super::super::checkpoint::{self, LOG_START, RECOVERY_POINT};
 use super::super::config::LogConfig;
 use super::super::{Error, Log, LogDir, OpenParams};
+use super::future::MOVED;
 use super::{Manager, OpenError};
 use crate::model::{TopicName, TopicPartition};
 
 pub(super) const DELETE_SUFFIX: &str = "-delete";
 /// Ends the name of a log that is being moved to another directory.
-const FUTURE_SUFFIX: &str = "-future";
+pub(super) const FUTURE_SUFFIX: &str = "-future";
 /// Ends the name of a log that a KRaft broker set aside.
 const STRAY_SUFFIX: &str = "-stray";
 
@@ -158,12 +159,43 @@ impl Manager {
             } else if name.ends_with(STRAY_SUFFIX) {
                 tracing::warn!(path = %entry.path().display(), "a stray partition is left alone");
             } else if let Some(partition) = parse_dir_name(&name) {
+                if !is_future(&entry.path()) && entry.path().join(MOVED).exists() {
+                    self.settle_move(&partition, &entry.path(), now_ms)
+                        .map_err(fail)?;
+                    if !entry.path().exists() {
+                        continue;
+                    }
+                }
                 found.push((partition, entry.path()));
             } else {
                 tracing::warn!(path = %entry.path().display(), "not a partition's directory");
             }
         }
         Ok(found)
+    }
+}
+
+impl Manager {
+    /// A crash came while a log's copy took its place: the copy is the log where
+    /// it has its name already, and otherwise goes on to be copied.
+    fn settle_move(
+        &self,
+        partition: &TopicPartition,
+        path: &Path,
+        now_ms: i64,
+    ) -> std::io::Result<()> {
+        let name = partition.to_string();
+        let others = self.online_dirs().map(|dir| dir.path().join(&name));
+        match others
+            .into_iter()
+            .find(|other| other != path && other.is_dir())
+        {
+            Some(new) => {
+                tracing::info!(%partition, old = %path.display(), new = %new.display(), "the log was moved");
+                self.doom_path(partition, path, now_ms)
+            }
+            None => std::fs::remove_file(path.join(MOVED)),
+        }
     }
 }
 

@@ -232,7 +232,10 @@ fn segments_roll_by_size_age_and_offset_range() {
         assert!(std::fs::metadata(segment.path("timeindex")).unwrap().len() % 12 == 0);
     }
     let active = log.segments.values().next_back().unwrap();
-    assert_eq!(std::fs::metadata(active.path("index")).unwrap().len(), 1200);
+    // Its first entries are in memory until somebody syncs them.
+    active.write_pending().unwrap();
+    let length = std::fs::metadata(active.path("index")).unwrap().len();
+    assert_eq!(length, active.index_sizes()[0] as u64);
     let mut snapshots = std::fs::read_dir(dir.path()).unwrap();
     assert!(snapshots.any(|f| {
         f.unwrap()
@@ -418,4 +421,45 @@ fn flushing_moves_the_recovery_point() {
     log.flush(NOW).unwrap();
     assert_eq!(log.recovery_point(), 5);
     assert!(log.flush_plan().unwrap().is_none());
+}
+
+/// A full disk breaks no sequence: what came behind the refused batch is refused
+/// for the same reason, so that the producer keeps its epoch.
+#[test]
+fn what_comes_after_a_batch_without_room_is_refused_alike() {
+    use super::producers::sequenced;
+    let dir = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Faults::default());
+    let storage = Arc::new(FaultyDisk(Arc::clone(&faults)));
+    let params = params(dir.path(), &LogConfig::default());
+    let mut log = Log::open(params, storage, NOW).unwrap();
+    let mut send =
+        |sequence| log.append_as_leader(sequenced(7, 0, sequence, 1), 0, AppendOrigin::Client, NOW);
+    send(0).unwrap();
+    faults.write.store(true, Ordering::SeqCst);
+    let no_room = |sent: Result<AppendInfo, AppendError>| {
+        let error = sent.unwrap_err();
+        let AppendError::Storage(Error::Io { source, .. }) = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    };
+    no_room(send(1));
+    no_room(send(2));
+    faults.write.store(false, Ordering::SeqCst);
+    no_room(send(3));
+    send(1).unwrap();
+    send(2).unwrap();
+    send(3).unwrap();
+    // A producer that gave a batch up hears of the gap.
+    faults.write.store(true, Ordering::SeqCst);
+    no_room(send(4));
+    faults.write.store(false, Ordering::SeqCst);
+    for _ in 0..4 {
+        no_room(send(5));
+    }
+    assert!(matches!(
+        send(5),
+        Err(AppendError::OutOfOrderSequence { .. })
+    ));
 }

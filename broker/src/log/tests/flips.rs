@@ -1,5 +1,6 @@
-//! Single flipped bits in any file of a data directory: whatever the start
-//! makes of them, it does not panic and nothing wrong is served.
+//! Single flipped bits in any file of a data directory, and cuts of those
+//! beside the log: whatever the start makes of them, it does not panic and
+//! nothing wrong is served, nor is anything lost but what a flip hit.
 //!
 //! `BIT_FLIPS=10000` tries more than the suite does, `BIT_FLIPS_SEED` others.
 
@@ -70,6 +71,8 @@ impl Original {
             fill(&mut log, index);
             with_deleted.push(all_records(&log));
             log.maybe_increment_log_start_offset(1).unwrap();
+            let home = log.home.clone().unwrap();
+            home.cleaner_checkpoint.set(&numbered(index), 11).unwrap();
             records.push(all_records(&log));
             aborted.push(log.aborted_transactions(0, Offset::MAX).unwrap());
         }
@@ -129,16 +132,43 @@ enum End {
     KilledEarly,
 }
 
-/// One flip, shown if the test fails.
+const ENDS: [End; 3] = [End::Clean, End::Killed, End::KilledEarly];
+
+/// One damage, shown if the test fails.
 #[derive(Debug)]
-struct Flip {
+struct Damaged {
     kind: String,
     file: PathBuf,
-    bit: usize,
+    harm: Harm,
     end: End,
 }
 
-impl Drop for Flip {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// The bit with this number is another.
+    Flip(usize),
+    /// Only so many bytes are left.
+    Cut(usize),
+}
+
+impl Harm {
+    fn strike(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Flip(bit) => bytes[bit / 8] ^= 1 << (bit % 8),
+            Self::Cut(length) => bytes.truncate(length),
+        }
+    }
+
+    /// Where it begins.
+    fn at(self) -> usize {
+        match self {
+            Self::Flip(bit) => bit / 8,
+            Self::Cut(length) => length,
+        }
+    }
+}
+
+impl Drop for Damaged {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("failed at {self:?}");
@@ -158,7 +188,7 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 
-    fn flip(&mut self, original: &Original) -> Flip {
+    fn flip(&mut self, original: &Original) -> Damaged {
         let kind = original.files.keys().nth(self.below(original.files.len()));
         let kind = kind.unwrap().clone();
         let files = &original.files[&kind];
@@ -166,31 +196,36 @@ impl Random {
         let length = fs::metadata(original.root.path().join(&file))
             .unwrap()
             .len() as usize;
-        Flip {
+        Damaged {
             kind,
             file,
-            bit: self.below(8 * length),
-            end: [End::Clean, End::Killed, End::KilledEarly][self.below(3)],
+            harm: Harm::Flip(self.below(8 * length)),
+            end: ENDS[self.below(3)],
         }
     }
 }
 
-/// A copy of the directory with the flip in it.
-fn flipped(original: &Original, flip: &Flip) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
+/// In memory where that is possible: there are many, each synced.
+fn quick_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// A copy of the directory with the damage in it.
+fn damaged(original: &Original, damage: &Damaged) -> TempDir {
+    let copy = quick_dir();
     for path in original.files.values().flatten() {
         let to = copy.path().join(path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(original.root.path().join(path), to).unwrap();
     }
-    let path = copy.path().join(&flip.file);
+    let path = copy.path().join(&damage.file);
     let mut bytes = fs::read(&path).unwrap();
-    bytes[flip.bit / 8] ^= 1 << (flip.bit % 8);
+    damage.harm.strike(&mut bytes);
     fs::write(&path, bytes).unwrap();
-    if flip.end != End::Clean {
+    if damage.end != End::Clean {
         fs::remove_file(copy.path().join(".kafka_cleanshutdown")).unwrap();
     }
-    if flip.end == End::KilledEarly {
+    if damage.end == End::KilledEarly {
         fs::remove_file(copy.path().join("recovery-point-offset-checkpoint")).unwrap();
     }
     copy
@@ -225,12 +260,12 @@ fn readable(log: &Log) -> (Vec<Record>, bool) {
     }
 }
 
-/// Says whether the flip lies in a batch's base offset.
-fn is_in_a_base_offset(original: &Original, flip: &Flip) -> bool {
-    let bytes = Bytes::from(fs::read(original.root.path().join(&flip.file)).unwrap());
+/// Says whether the damage lies in a batch's base offset.
+fn is_in_a_base_offset(original: &Original, damage: &Damaged) -> bool {
+    let bytes = Bytes::from(fs::read(original.root.path().join(&damage.file)).unwrap());
     let mut start = 0;
     for batch in crate::record::Batches::strict(bytes) {
-        let at = (flip.bit / 8).wrapping_sub(start);
+        let at = damage.harm.at().wrapping_sub(start);
         if at < BASE_OFFSET_SIZE {
             return true;
         }
@@ -239,19 +274,22 @@ fn is_in_a_base_offset(original: &Original, flip: &Flip) -> bool {
     false
 }
 
-fn check(original: &Original, flip: &Flip) {
-    let copy = flipped(original, flip);
+fn check(original: &Original, damage: &Damaged) {
+    let copy = damaged(original, damage);
     let opened = manager(&[copy.path().to_owned()]);
     let Ok(manager) = opened else {
         // Whose directory it is must be known for sure.
         let refused = ["meta.properties", "partition.metadata"];
-        assert!(refused.contains(&flip.kind.as_str()), "{:?}", opened.err());
+        let why = opened.expect_err("nothing opened").to_string();
+        assert!(refused.contains(&damage.kind.as_str()), "{why}");
+        let path = damage.file.to_str().unwrap();
+        assert!(why.contains(path), "{why}");
         return;
     };
     let _ = manager.read_high_watermarks();
     for index in 0..PARTITIONS {
         let log = manager.get(&numbered(index)).unwrap();
-        check_log(original, flip, &log.read(), index as usize);
+        check_log(original, damage, &log.read(), index as usize);
         let mut log = log.write();
         let end = log.log_end_offset();
         assert_eq!(append(&mut log, batch(1, 1, NOW)).first_offset, end);
@@ -259,13 +297,13 @@ fn check(original: &Original, flip: &Flip) {
     manager.shutdown_cleanly(6, NOW).unwrap();
 }
 
-fn check_log(original: &Original, flip: &Flip, log: &Log, index: usize) {
+fn check_log(original: &Original, damage: &Damaged, log: &Log, index: usize) {
     let expected = &original.records[index];
-    let is_hit = flip.file.starts_with(format!("a.b-c-{index}"));
+    let is_hit = damage.file.starts_with(format!("a.b-c-{index}"));
     let (got, to_the_end) = readable(log);
-    if is_hit && flip.kind == "log" {
+    if is_hit && damage.kind == "log" {
         // A batch moved as a whole is not noticed, but its records are these.
-        if is_in_a_base_offset(original, flip) {
+        if is_in_a_base_offset(original, damage) {
             assert!(
                 got.iter()
                     .all(|g| expected.iter().any(|e| e.value == g.value))
@@ -273,11 +311,11 @@ fn check_log(original: &Original, flip: &Flip, log: &Log, index: usize) {
         } else {
             assert_eq!(got[..], expected[..got.len()]);
         }
-        assert!(to_the_end || flip.end != End::KilledEarly);
+        assert!(to_the_end || damage.end != End::KilledEarly);
         return;
     }
     assert!(to_the_end);
-    if flip.kind == "log-start-offset-checkpoint" {
+    if damage.kind == "log-start-offset-checkpoint" {
         // Whatever start it names is believed, as in Kafka.
         let there = &original.with_deleted[index];
         assert!(got.iter().all(|record| there.contains(record)));
@@ -292,7 +330,7 @@ fn check_log(original: &Original, flip: &Flip, log: &Log, index: usize) {
     // The format gives the transaction index no checksum: it is believed where
     // its segment is not read again.
     let aborted = log.aborted_transactions(0, Offset::MAX).unwrap();
-    if !is_hit || flip.kind != "txnindex" || flip.end == End::KilledEarly {
+    if !is_hit || damage.kind != "txnindex" || damage.end == End::KilledEarly {
         assert_eq!(aborted, original.aborted[index]);
     }
 }
@@ -316,6 +354,7 @@ fn a_flipped_bit_in_any_file_is_never_served() {
         "recovery-point-offset-checkpoint",
         "replication-offset-checkpoint",
         "log-start-offset-checkpoint",
+        "cleaner-offset-checkpoint",
         ".kafka_cleanshutdown",
     ] {
         assert!(original.files.contains_key(kind), "{:?}", original.files);
@@ -323,5 +362,25 @@ fn a_flipped_bit_in_any_file_is_never_served() {
     let mut random = Random(number("BIT_FLIPS_SEED", 1));
     for _ in 0..number("BIT_FLIPS", 100) {
         check(&original, &random.flip(&original));
+    }
+}
+
+/// Every cut of the newest file of each kind that lies beside the log.
+#[test]
+fn a_cut_at_every_byte_of_a_side_file_loses_no_record() {
+    let original = Original::new();
+    for (kind, files) in original.files.iter().filter(|(kind, _)| *kind != "log") {
+        let file = files.last().unwrap();
+        let path = original.root.path().join(file);
+        let length = usize::try_from(fs::metadata(path).unwrap().len()).unwrap();
+        for kept in 0..length {
+            let damage = Damaged {
+                kind: kind.clone(),
+                file: file.clone(),
+                harm: Harm::Cut(kept),
+                end: ENDS[kept % 3],
+            };
+            check(&original, &damage);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod compressed;
 mod flips;
 mod kafka;
 mod managing;
+mod moving;
 mod old_formats;
 mod producers;
 mod reading;

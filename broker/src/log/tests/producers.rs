@@ -1,6 +1,6 @@
 use super::*;
 
-fn sequenced(id: i64, epoch: i16, sequence: i32, count: i32) -> Bytes {
+pub(super) fn sequenced(id: i64, epoch: i16, sequence: i32, count: i32) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None).producer(id, epoch, sequence);
     for _ in 0..count {
         assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));

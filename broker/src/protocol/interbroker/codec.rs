@@ -45,7 +45,7 @@ impl ResponseForm {
     pub fn encode(&self, response: &ControlResponse) -> Bytes {
         match self.kind {
             Kind::LeaderAndIsr => leader_and_isr::encode_response(self, response),
-            Kind::UpdateMetadata => update_metadata::encode_response(response),
+            Kind::UpdateMetadata => update_metadata::encode_response(self, response),
             Kind::StopReplica => stop_replica::encode_response(self, response),
         }
     }
@@ -53,8 +53,8 @@ impl ResponseForm {
     pub fn decode(&self, body: Bytes) -> Result<ControlResponse, Error> {
         match self.kind {
             Kind::LeaderAndIsr => leader_and_isr::decode_response(self, body),
-            Kind::UpdateMetadata => update_metadata::decode_response(body),
-            Kind::StopReplica => stop_replica::decode_response(body),
+            Kind::UpdateMetadata => update_metadata::decode_response(self, body),
+            Kind::StopReplica => stop_replica::decode_response(self, body),
         }
     }
 }

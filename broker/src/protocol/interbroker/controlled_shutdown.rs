@@ -1,26 +1,36 @@
-//! ControlledShutdown, version 3: a broker tells the controller that it goes.
+//! ControlledShutdown, versions 0 to 3: a broker tells the controller that it goes.
 
 use bytes::Bytes;
 
-use super::fields::{Error, Reader, Writer};
+use super::fields::{Error, Form, Reader, Writer};
 use super::{ControlledShutdownRequest, ControlledShutdownResponse};
-use crate::model::TopicPartition;
+use crate::model::{BrokerEpoch, TopicPartition};
+
+const EPOCH_FROM: i16 = 2;
+const FLEXIBLE_FROM: i16 = 3;
+/// Of a broker that does not tell its epoch.
+const UNKNOWN_EPOCH: BrokerEpoch = -1;
 
 impl ControlledShutdownRequest {
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let mut out = Writer::default();
+    pub fn encode(&self, version: i16) -> Bytes {
+        let mut out = Writer::of(Form::of(version, FLEXIBLE_FROM));
         out.i32(self.broker_id);
-        out.i64(self.broker_epoch);
+        if version >= EPOCH_FROM {
+            out.i64(self.broker_epoch);
+        }
         out.no_tags();
         out.finish()
     }
 
-    pub fn decode(body: Bytes) -> Result<Self, Error> {
-        let mut from = Reader::new(body);
+    pub fn decode(body: Bytes, version: i16) -> Result<Self, Error> {
+        let mut from = Reader::of(body, Form::of(version, FLEXIBLE_FROM));
         let request = Self {
             broker_id: from.i32()?,
-            broker_epoch: from.i64()?,
+            broker_epoch: match version {
+                EPOCH_FROM.. => from.i64()?,
+                _ => UNKNOWN_EPOCH,
+            },
         };
         from.tags()?;
         from.end()?;
@@ -30,8 +40,8 @@ impl ControlledShutdownRequest {
 
 impl ControlledShutdownResponse {
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let mut out = Writer::default();
+    pub fn encode(&self, version: i16) -> Bytes {
+        let mut out = Writer::of(Form::of(version, FLEXIBLE_FROM));
         out.i16(self.error_code);
         out.count(self.remaining.len());
         for partition in &self.remaining {
@@ -43,8 +53,8 @@ impl ControlledShutdownResponse {
         out.finish()
     }
 
-    pub fn decode(body: Bytes) -> Result<Self, Error> {
-        let mut from = Reader::new(body);
+    pub fn decode(body: Bytes, version: i16) -> Result<Self, Error> {
+        let mut from = Reader::of(body, Form::of(version, FLEXIBLE_FROM));
         let error_code = from.i16()?;
         let mut remaining = Vec::new();
         from.each(|from| {

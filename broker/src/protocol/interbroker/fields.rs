@@ -1,4 +1,5 @@
-//! The flexible wire types of Kafka (KIP-482), checked while they are read.
+//! The wire types of Kafka, flexible (KIP-482) and from before, checked while
+//! they are read.
 //!
 //! **Invariant:** a count never makes more room than the bytes that arrived
 //! can fill, and no bytes make a read panic.
@@ -20,6 +21,8 @@ pub enum Error {
     Trailing(usize),
     #[error("a varint is longer than five bytes")]
     Varint,
+    #[error("a count or length is {0}")]
+    Negative(i64),
     #[error("{count} elements cannot be in {remaining} bytes")]
     Count { count: usize, remaining: usize },
     #[error("a string or array that is always there is null")]
@@ -40,15 +43,39 @@ pub enum Error {
     UnknownTopicId(Uuid),
 }
 
+/// How lengths are written, and whether tagged fields follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Form {
+    #[default]
+    Flexible,
+    /// Counts of four bytes, lengths of two, and no tagged field.
+    Plain,
+}
+
+impl Form {
+    /// By the version of a message, and the first one that is flexible.
+    pub(super) fn of(version: i16, flexible_from: i16) -> Self {
+        match version >= flexible_from {
+            true => Self::Flexible,
+            false => Self::Plain,
+        }
+    }
+}
+
 /// Reads a message from its first byte to its last.
 #[derive(Debug)]
 pub(super) struct Reader {
     bytes: Bytes,
+    form: Form,
 }
 
 impl Reader {
     pub(super) fn new(bytes: Bytes) -> Self {
-        Self { bytes }
+        Self::of(bytes, Form::Flexible)
+    }
+
+    pub(super) fn of(bytes: Bytes, form: Form) -> Self {
+        Self { bytes, form }
     }
 
     /// Says that the message is over; what follows is an error.
@@ -98,21 +125,35 @@ impl Reader {
         }
     }
 
-    /// A count that is written as one more, 0 for null. Each element has at
-    /// least `size_min` bytes.
+    /// A count, or null: one more in a varint, or as it is in four bytes. Each
+    /// element has at least `size_min` bytes.
     fn count(&mut self, size_min: usize) -> Result<Option<usize>, Error> {
-        let Some(count) = self.varint()?.checked_sub(1) else {
-            return Ok(None);
+        let count = match self.form {
+            Form::Flexible => self.varint()?.checked_sub(1),
+            Form::Plain => plain(i64::from(self.i32()?))?,
         };
-        let (count, remaining) = (count as usize, self.bytes.len());
-        match count > remaining / size_min {
-            true => Err(Error::Count { count, remaining }),
-            false => Ok(Some(count)),
+        self.fitting(count, size_min)
+    }
+
+    fn length(&mut self) -> Result<Option<usize>, Error> {
+        let length = match self.form {
+            Form::Flexible => self.varint()?.checked_sub(1),
+            Form::Plain => plain(i64::from(self.i16()?))?,
+        };
+        self.fitting(length, 1)
+    }
+
+    fn fitting(&self, count: Option<u32>, size_min: usize) -> Result<Option<usize>, Error> {
+        let remaining = self.bytes.len();
+        let count = count.map(|count| count as usize);
+        match count {
+            Some(count) if count > remaining / size_min => Err(Error::Count { count, remaining }),
+            count => Ok(count),
         }
     }
 
     pub(super) fn nullable_string(&mut self) -> Result<Option<String>, Error> {
-        let Some(length) = self.count(1)? else {
+        let Some(length) = self.length()? else {
             return Ok(None);
         };
         let text = self.bytes.split_to(length);
@@ -152,6 +193,9 @@ impl Reader {
 
     /// Skips the tagged fields; none of them changes what is served.
     pub(super) fn tags(&mut self) -> Result<(), Error> {
+        if self.form == Form::Plain {
+            return Ok(());
+        }
         for _ in 0..self.varint()? {
             let _tag = self.varint()?;
             let size = self.varint()? as usize;
@@ -164,13 +208,31 @@ impl Reader {
     }
 }
 
+/// A count or length of the old form; -1 is null.
+fn plain(value: i64) -> Result<Option<u32>, Error> {
+    match value {
+        -1 => Ok(None),
+        value => u32::try_from(value)
+            .map(Some)
+            .map_err(|_| Error::Negative(value)),
+    }
+}
+
 /// Writes a message.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: BytesMut,
+    form: Form,
 }
 
 impl Writer {
+    pub(super) fn of(form: Form) -> Self {
+        Self {
+            form,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn finish(self) -> Bytes {
         self.bytes.freeze()
     }
@@ -201,24 +263,33 @@ impl Writer {
 
     pub(super) fn count(&mut self, count: usize) {
         let count = u32::try_from(count).expect("what is sent fits a frame");
-        put_unsigned_varint(&mut self.bytes, count + 1);
+        match self.form {
+            Form::Flexible => put_unsigned_varint(&mut self.bytes, count + 1),
+            Form::Plain => self.bytes.put_u32(count),
+        }
     }
 
     pub(super) fn string(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes.put_slice(text.as_bytes());
+        match self.form {
+            Form::Flexible => {
+                self.count(text.len());
+                self.bytes.put_slice(text.as_bytes());
+            }
+            Form::Plain => self.header_string(text),
+        }
     }
 
     pub(super) fn nullable_string(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.string(text),
-            None => self.bytes.put_u8(0),
+        match (text, self.form) {
+            (Some(text), _) => self.string(text),
+            (None, Form::Flexible) => self.bytes.put_u8(0),
+            (None, Form::Plain) => self.i16(-1),
         }
     }
 
     /// A string as the headers have it, which never became flexible.
     pub(super) fn header_string(&mut self, text: &str) {
-        let length = i16::try_from(text.len()).expect("client ids are short");
+        let length = i16::try_from(text.len()).expect("names and hosts are short");
         self.i16(length);
         self.bytes.put_slice(text.as_bytes());
     }
@@ -232,7 +303,9 @@ impl Writer {
 
     /// No tagged field.
     pub(super) fn no_tags(&mut self) {
-        self.bytes.put_u8(0);
+        if self.form == Form::Flexible {
+            self.bytes.put_u8(0);
+        }
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {

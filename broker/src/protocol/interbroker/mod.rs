@@ -26,7 +26,8 @@ pub use alter_partition::{
     AlterPartitionRequest, AlterPartitionResponse, AlteredIsr, IsrChange, IsrOutcome,
 };
 pub use fields::Error;
-pub use header::{InterbrokerKey, control_version, request, response, split_response};
+pub use header::{InterbrokerKey, request, response, split_response, version_in};
+pub use stop_replica::stops_are_mixed;
 pub use topics::ResponseForm;
 
 use crate::model::{

@@ -13,7 +13,7 @@ mod acls;
 mod configs;
 mod fetch;
 mod fields;
-mod leader_epoch;
+pub(crate) mod leader_epoch;
 mod list_offsets;
 mod log_dirs;
 mod offsets;
@@ -47,6 +47,7 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::CreateAcls, 0),
     (ApiKey::DeleteAcls, 0),
     (ApiKey::DescribeConfigs, 0),
+    (ApiKey::AlterReplicaLogDirs, 0),
     (ApiKey::DescribeLogDirs, 0),
     (ApiKey::CreateDelegationToken, 0),
     (ApiKey::RenewDelegationToken, 0),

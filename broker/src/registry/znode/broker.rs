@@ -7,12 +7,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::json::{Malformed, decode, to_bytes};
-use crate::model::BrokerId;
+use crate::model::{BrokerId, MetadataVersion, NEWEST};
 use crate::protocol::interbroker::Endpoint;
 
 const WHAT: &str = "a broker registration";
+/// The version since Kafka 0.10, in which listeners have names.
+const WITH_LISTENERS: i64 = 4;
+const WITH_FEATURES: i64 = 5;
 
-/// A broker's registration, as of version 5; older versions are read.
+/// A broker's registration; every version is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerRegistration {
     pub id: BrokerId,
@@ -44,8 +47,19 @@ fn no_port() -> i32 {
 }
 
 impl BrokerRegistration {
+    /// As the newest brokers write it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(NEWEST)
+    }
+
+    /// As every broker of a cluster that speaks `cluster` can read it.
+    #[must_use]
+    pub fn encode_for(&self, cluster: MetadataVersion) -> Vec<u8> {
+        let version = match cluster.has_features() {
+            true => WITH_FEATURES,
+            false => WITH_LISTENERS,
+        };
         let features: Map<String, Value> = self
             .features
             .iter()
@@ -69,7 +83,9 @@ impl BrokerRegistration {
             .find(|e| e.security_protocol == "PLAINTEXT");
 
         let mut map = Map::new();
-        map.insert("features".into(), Value::Object(features));
+        if version >= WITH_FEATURES {
+            map.insert("features".into(), Value::Object(features));
+        }
         map.insert(
             "listener_security_protocol_map".into(),
             Value::Object(listeners),
@@ -84,7 +100,7 @@ impl BrokerRegistration {
             json!(plain.map_or(-1, |e| i32::from(e.port))),
         );
         map.insert("host".into(), json!(plain.map(|e| &e.host)));
-        map.insert("version".into(), json!(5));
+        map.insert("version".into(), json!(version));
         map.insert("timestamp".into(), json!(self.timestamp_ms.to_string()));
         to_bytes(map)
     }
@@ -223,6 +239,22 @@ mod tests {
             r#"{"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},"endpoints":["PLAINTEXT://127.0.0.1:23010"],"rack":"r1","jmx_port":-1,"port":23010,"host":"127.0.0.1","version":5,"timestamp":"1795264032739"}"#
         );
         assert_eq!(BrokerRegistration::decode(1, &bytes).unwrap(), node);
+    }
+
+    #[test]
+    fn a_cluster_of_before_features_reads_version_four() {
+        let node = BrokerRegistration {
+            id: 1,
+            endpoints: vec![endpoint("PLAINTEXT", "PLAINTEXT", "h", 9092)],
+            rack: None,
+            jmx_port: -1,
+            timestamp_ms: 5,
+            features: BTreeMap::new(),
+        };
+        assert_eq!(
+            String::from_utf8(node.encode_for("2.6".parse().unwrap())).unwrap(),
+            r#"{"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},"endpoints":["PLAINTEXT://h:9092"],"jmx_port":-1,"port":9092,"host":"h","version":4,"timestamp":"5"}"#
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) async fn seek(
     asked: BTreeMap<TopicPartition, Asked>,
 ) -> Result<Vec<(TopicPartition, LeaderEpoch, Agreement)>, peer::Error> {
     let request = request(own_id, version, &asked);
-    let answer = link.ask(address, version, &request).await?;
+    let answer = link.ask_leader_epochs(address, version, &request).await?;
     let mut told = Vec::new();
     for topic in answer.topics {
         let Ok(name) = TopicName::new(&topic.topic) else {

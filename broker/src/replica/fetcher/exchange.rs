@@ -15,8 +15,8 @@ use crate::peer::{Address, Link};
 use crate::replica::partition::{Fetched, FollowError, Partition, Position};
 
 const TOPIC_IDS_FROM: i16 = 13;
-/// Known to every broker since 2.7; it has the leader's epoch.
-const LIST_OFFSETS_VERSION: i16 = 6;
+/// From here on, the follower tells the epoch in which it asks.
+const EPOCH_FROM: i16 = 4;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
@@ -32,6 +32,8 @@ pub(in crate::replica) enum Outcome {
 pub(super) struct Exchange {
     pub(super) own_id: BrokerId,
     pub(super) address: Address,
+    /// The version of ListOffsets.
+    pub(super) offsets_version: i16,
 }
 
 /// A part of an answer with whom it belongs to.
@@ -112,7 +114,10 @@ impl Exchange {
     ) -> Option<Offset> {
         let partition = ListOffsetsPartition::default()
             .with_partition_index(id.partition)
-            .with_current_leader_epoch(epoch)
+            .with_current_leader_epoch(match self.offsets_version {
+                EPOCH_FROM.. => epoch,
+                _ => -1,
+            })
             .with_timestamp(timestamp);
         let topic = ListOffsetsTopic::default()
             .with_name(WireName(StrBytes::from_string(id.topic.to_string())))
@@ -121,7 +126,7 @@ impl Exchange {
             .with_replica_id(self.own_id.into())
             .with_topics(vec![topic]);
         let answer = link
-            .ask(&self.address, LIST_OFFSETS_VERSION, &request)
+            .ask(&self.address, self.offsets_version, &request)
             .await;
         let answer = answer
             .inspect_err(|error| tracing::debug!(%error, "no offset"))
@@ -198,15 +203,20 @@ pub(in crate::replica) fn take_part(
             Err(error) => failed(id, &error),
         };
     }
+    let records = data.records.unwrap_or_default();
+    let (bytes, watermark) = (records.len(), data.high_watermark);
     let fetched = Fetched {
         epoch,
         offset: position.offset,
-        records: data.records.unwrap_or_default(),
+        records,
         high_watermark: data.high_watermark,
         log_start: data.log_start_offset,
     };
     match partition.follow(fetched) {
-        Ok(()) => Outcome::Done,
+        Ok(()) => {
+            partition.on_fetched(bytes, watermark);
+            Outcome::Done
+        }
         Err(error) => failed(id, &error),
     }
 }

@@ -22,6 +22,10 @@ use crate::replica::partition::{Partition, Position};
 
 /// The first pause after a failure; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// Before a throttled partition is looked at again.
+const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
+/// From here on, a leader remembers what it was told.
+const SESSIONS_FROM: i16 = 7;
 /// From here on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
 /// From here on, the replica tells its broker's epoch.
@@ -133,7 +137,7 @@ impl Lane {
     fn due(&self, now: Duration) -> BTreeMap<TopicPartition, Asked> {
         let followed = self.followed.lock().clone();
         let due = followed.into_iter().filter_map(|(id, followed)| {
-            if followed.not_before > now {
+            if followed.not_before > now || followed.partition.is_held_back() {
                 return None;
             }
             // Its epoch may be over, and the news on its way here.
@@ -152,7 +156,11 @@ impl Lane {
     fn until_due(&self, now: Duration) -> Duration {
         const IDLE: Duration = Duration::from_secs(3600);
         let followed = self.followed.lock();
-        let waits = followed.values().map(|f| f.not_before.saturating_sub(now));
+        let wait = |followed: &Followed| match followed.not_before.saturating_sub(now) {
+            Duration::ZERO if followed.partition.is_held_back() => THROTTLED_PAUSE,
+            wait => wait,
+        };
+        let waits = followed.values().map(wait);
         waits.filter(|wait| !wait.is_zero()).min().unwrap_or(IDLE)
     }
 
@@ -167,21 +175,30 @@ impl Lane {
         let Some(address) = fetchers.address(self.leader) else {
             return false;
         };
-        let asked = match fetchers.config.version {
-            DIVERGING_FROM.. => asked,
-            _ => match self.agreed(fetchers, link, &address, asked).await {
+        let exchange = Exchange {
+            own_id: fetchers.around.own_id,
+            address: address.clone(),
+            offsets_version: fetchers.config.version.list_offsets_version(),
+        };
+        let asked = match fetchers.config.version.has_diverging_epochs() {
+            true => asked,
+            false => match self.agreed(fetchers, link, &address, asked).await {
                 Some(asked) if asked.is_empty() => return true,
                 Some(asked) => asked,
                 None => return false,
             },
         };
         let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
+        let newest = fetchers.config.version.fetch_version();
         let version = match has_ids {
-            true => fetchers.config.version,
-            false => fetchers.config.version.min(TOPIC_IDS_FROM - 1),
+            true => newest,
+            false => newest.min(TOPIC_IDS_FROM - 1),
         };
         let around = &fetchers.around;
         let epoch = around.broker_epoch();
+        if version < SESSIONS_FROM {
+            session.reset();
+        }
         let difference = session.next(version >= TOPIC_IDS_FROM, &asked);
         let request = Request {
             config: &fetchers.config,
@@ -205,10 +222,6 @@ impl Lane {
                 return false;
             }
         };
-        let exchange = Exchange {
-            own_id: around.own_id,
-            address,
-        };
         let outcomes = exchange.take_in(link, version, asked, answer).await;
         self.note(outcomes, fetchers);
         true
@@ -231,7 +244,10 @@ impl Lane {
         if open.is_empty() {
             return Some(agreed);
         }
-        let (own_id, version) = (fetchers.around.own_id, fetchers.config.leader_epoch_version);
+        let (own_id, version) = (
+            fetchers.around.own_id,
+            fetchers.config.version.leader_epoch_version(),
+        );
         let sought = agreement::seek(link, address, own_id, version, open).await;
         let sought = sought
             .inspect_err(|error| {
@@ -369,6 +385,8 @@ fn wire_name(id: &TopicPartition) -> WireName {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use kafka_protocol::protocol::Encodable;
+
     use super::*;
     use crate::replica::partition::tests::any_partition;
 
@@ -397,11 +415,10 @@ pub(super) mod tests {
             partition_bytes_max: 3,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
-            version: 17,
-            leader_epoch_version: 4,
+            version: crate::model::NEWEST,
         };
         let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
-        for version in [12, 13, 17] {
+        for version in [5, 11, 12, 13, 17] {
             let request = Request {
                 config: &config,
                 own: (8, 99),
@@ -421,6 +438,10 @@ pub(super) mod tests {
                 _ => built.replica_id.0,
             };
             assert_eq!(replica, 8);
+            let is_told = partition.last_fetched_epoch == 2;
+            assert_eq!(is_told, version >= DIVERGING_FROM);
+            let mut bytes = Vec::new();
+            built.encode(&mut bytes, version).unwrap();
         }
     }
 

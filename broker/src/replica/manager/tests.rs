@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
     ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::log::{Disk, Identity, LockedDirs};
 use crate::protocol::interbroker::{LiveLeader, StopPartition};
@@ -61,9 +62,11 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
             partition_bytes_max: 1 << 20,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
-            version: 17,
-            leader_epoch_version: 4,
+            version: crate::model::NEWEST,
         },
+        moves_at_a_time: None,
+        replication_windows: Windows::default(),
+        log_dirs_windows: Windows::default(),
     }
 }
 
@@ -147,17 +150,27 @@ fn what_an_older_epoch_decided_is_refused() {
     assert_eq!(manager.partition(&partition).unwrap().leads_in(), Some(5));
 }
 
+async fn accept(
+    listener: &tokio::net::TcpListener,
+) -> (FrameReader<OwnedReadHalf>, OwnedWriteHalf) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let (read, write) = stream.into_split();
+    (FrameReader::new(read, 1 << 20), write)
+}
+
 /// A leader that says that its first epoch ended at 1, and answers no Fetch;
 /// gives the offset that was to be fetched.
 async fn offset_asked_of(listener: tokio::net::TcpListener) -> Offset {
     const EPOCHS: i16 = OffsetForLeaderEpochRequest::KEY;
     const FETCH: i16 = FetchRequest::KEY;
-    let (stream, _) = listener.accept().await.unwrap();
-    let (read, write) = stream.into_split();
-    let mut frames = FrameReader::new(read, 1 << 20);
     let mut is_agreed = false;
+    let (mut frames, mut write) = accept(&listener).await;
     loop {
-        let mut frame = frames.next().await.unwrap().unwrap();
+        let Ok(Some(mut frame)) = frames.next().await else {
+            // News from the controller ends what was asked before.
+            (frames, write) = accept(&listener).await;
+            continue;
+        };
         let (key, version) = (
             i16::from_be_bytes([frame[0], frame[1]]),
             i16::from_be_bytes([frame[2], frame[3]]),
@@ -210,7 +223,7 @@ async fn offset_asked_of(listener: tokio::net::TcpListener) -> Offset {
 async fn a_log_agrees_with_an_older_leader_before_anything_is_fetched() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config_of_broker(1);
-    config.fetch.version = 11;
+    config.fetch.version = "2.6".parse().unwrap();
     let manager = manager_with(dir.path(), config);
     let configs = TopicConfigMap::new();
     manager.become_leader_or_follower(&led_by(1, 0, 7), &configs);

@@ -89,6 +89,10 @@ impl Partition {
     pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
         let seen = self.seen(request.reader, request.current_epoch)?;
         let high_watermark = seen.high_watermark;
+        let is_held_back = match request.reader {
+            Reader::Follower { id, .. } => self.holds_back(id),
+            Reader::Client | Reader::ClientOfAnyReplica => false,
+        };
         let log = self.log.read();
         let mut result = ReadResult {
             high_watermark,
@@ -110,9 +114,12 @@ impl Partition {
             Isolation::ReadCommitted => result.last_stable_offset,
         };
         let bounds = ReadBounds {
-            max_bytes: request.bytes_max,
+            max_bytes: match is_held_back {
+                true => 0,
+                false => request.bytes_max,
+            },
             upper_bound,
-            at_least_one_batch: request.whole_batch,
+            at_least_one_batch: request.whole_batch && !is_held_back,
         };
         let read = log.read(request.offset, bounds)?;
         if read.slice.is_some()

@@ -5,6 +5,7 @@
 //! KIP-101, KIP-279, KIP-320 and KIP-966.
 
 mod agreement;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::model::{ControllerEpoch, TopicName};
 use crate::protocol::interbroker::{ControlHeader, LiveBroker, UpdateMetadataRequest};
 use crate::record::{BatchBuilder, Batches, Compression};
 use crate::replica::fetcher::exchange::{Outcome, take_part};
+use crate::replica::quota::Windows;
 use crate::replica::{Acks, AppendError, Isolation};
 
 const LAG_MAX: Duration = Duration::from_secs(30);
@@ -84,6 +86,11 @@ impl Site {
             cluster: self.cluster.clone(),
             lag_max: LAG_MAX,
             isr_queue: Queue::default(),
+            quotas: Arc::new(Quotas::new(
+                Windows::default(),
+                Windows::default(),
+                &common::clock::system(),
+            )),
             broker_epoch: AtomicI64::new(1),
         });
         let log = Arc::new(RwLock::new(log));

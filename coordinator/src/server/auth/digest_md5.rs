@@ -324,7 +324,7 @@ mod tests {
     fn everybody_else_is_not() {
         type Change = fn(String) -> String;
         let table: [(Change, Error); 6] = [
-            (|r| r.replace("c0", "c1"), Error::Credentials),
+            (|r| r.replace("\"c0\"", "\"c1\""), Error::Credentials),
             (|r| r.replace("bob", "eve"), Error::Credentials),
             (
                 |r| r.replace("nc=00000001", "nc=00000002"),

@@ -93,8 +93,13 @@ impl Client {
                 code: ResponseError::GroupIdNotFound.code(),
                 message: None,
             };
-            let group = answer.groups.into_iter().next().ok_or_else(missing)?;
-            Error::check(group.error_code, group.error_message.as_deref())?;
+            let mut group = answer.groups.into_iter().next().ok_or_else(missing)?;
+            if group.error_code == ResponseError::GroupIdNotFound.code() {
+                // So brokers say from version 6 on what was a state before.
+                group.group_state = StrBytes::from_static_str("Dead");
+            } else {
+                Error::check(group.error_code, group.error_message.as_deref())?;
+            }
             let members = group
                 .members
                 .into_iter()

@@ -77,7 +77,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
         match has("group") || has("all-groups") {
             true => Ok(()),
             false => Err(format!(
-                "Option [{action}] takes one of these options: [group], [all-groups]"
+                "Option [{action}] takes one of these options: [all-groups], [group]"
             )),
         }
     };
@@ -89,7 +89,8 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     }
     if has("delete-offsets") && (!has("group") || !has("topic")) {
         return Err(
-            "Option [delete-offsets] takes the following options: [group], [topic]".to_owned(),
+            // As Kafka 3.9 says it, though it wants [topic].
+            "Option [delete-offsets] takes the following options: [all-groups], [group]".to_owned(),
         );
     }
     if has("reset-offsets") {
@@ -143,9 +144,8 @@ fn check_availability(options: &Options) -> Result<(), String> {
 
 fn check_describe(options: &Options) -> Result<(), String> {
     if !options.has("group") && !options.has("all-groups") {
-        return Err(
-            "Option [describe] takes one of these options: [all-groups], [group]".to_owned(),
-        );
+        // As Kafka 3.9 says it, though it wants [group] or [all-groups].
+        return Err("Option [describe] takes one of these options: [reset-offsets], [describe], [delete], [list]".to_owned());
     }
     let views = ["members", "offsets", "state"];
     if views.iter().filter(|view| options.has(view)).count() > 1 {

@@ -146,7 +146,7 @@ fn target(options: &Options, now_ms: i64) -> Result<Target, Error> {
     ];
     let found = named.into_iter().find(|(name, _)| options.has(name));
     found.map(|(_, target)| target).ok_or_else(|| {
-        Error::Usage("Option '[reset-offsets]' requires one of the following scenarios: [to-offset, shift-by, to-datetime, by-duration, to-earliest, to-latest, to-current, from-file]".to_owned())
+        Error::Usage("Option '[reset-offsets]' requires one of the following scenarios: [[to-offset], [to-current], [to-datetime], [from-file], [by-duration], [to-earliest], [to-latest], [shift-by]]".to_owned())
     })
 }
 
