@@ -30,12 +30,7 @@ DIFFERENT = {
     26: (None, (0, 4), TRANSACTIONS),
     27: (None, (0, 1), TRANSACTIONS),
     28: (None, (0, 4), TRANSACTIONS),
-    34: (None, (0, 2), "replicas do not move between directories yet"),
     58: (None, (0, 0), "Kafka lists it, and closes the connection of who uses it"),
-    4: ((4, 7), (0, 7), "brokers older than 2.4 are not spoken to"),
-    5: ((3, 4), (0, 4), "brokers older than 2.4 are not spoken to"),
-    6: ((6, 8), (0, 8), "brokers older than 2.4 are not spoken to"),
-    7: ((3, 3), (0, 3), "brokers older than 2.4 are not spoken to"),
 }
 
 

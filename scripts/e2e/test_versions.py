@@ -175,6 +175,10 @@ class Fields:
     def describe_log_dirs(self, version):
         return {"topics": [{"topic": self.topic, "partitions": [0]}]}
 
+    def alter_replica_log_dirs(self, version):
+        topics = [{"name": self.topic, "partitions": [0]}]
+        return {"dirs": [{"path": "/nowhere", "topics": topics}]}
+
     def elect_leaders(self, version):
         topics = [{"topic": self.topic, "partitions": [0]}]
         return {"election_type": 0, "topic_partitions": topics, "timeout_ms": 5000}
@@ -270,6 +274,8 @@ TABLE = {
     23: ("offset_for_leader_epoch", lambda a: a.topics[0].partitions[0].end_offset > 0),
     32: ("describe_configs", lambda a: [r.error_code for r in a.results] == [0, 3, 0]),
     33: ("alter_configs", lambda a: a.responses[0].error_code == 0),
+    # No such directory.
+    34: ("alter_replica_log_dirs", lambda a: a.results[0].partitions[0].error_code == 57),
     35: ("describe_log_dirs", lambda a: a.results[0].topics[0].partitions[0].partition_size > 0),
     37: ("create_partitions", lambda a: a.results[0].error_code == 37),
     42: ("delete_groups", lambda a: a.results[0].error_code == 69),
