@@ -111,10 +111,6 @@ class Fields:
     def list_groups(self, version):
         return {"states_filter": [], "types_filter": []}
 
-    def alter_replica_log_dirs(self, version):
-        topics = [{"name": self.topic, "partitions": [0]}]
-        return {"dirs": [{"path": "/versions/nowhere", "topics": topics}]}
-
     def api_versions(self, version):
         return {"client_software_name": "versions", "client_software_version": "1.0"}
 
@@ -178,6 +174,10 @@ class Fields:
 
     def describe_log_dirs(self, version):
         return {"topics": [{"topic": self.topic, "partitions": [0]}]}
+
+    def alter_replica_log_dirs(self, version):
+        topics = [{"name": self.topic, "partitions": [0]}]
+        return {"dirs": [{"path": "/nowhere", "topics": topics}]}
 
     def elect_leaders(self, version):
         topics = [{"topic": self.topic, "partitions": [0]}]

@@ -128,7 +128,7 @@ const FAMILIES: [&str; 1] = ["metric"];
 /// not know either.
 #[must_use]
 pub(super) fn reason(key: &str) -> Option<&'static str> {
-    let is_meant = |name: &&str| {
+    let is_meant = |name: &&'static str| {
         let is_family = name.ends_with('.') || FAMILIES.contains(name);
         *name == key || (is_family && key.starts_with(*name))
     };
