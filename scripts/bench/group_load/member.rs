@@ -346,7 +346,7 @@ fn is_transient(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<Refused>() {
         Some(refused) => matches!(
             refused.code,
-            code::LOADING | code::NOT_AVAILABLE | code::NOT_COORDINATOR
+            code::UNKNOWN_TOPIC | code::LOADING | code::NOT_AVAILABLE | code::NOT_COORDINATOR
         ),
         None => {
             error.downcast_ref::<std::io::Error>().is_some()

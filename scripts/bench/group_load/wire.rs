@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 
 /// Error codes of the protocol that a member acts on.
 pub(crate) mod code {
+    /// So says a Kafka that has just started and does not know its topics yet.
+    pub(crate) const UNKNOWN_TOPIC: i16 = 3;
     pub(crate) const LOADING: i16 = 14;
     pub(crate) const NOT_AVAILABLE: i16 = 15;
     pub(crate) const NOT_COORDINATOR: i16 = 16;
