@@ -286,8 +286,12 @@ def distributed(place):
             for name, settings in (("file-source", source), ("file-sink", sink)):
                 body = {"name": name, "config": settings}
                 # Answered 409 while the workers rebalance.
-                create = lambda body=body: rest(ports[1], "/connectors", body)[0] == 201  # noqa: E731
-                harness.wait_until(create, 90, f"{name} is created", 1)
+                harness.wait_until(
+                    lambda body=body: rest(ports[1], "/connectors", body)[0] == 201,
+                    90,
+                    f"{name} is created",
+                    1,
+                )
             wait_for_lines(written, lines)
             harness.wait_until(lambda: all_run(ports[0]), 60, "all tasks run", 1)
             workers = {each["worker_id"] for each in states(ports[0])}

@@ -66,7 +66,8 @@ def commands(place):
 def pykafka(place):
     def tour(way):
         program = TOP / "scripts/e2e/programs/pykafka_tour.py"
-        command = [sys.executable, program, place.bootstrap, place.zookeeper, f"tour-{way}", way, 20]
+        at = [place.bootstrap, place.zookeeper]
+        command = [sys.executable, program, *at, f"tour-{way}", way, 20]
         printed, _ = call(command, timeout=180, environment={"PYTHONPATH": PYKAFKA})
         lines = [line for line in printed.splitlines() if line[:1].isdigit()]
         assert lines == [f"{n} test message {n}" for n in range(20)], printed

@@ -263,8 +263,8 @@ def mongodb(place):
     """A database that MongoDB's clients take for MongoDB."""
     data = place.directory / "ferretdb"
     data.mkdir()
-    command = [FERRETDB_HOME / "ferretdb", "--handler=sqlite", f"--sqlite-url=file:{data}/", f"--state-dir={data}"]
-    command += ["--telemetry=disable", "--listen-addr=127.0.0.1:27017", "--debug-addr=-"]
+    command = [FERRETDB_HOME / "ferretdb", "--handler=sqlite", f"--sqlite-url=file:{data}/"]
+    command += [f"--state-dir={data}", "--telemetry=disable", "--listen-addr=127.0.0.1:27017", "--debug-addr=-"]
     ready = lambda: harness.accepts(27017)  # noqa: E731
     daemon = harness.Daemon("ferretdb", command, place.directory / "ferretdb.log", ready)
     daemon.start()
