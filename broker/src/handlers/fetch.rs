@@ -74,8 +74,8 @@ pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchReques
     let first = fetch.read();
     let is_enough = wait_max.is_zero() || fetch.is_enough(&first);
     match (is_enough, fetch.conversion) {
-        (true, None) => Fetched::Now(fetch.answer(first)),
-        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, first).boxed()),
+        (true, None) => Fetched::Now(fetch.answer(first.results)),
+        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, first.results).boxed()),
         (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max).boxed()),
     }
 }
@@ -153,15 +153,22 @@ impl Fetch {
 
     /// Reads every partition while there is room; the first records are whole
     /// even when they are larger than the room, so that a reader gets on.
-    fn read(&self) -> Vec<Partition> {
+    fn read(&self) -> Found {
         let mut room = Room {
             left: self.bytes_max,
             is_empty: true,
+            available: 0,
+            is_behind: false,
         };
         let wanted = self.wanted.iter();
-        wanted
+        let results = wanted
             .map(|wanted| self.partition(wanted, &mut room))
-            .collect()
+            .collect();
+        Found {
+            results,
+            available: room.available,
+            is_behind: room.is_behind,
+        }
     }
 
     fn partition(&self, wanted: &Wanted, room: &mut Room) -> Partition {
@@ -171,12 +178,11 @@ impl Fetch {
             return failed(wanted.unknown());
         };
         let is_cut = self.conversion.is_some_and(Conversion::may_cut);
+        let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0);
         let request = ReadRequest {
             reader: self.fetcher.reader(wanted),
             offset: wanted.offset,
-            bytes_max: usize::try_from(wanted.bytes_max)
-                .unwrap_or(0)
-                .min(room.left),
+            bytes_max: bytes_max.min(room.left),
             // What is cut afterwards must be whole before.
             whole_batch: room.is_empty || is_cut,
             isolation: self.isolation,
@@ -208,6 +214,8 @@ impl Fetch {
             Ok(result) => result,
             Err(error) => return failed(self.code(&error)),
         };
+        room.available += result.available.min(bytes_max);
+        room.is_behind |= result.is_behind;
         let partition = Partition {
             high_watermark: result.high_watermark,
             last_stable_offset: result.last_stable_offset,
@@ -270,12 +278,13 @@ impl Fetch {
         }
     }
 
-    /// Enough is: the bytes asked for, something wrong with a partition, or
-    /// nothing to wait for.
-    fn is_enough(&self, results: &[Partition]) -> bool {
+    /// Enough is: the bytes asked for, also where the answer has no room for
+    /// them; a segment that ends, for the next answer begins in another one;
+    /// something wrong with a partition; or nothing to wait for.
+    fn is_enough(&self, found: &Found) -> bool {
         let mut bytes = 0;
         let mut may_come = false;
-        for result in results {
+        for result in &found.results {
             if is_unknown(result.error_code) {
                 continue;
             }
@@ -286,7 +295,7 @@ impl Fetch {
             may_come = true;
             bytes += result.records_length();
         }
-        !may_come || bytes >= self.bytes_min
+        !may_come || found.is_behind || bytes.max(found.available) >= self.bytes_min
     }
 
     async fn wait_and_answer(self, wait_max: Duration) -> Response {
@@ -302,16 +311,16 @@ impl Fetch {
         let _registrations = self.register(&waiter);
         let enough = async {
             loop {
-                let results = self.read();
-                if self.is_enough(&results) {
-                    return results;
+                let found = self.read();
+                if self.is_enough(&found) {
+                    return found.results;
                 }
                 waiter.progress().await;
             }
         };
         match tokio::time::timeout(wait_max, enough).await {
             Ok(results) => results,
-            Err(_) => self.read(),
+            Err(_) => self.read().results,
         }
     }
 
@@ -435,10 +444,21 @@ fn is_unknown(error_code: i16) -> bool {
     .contains(&error_code)
 }
 
-/// What is left of the bytes that one response may have.
+/// What was read of all partitions.
+struct Found {
+    results: Vec<Partition>,
+    /// Bytes that were there, also beyond the room of the answer.
+    available: usize,
+    /// Some partition goes on in a newer segment.
+    is_behind: bool,
+}
+
+/// What is left of the bytes that one response may have, and what was found.
 struct Room {
     left: usize,
     is_empty: bool,
+    available: usize,
+    is_behind: bool,
 }
 
 impl Room {

@@ -38,6 +38,10 @@ pub struct Read {
     pub slice: Option<FileSlice>,
     /// Size of the first batch, 0 when there is none below the bound.
     pub first_batch_size: usize,
+    /// Bytes from there to the bound or the end of the segment.
+    pub available: usize,
+    /// The bound lies in a newer segment.
+    pub is_behind: bool,
 }
 
 /// Why a read failed.
@@ -92,6 +96,8 @@ impl Log {
             start_offset: offset,
             slice: None,
             first_batch_size: 0,
+            available: 0,
+            is_behind: false,
         };
         let upper_bound = bounds.upper_bound.min(self.log_end_offset);
         if offset >= upper_bound {
@@ -123,6 +129,8 @@ impl Log {
                 start_offset: first.base_offset,
                 slice,
                 first_batch_size: first.size(),
+                available,
+                is_behind: *base_offset < self.floor_segment(upper_bound),
             });
         }
         Ok(nothing)

@@ -188,3 +188,19 @@ async fn odd_numbers_in_a_fetch_are_taken_as_kafka_takes_them() {
     assert_eq!(client.fetch("odd", i64::MAX).await.0, 1);
     broker.stop().await;
 }
+
+/// Each end of a segment made a reader with a minimum wait for its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_does_not_wait_at_the_end_of_a_segment() {
+    let site = Site::new().await;
+    let broker = site.broker(&[("log.segment.bytes", "100")]).await;
+    let mut client = broker.client().await;
+    client.create_topic("rolled", 1).await;
+    client.produce("rolled", 1, batch(&["first"])).await;
+    client.produce("rolled", 1, batch(&["second"])).await;
+    let patient = fetch_request("rolled", 0)
+        .with_max_wait_ms(i32::MAX)
+        .with_min_bytes(1000);
+    assert_eq!(fetched(&client.call(12, &patient).await).2, ["first"]);
+    broker.stop().await;
+}

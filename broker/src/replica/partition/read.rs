@@ -55,6 +55,10 @@ pub struct ReadResult {
     /// For a reader of committed records: what it must skip.
     pub aborted: Option<Vec<AbortedTransaction>>,
     pub records: Option<Part>,
+    /// Bytes from the offset on that the reader may see, in that segment.
+    pub available: usize,
+    /// What the reader may see goes on in a newer segment.
+    pub is_behind: bool,
 }
 
 /// A place in the log that is asked for.
@@ -101,6 +105,8 @@ impl Partition {
             diverging: None,
             aborted: (request.isolation == Isolation::ReadCommitted).then(Vec::new),
             records: None,
+            available: 0,
+            is_behind: false,
         };
         if let Some(epoch) = request.last_epoch
             && let Some(diverging) = diverging(&log, epoch, request.offset)?
@@ -143,6 +149,9 @@ impl Partition {
                 now: self.around.clock.monotonic(),
             };
             result.high_watermark = self.on_follower_fetch(id, seen.epoch, &progress)?;
+        }
+        if read.slice.is_some() {
+            (result.available, result.is_behind) = (read.available, read.is_behind);
         }
         result.records = read.slice.map(|slice| {
             Part::File(FileRange {
