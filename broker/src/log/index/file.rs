@@ -155,12 +155,16 @@ impl<const N: usize> EntryFile<N> {
         file.set_len(wanted.max(kept))
     }
 
-    /// Unmaps the file and cuts it to its entries.
+    /// Unmaps the file and cuts it to its entries. On a full disk those that are
+    /// held stay in memory, until a flush finds room for them.
     pub(super) fn trim(&mut self) -> io::Result<()> {
         self.map = None;
-        self.write_held()?;
-        self.held = None;
         self.is_rebuilt = false;
+        match self.write_held() {
+            Err(error) if is_out_of_room(&error) => return Ok(()),
+            written => written?,
+        }
+        self.held = None;
         let file = self.open_for_writing()?;
         let length = (self.entries * N) as u64;
         match file.metadata()?.len() == length {
@@ -269,4 +273,11 @@ impl<const N: usize> EntryFile<N> {
             .truncate(false)
             .open(&self.path)
     }
+}
+
+fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
