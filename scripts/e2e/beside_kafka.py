@@ -34,7 +34,9 @@ class Beside:
         return self
 
     def open(self):
-        self.connections = [Connection(each.broker_port) for each in (self.ours, self.kafka)]
+        # Longer than requests may wait by their own limit.
+        connect = lambda each: Connection(each.broker_port, timeout=20)  # noqa: E731
+        self.connections = [connect(each) for each in (self.ours, self.kafka)]
 
     def __exit__(self, *_):
         for each in self.connections:

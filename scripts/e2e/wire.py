@@ -34,9 +34,9 @@ class Closed(AssertionError):
 class Connection:
     """One connection that keeps the bytes of an answer beside what they mean."""
 
-    def __init__(self, port, client_id="versions"):
+    def __init__(self, port, client_id="versions", timeout=10):
         self.client_id = client_id
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.correlation = 0
 
     def close(self):
