@@ -46,7 +46,13 @@ class RunScript:
     def start(self):
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen(
-                self.command, stdout=out, stderr=out, cwd="/", start_new_session=True
+                self.command,
+                stdout=out,
+                stderr=out,
+                cwd="/",
+                start_new_session=True,
+                # Whoever runs the suite in the background may ignore it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         wait_until(self.serving_or_ended, 300, "run.sh says that it serves")
 
