@@ -88,6 +88,14 @@ struct Seen {
     epoch_start: Offset,
 }
 
+fn part_of(slice: log::FileSlice) -> Part {
+    Part::File(FileRange {
+        source: Arc::new(Source(slice.file)),
+        position: slice.position,
+        length: slice.length,
+    })
+}
+
 impl Partition {
     /// Finds records from an offset on.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
@@ -153,13 +161,7 @@ impl Partition {
         if read.slice.is_some() {
             (result.available, result.is_behind) = (read.available, read.is_behind);
         }
-        result.records = read.slice.map(|slice| {
-            Part::File(FileRange {
-                source: Arc::new(Source(slice.file)),
-                position: slice.position,
-                length: slice.length,
-            })
-        });
+        result.records = read.slice.map(part_of);
         Ok(result)
     }
 
