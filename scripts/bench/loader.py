@@ -76,7 +76,7 @@ def delete_topic(plan):
         encoding.answer_to(connection, encoding.delete_topic(plan.topic))
 
 
-def in_parallel(work):
+def in_parallel(work, count=CONNECTIONS):
     """Runs `work(connection number)` in one thread each; returns the seconds taken."""
     failures = []
 
@@ -86,7 +86,7 @@ def in_parallel(work):
         except Exception as failure:  # noqa: BLE001 - told to the caller below
             failures.append(failure)
 
-    threads = [threading.Thread(target=run, args=(each,)) for each in range(CONNECTIONS)]
+    threads = [threading.Thread(target=run, args=(each,)) for each in range(count)]
     started = time.monotonic()
     for thread in threads:
         thread.start()

@@ -20,7 +20,6 @@ import os
 import pathlib
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -82,23 +81,12 @@ def send(port, topic, partition, batch, count, in_flight):
 
 def produce(trio, topic, batch, per_partition, in_flight):
     """The same to every partition at a time; returns the seconds taken."""
-    failures = []
+    ports = leaders(trio, topic)
 
-    def run(partition, port):
-        try:
-            send(port, topic, partition, batch, per_partition, in_flight)
-        except Exception as failure:  # noqa: BLE001 - told to the caller below
-            failures.append(failure)
+    def work(partition):
+        send(ports[partition], topic, partition, batch, per_partition, in_flight)
 
-    threads = [threading.Thread(target=run, args=each) for each in leaders(trio, topic).items()]
-    started = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return time.monotonic() - started
+    return loader.in_parallel(work, len(ports))
 
 
 def bulk(trio, number, gigabytes):
