@@ -71,12 +71,13 @@ pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchReques
         Ok(fetch) => fetch,
         Err(refusal) => return Fetched::Now(refused(refusal)),
     };
-    let first = fetch.read();
-    let is_enough = wait_max.is_zero() || fetch.is_enough(&first);
+    let pulse = source.known.replicas.pulse().count();
+    let found = fetch.read();
+    let is_enough = wait_max.is_zero() || fetch.is_enough(&found);
     match (is_enough, fetch.conversion) {
-        (true, None) => Fetched::Now(fetch.answer(first.results)),
-        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, first.results).boxed()),
-        (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max).boxed()),
+        (true, None) => Fetched::Now(fetch.answer(found.results)),
+        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, found.results).boxed()),
+        (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max, found, pulse).boxed()),
     }
 }
 
@@ -298,30 +299,31 @@ impl Fetch {
         !may_come || found.is_behind || bytes.max(found.available) >= self.bytes_min
     }
 
-    async fn wait_and_answer(self, wait_max: Duration) -> Response {
-        let results = self.wait(wait_max).await;
+    async fn wait_and_answer(self, wait_max: Duration, found: Found, pulse: u64) -> Response {
+        let results = self.wait(wait_max, found, pulse).await;
         match self.conversion {
             None => self.answer(results),
             Some(conversion) => conversion.run(self, results).await,
         }
     }
 
-    async fn wait(&self, wait_max: Duration) -> Vec<Partition> {
+    /// `found` was read after the pulse had this count. Without progress there
+    /// is nothing new to read, neither now nor when the time is over.
+    async fn wait(&self, wait_max: Duration, mut found: Found, pulse: u64) -> Vec<Partition> {
         let waiter = Waiter::default();
         let _registrations = self.register(&waiter);
+        if self.source.known.replicas.pulse().count() != pulse {
+            found = self.read();
+        }
         let enough = async {
-            loop {
-                let found = self.read();
-                if self.is_enough(&found) {
-                    return found.results;
-                }
+            while !self.is_enough(&found) {
                 waiter.progress().await;
+                found = self.read();
             }
         };
-        match tokio::time::timeout(wait_max, enough).await {
-            Ok(results) => results,
-            Err(_) => self.read().results,
-        }
+        // Without more, what there is must do.
+        let _ = tokio::time::timeout(wait_max, enough).await;
+        found.results
     }
 
     fn register(&self, waiter: &Waiter) -> Vec<Registration> {

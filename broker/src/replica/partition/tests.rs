@@ -91,6 +91,7 @@ impl Site {
                 Windows::default(),
                 &common::clock::system(),
             )),
+            pulse: Pulse::default(),
             broker_epoch: AtomicI64::new(1),
         });
         let log = Arc::new(RwLock::new(log));
