@@ -192,7 +192,11 @@ impl Handlers {
             fetches: fetch::Source {
                 known: partitions.clone(),
                 bytes_max: parts.fetch_bytes_max,
-                sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
+                sessions: Arc::new(fetch::Sessions::new(
+                    parts.fetch_session_slots,
+                    fetch::watch_max(&parts.values),
+                    parts.clock,
+                )),
                 broker_id: parts.broker_id,
                 rack_aware: parts.values.str("replica.selector.class")
                     == fetch::nearest::RACK_AWARE,

@@ -12,6 +12,7 @@
 //! that is under way.
 
 pub(in crate::replica) mod agreement;
+mod calm;
 pub(in crate::replica) mod exchange;
 mod lane;
 mod session;

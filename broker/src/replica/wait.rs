@@ -25,6 +25,11 @@ impl Waiter {
     pub async fn progress(&self) {
         self.notify.notified().await;
     }
+
+    /// As if a partition made progress.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
 }
 
 /// Counts the progress of all partitions of a broker: where it stands still,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::agreement::{self, Agreement, DIVERGING_FROM};
+use super::calm::Calm;
 use super::exchange::{Exchange, Outcome};
 use super::session::{Difference, Session};
 use super::{FetchConfig, Fetchers};
@@ -47,6 +48,15 @@ pub(super) struct Asked {
     pub(super) followed: Followed,
     pub(super) topic_id: TopicId,
     pub(super) position: Position,
+}
+
+/// What came of one request.
+enum Round {
+    /// The leader cannot be asked.
+    Failed,
+    Done,
+    /// There was nothing for those who were asked for.
+    Quiet(BTreeMap<TopicPartition, Asked>),
 }
 
 pub(super) struct Lane {
@@ -101,10 +111,14 @@ impl Lane {
         let mut link = Link::new(self.leader, client_id, fetchers.config.timeout);
         let mut session = Session::default();
         let mut failures = 0;
+        let mut quiet: Option<(Calm, BTreeMap<TopicPartition, Asked>)> = None;
         loop {
             let changed = self.changed.notified();
             let now = fetchers.around.clock.monotonic();
-            let asked = self.due(now);
+            let (calm, asked) = match quiet.take().filter(|(calm, _)| calm.lasts(now)) {
+                Some((calm, asked)) => (Some(calm), asked),
+                None => (None, self.due(now)),
+            };
             if asked.is_empty() {
                 if self.followed.lock().is_empty() {
                     link.close();
@@ -113,23 +127,31 @@ impl Lane {
                 let _ = tokio::time::timeout(pause, changed).await;
                 continue;
             }
-            let done = tokio::select! {
+            let round = tokio::select! {
                 // Those who came must not wait for a long poll without them.
                 () = changed => {
                     link.close();
                     session.reset();
                     continue;
                 }
-                done = self.fetch(fetchers, &mut link, &mut session, asked) => done,
+                round = self.fetch(fetchers, &mut link, &mut session, asked, calm.is_some()) => round,
             };
-            if done {
-                failures = 0;
-                continue;
+            match round {
+                Round::Failed => {
+                    session.reset();
+                    let pause = backoff(failures, fetchers.config.backoff_max);
+                    failures += 1;
+                    let _ = tokio::time::timeout(pause, self.changed.notified()).await;
+                    continue;
+                }
+                Round::Quiet(asked) if session.is_open() => {
+                    let is_all = || asked.len() == self.followed.lock().len();
+                    let calm = calm.or_else(|| Calm::of(&asked, now).filter(|_| is_all()));
+                    quiet = calm.map(|calm| (calm, asked));
+                }
+                Round::Quiet(_) | Round::Done => {}
             }
-            session.reset();
-            let pause = backoff(failures, fetchers.config.backoff_max);
-            failures += 1;
-            let _ = tokio::time::timeout(pause, self.changed.notified()).await;
+            failures = 0;
         }
     }
 
@@ -164,16 +186,18 @@ impl Lane {
         waits.filter(|wait| !wait.is_zero()).min().unwrap_or(IDLE)
     }
 
-    /// One request and what came of it; false when the leader cannot be asked.
+    /// One request and what came of it; `is_same` says that the last one asked
+    /// for the same.
     async fn fetch(
         &self,
         fetchers: &Fetchers,
         link: &mut Link,
         session: &mut Session,
         asked: BTreeMap<TopicPartition, Asked>,
-    ) -> bool {
+        is_same: bool,
+    ) -> Round {
         let Some(address) = fetchers.address(self.leader) else {
-            return false;
+            return Round::Failed;
         };
         let exchange = Exchange {
             own_id: fetchers.around.own_id,
@@ -183,9 +207,9 @@ impl Lane {
         let asked = match fetchers.config.version.has_diverging_epochs() {
             true => asked,
             false => match self.agreed(fetchers, link, &address, asked).await {
-                Some(asked) if asked.is_empty() => return true,
+                Some(asked) if asked.is_empty() => return Round::Done,
                 Some(asked) => asked,
-                None => return false,
+                None => return Round::Failed,
             },
         };
         let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
@@ -199,7 +223,10 @@ impl Lane {
         if version < SESSIONS_FROM {
             session.reset();
         }
-        let difference = session.next(version >= TOPIC_IDS_FROM, &asked);
+        let difference = match is_same {
+            true => session.nothing_new(),
+            false => session.next(version >= TOPIC_IDS_FROM, &asked),
+        };
         let request = Request {
             config: &fetchers.config,
             own: (around.own_id, epoch),
@@ -215,16 +242,19 @@ impl Lane {
                 // Mostly a session that the leader has forgotten.
                 let code = answer.error_code;
                 tracing::debug!(leader = self.leader, code, "the leader refused a fetch");
-                return false;
+                return Round::Failed;
             }
             Err(error) => {
                 tracing::debug!(leader = self.leader, %error, "cannot fetch from the leader");
-                return false;
+                return Round::Failed;
             }
         };
+        if answer.responses.is_empty() {
+            return Round::Quiet(asked);
+        }
         let outcomes = exchange.take_in(link, version, asked, answer).await;
         self.note(outcomes, fetchers);
-        true
+        Round::Done
     }
 
     /// Compares the logs that were not compared yet with the leader's; gives

@@ -204,6 +204,13 @@ pub(in crate::replica) fn any_partition(index: i32) -> (TopicPartition, Arc<Part
     (id, site.replicas[&1].clone())
 }
 
+/// Lets a partition follow a leader in `epoch`.
+pub(in crate::replica) fn follow_in(partition: &Partition, epoch: LeaderEpoch) {
+    partition
+        .become_follower(&decided(2, epoch, &[1, 2], &[1, 2]))
+        .unwrap();
+}
+
 fn bytes_of(part: Part) -> Bytes {
     match part {
         Part::Memory(bytes) => bytes,
