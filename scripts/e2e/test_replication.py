@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import harness
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from harness import wait_until
 from replicated import IDS, History, Trio, check
 
@@ -80,6 +80,31 @@ def test_nothing_acknowledged_is_lost(three):
         three.wait_in_sync("t")
     history.end()
     assert check(three, history, "t") > 500
+
+
+@pytest.fixture
+def three_with_long_polls(servers, tmp_path):
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    keys = {
+        "replica.fetch.wait.max.ms": 60_000,
+        "replica.lag.time.max.ms": 120_000,
+        "replica.socket.timeout.ms": 90_000,
+    }
+    yield from trio_of(tmp_path, keys=keys)
+
+
+def test_a_new_partition_does_not_wait_for_the_long_poll_of_others(three_with_long_polls):
+    """A follower that asked before the leader knew of the topic waited for as
+    long as its other partitions were quiet."""
+    three = three_with_long_polls
+    keys = {"bootstrap.servers": three.bootstrap, "acks": "all", "message.timeout.ms": 30_000}
+    producer, errors = Producer(keys), []
+    for number in range(12):
+        three.create(f"t{number}", 1)
+        producer.produce(f"t{number}", b"1", on_delivery=lambda error, _: errors.append(error))
+        producer.flush()
+    assert errors == [None] * 12
 
 
 def test_on_a_real_zookeeper(three_on_zookeeper):

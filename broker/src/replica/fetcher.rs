@@ -15,6 +15,7 @@ pub(in crate::replica) mod agreement;
 mod calm;
 pub(in crate::replica) mod exchange;
 mod lane;
+mod request;
 mod session;
 
 use std::collections::HashMap;

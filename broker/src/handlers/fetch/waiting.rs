@@ -24,7 +24,7 @@ impl Fetch {
         let mut bytes = 0;
         let mut may_come = false;
         for result in &found.results {
-            if is_unknown(result.error_code) {
+            if !self.fetcher.is_follower() && is_unknown(result.error_code) {
                 continue;
             }
             let is_elsewhere = result.preferred_read_replica >= 0;
@@ -137,8 +137,9 @@ impl Fetch {
     }
 }
 
-/// Partitions that do not exist are no reason to answer early: the others are
-/// waited for, as in Kafka.
+/// Partitions that do not exist are no reason to answer a consumer early: the
+/// others are waited for, as in Kafka. A follower is ahead of its leader, which
+/// will hear of the partition at any moment, and must not wait for it.
 fn is_unknown(error_code: i16) -> bool {
     [
         ResponseError::UnknownTopicOrPartition.code(),

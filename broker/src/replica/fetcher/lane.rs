@@ -4,19 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::fetch_request::{
-    FetchPartition, FetchTopic, ForgottenTopic, ReplicaState,
-};
-use kafka_protocol::messages::{FetchRequest, TopicName as WireName};
-use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::agreement::{self, Agreement, DIVERGING_FROM};
+use super::Fetchers;
+use super::agreement::{self, Agreement};
 use super::calm::Calm;
 use super::exchange::{Exchange, Outcome};
-use super::session::{Difference, Session};
-use super::{FetchConfig, Fetchers};
+use super::request::Request;
+use super::session::Session;
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::peer::{Address, Link};
 use crate::replica::partition::{Partition, Position};
@@ -28,9 +24,7 @@ const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
 /// From here on, a leader remembers what it was told.
 const SESSIONS_FROM: i16 = 7;
 /// From here on, topics are named by their ids.
-const TOPIC_IDS_FROM: i16 = 13;
-/// From here on, the replica tells its broker's epoch.
-const REPLICA_STATE_FROM: i16 = 15;
+pub(super) const TOPIC_IDS_FROM: i16 = 13;
 
 /// A partition that is fetched for.
 #[derive(Clone)]
@@ -48,6 +42,14 @@ pub(super) struct Asked {
     pub(super) followed: Followed,
     pub(super) topic_id: TopicId,
     pub(super) position: Position,
+}
+
+/// How a request differs from the one before.
+struct Call {
+    /// It asks for the same.
+    is_same: bool,
+    /// Whoever pauses after a failure must not wait for a long poll without it.
+    wait_max: Duration,
 }
 
 /// What came of one request.
@@ -127,6 +129,10 @@ impl Lane {
                 let _ = tokio::time::timeout(pause, changed).await;
                 continue;
             }
+            let call = Call {
+                is_same: calm.is_some(),
+                wait_max: self.until_due(now),
+            };
             let round = tokio::select! {
                 // Those who came must not wait for a long poll without them.
                 () = changed => {
@@ -134,7 +140,7 @@ impl Lane {
                     session.reset();
                     continue;
                 }
-                round = self.fetch(fetchers, &mut link, &mut session, asked, calm.is_some()) => round,
+                round = self.fetch(fetchers, &mut link, &mut session, asked, call) => round,
             };
             match round {
                 Round::Failed => {
@@ -186,15 +192,14 @@ impl Lane {
         waits.filter(|wait| !wait.is_zero()).min().unwrap_or(IDLE)
     }
 
-    /// One request and what came of it; `is_same` says that the last one asked
-    /// for the same.
+    /// One request and what came of it.
     async fn fetch(
         &self,
         fetchers: &Fetchers,
         link: &mut Link,
         session: &mut Session,
         asked: BTreeMap<TopicPartition, Asked>,
-        is_same: bool,
+        call: Call,
     ) -> Round {
         let Some(address) = fetchers.address(self.leader) else {
             return Round::Failed;
@@ -223,7 +228,7 @@ impl Lane {
         if version < SESSIONS_FROM {
             session.reset();
         }
-        let difference = match is_same {
+        let difference = match call.is_same {
             true => session.nothing_new(),
             false => session.next(version >= TOPIC_IDS_FROM, &asked),
         };
@@ -231,6 +236,7 @@ impl Lane {
             config: &fetchers.config,
             own: (around.own_id, epoch),
             version,
+            wait_max: call.wait_max,
         };
         let request = request.build(&difference, &asked);
         let answer = match link.ask(&address, version, &request).await {
@@ -331,92 +337,8 @@ fn backoff(failures: u32, max: Duration) -> Duration {
         .min(max.max(BACKOFF_MIN))
 }
 
-/// What is the same for all partitions of a request.
-struct Request<'a> {
-    config: &'a FetchConfig,
-    own: (BrokerId, i64),
-    version: i16,
-}
-
-impl Request<'_> {
-    fn build(
-        &self,
-        difference: &Difference,
-        asked: &BTreeMap<TopicPartition, Asked>,
-    ) -> FetchRequest {
-        let (config, (own_id, own_epoch)) = (self.config, self.own);
-        let request = FetchRequest::default()
-            .with_max_wait_ms(config.wait_max_ms)
-            .with_min_bytes(config.bytes_min)
-            .with_max_bytes(config.bytes_max)
-            .with_session_id(difference.session_id)
-            .with_session_epoch(difference.session_epoch)
-            .with_topics(self.topics(difference, asked))
-            .with_forgotten_topics_data(self.forgotten(difference));
-        match self.version {
-            REPLICA_STATE_FROM.. => request.with_replica_state(
-                ReplicaState::default()
-                    .with_replica_id(own_id.into())
-                    .with_replica_epoch(own_epoch),
-            ),
-            _ => request.with_replica_id(own_id.into()),
-        }
-    }
-
-    fn topics(
-        &self,
-        difference: &Difference,
-        asked: &BTreeMap<TopicPartition, Asked>,
-    ) -> Vec<FetchTopic> {
-        let mut topics: Vec<FetchTopic> = Vec::new();
-        let mut current = None;
-        for id in &difference.changed {
-            let Some(asked) = asked.get(id) else { continue };
-            if current != Some(&id.topic) {
-                current = Some(&id.topic);
-                let topic = FetchTopic::default();
-                topics.push(match self.version {
-                    TOPIC_IDS_FROM.. => topic.with_topic_id(asked.topic_id),
-                    _ => topic.with_topic(wire_name(id)),
-                });
-            }
-            let partition = FetchPartition::default()
-                .with_partition(id.partition)
-                .with_current_leader_epoch(asked.followed.epoch)
-                .with_fetch_offset(asked.position.offset)
-                .with_last_fetched_epoch(match self.version {
-                    DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
-                    _ => -1,
-                })
-                .with_log_start_offset(asked.position.log_start)
-                .with_partition_max_bytes(self.config.partition_bytes_max);
-            if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(partition);
-            }
-        }
-        topics
-    }
-
-    fn forgotten(&self, difference: &Difference) -> Vec<ForgottenTopic> {
-        let forgotten = difference.forgotten.iter().map(|(id, topic_id)| {
-            let topic = ForgottenTopic::default().with_partitions(vec![id.partition]);
-            match self.version {
-                TOPIC_IDS_FROM.. => topic.with_topic_id(*topic_id),
-                _ => topic.with_topic(wire_name(id)),
-            }
-        });
-        forgotten.collect()
-    }
-}
-
-fn wire_name(id: &TopicPartition) -> WireName {
-    WireName(StrBytes::from_string(id.topic.to_string()))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use kafka_protocol::protocol::Encodable;
-
     use super::*;
     use crate::replica::partition::tests::any_partition;
 
@@ -433,46 +355,6 @@ pub(super) mod tests {
             },
         };
         (id, asked)
-    }
-
-    #[test]
-    fn partitions_are_named_as_their_version_does() {
-        let config = FetchConfig {
-            lanes: 1,
-            wait_max_ms: 500,
-            bytes_min: 1,
-            bytes_max: 2,
-            partition_bytes_max: 3,
-            backoff_max: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            version: crate::model::NEWEST,
-        };
-        let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
-        for version in [5, 11, 12, 13, 17] {
-            let request = Request {
-                config: &config,
-                own: (8, 99),
-                version,
-            };
-            let difference = Session::default().next(version >= TOPIC_IDS_FROM, &all);
-            let built = request.build(&difference, &all);
-            assert_eq!(built.topics.len(), 1);
-            assert_eq!(built.topics[0].topic.is_empty(), version >= TOPIC_IDS_FROM);
-            let partition = &built.topics[0].partitions[1];
-            assert_eq!(
-                (partition.fetch_offset, partition.current_leader_epoch),
-                (5, 3)
-            );
-            let replica = match version {
-                REPLICA_STATE_FROM.. => built.replica_state.replica_id.0,
-                _ => built.replica_id.0,
-            };
-            assert_eq!(replica, 8);
-            let is_told = partition.last_fetched_epoch == 2;
-            assert_eq!(is_told, version >= DIVERGING_FROM);
-            let mut bytes = Vec::new();
-            built.encode(&mut bytes, version).unwrap();
-        }
     }
 
     #[test]
