@@ -27,6 +27,7 @@ mod reassign_partitions;
 mod runtime;
 mod text;
 mod topics;
+mod verifiable;
 mod zookeeper;
 mod zookeeper_shell;
 
@@ -86,6 +87,14 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "consumer-perf-test",
         run: perf::consumer::run,
+    },
+    Command {
+        name: "verifiable-producer",
+        run: verifiable::producer::run,
+    },
+    Command {
+        name: "verifiable-consumer",
+        run: verifiable::consumer::run,
     },
     Command {
         name: "dump-log",
