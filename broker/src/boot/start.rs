@@ -326,6 +326,7 @@ impl Started {
             config,
             farewell,
             &self.registry,
+            &self.clock,
             stops,
         ));
         tasks.extend(maintenance.start(&config.values, &stops.background));

@@ -60,7 +60,7 @@ pub(super) struct LeaderState {
 pub(super) struct Proposal {
     pub(super) number: u64,
     pub(super) isr: Vec<BrokerId>,
-    is_expansion: bool,
+    pub(super) is_expansion: bool,
 }
 
 /// What a follower's fetches told.
