@@ -16,6 +16,7 @@ on each target in turn instead of by lot.
 """
 
 import argparse
+import contextlib
 import pathlib
 import random
 import statistics
@@ -52,6 +53,16 @@ def plan(options, dice):
         yield pairs[round_ % len(pairs)] if options.sequence else dice.choice(pairs)
 
 
+@contextlib.contextmanager
+def directory_of(options):
+    if not options.keep:
+        with tempfile.TemporaryDirectory() as directory:
+            yield directory
+        return
+    pathlib.Path(options.keep).mkdir(parents=True)
+    yield options.keep
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
@@ -59,10 +70,12 @@ def main():
     parser.add_argument("--rate", type=int, default=1000, help="records per second")
     parser.add_argument("--faults", default="", help=f"some of {','.join(ALL)}")
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--times", default="2,8,20", help="seconds that pauses and cuts last")
     parser.add_argument("--mix", choices=("odradek", "apache"), default="odradek")
     parser.add_argument("--zookeeper", action="store_true")
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--disks", action="store_true")
+    parser.add_argument("--keep", metavar="DIRECTORY", help="use this one, and leave its files")
     parser.add_argument("--sequence", action="store_true")
     options = parser.parse_args()
     if options.namespaces and options.disks:
@@ -74,7 +87,7 @@ def main():
     print(f"seed {options.seed}")
     dice = random.Random(options.seed)
     gaps = {}
-    with tempfile.TemporaryDirectory() as directory:
+    with directory_of(options) as directory:
         if options.namespaces:
             trio = Isolated(directory)
         else:
@@ -84,7 +97,8 @@ def main():
                 coordinator="apache" if options.zookeeper else "odradek",
             )
         disks = Disks(trio)
-        strikes = Strikes(trio, disks, "chaos", dice)
+        times = tuple(float(seconds) for seconds in options.times.split(","))
+        strikes = Strikes(trio, disks, "chaos", dice, times)
         try:
             if options.disks and (reason := disks.make_small(DISK_MB)):
                 parser.error(reason)
