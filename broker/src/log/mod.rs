@@ -21,6 +21,7 @@ mod checkpoint;
 mod cleaner;
 mod config;
 mod dir;
+mod earlier_batches;
 mod epochs;
 mod flush;
 mod index;
