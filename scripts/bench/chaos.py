@@ -7,7 +7,7 @@ that nothing acknowledged was lost.
 Each round strikes the leader, a follower or the controller: kill -9, SIGTERM,
 a pause longer or shorter than the session, a wiped disk; with `--namespaces`,
 as root, also cuts of the network, and with `--disks`, as root, full disks
-(`strikes.py` says what each is). It prints the longest time without an
+(`strikes.py` says what each is; `starve` and `degrade` are only done by name). It prints the longest time without an
 acknowledgement, and how long after the strike all replicas were in sync again.
 After every tenth round, and at the end, all records are read back and the
 replicas' files compared. `--mix apache` has one broker of Apache's among them,
@@ -30,6 +30,7 @@ from disks import Disks  # noqa: E402
 from isolated import Isolated, refusal  # noqa: E402
 from replicated import History, Trio, check  # noqa: E402
 from strikes import ALL, ON_DISK, ON_NETWORK, ON_PROCESS, Strikes  # noqa: E402
+from topic_load import TopicLoad  # noqa: E402
 
 # Room for the records of a long run.
 DISK_MB = 512
@@ -76,6 +77,7 @@ def main():
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--disks", action="store_true")
     parser.add_argument("--keep", metavar="DIRECTORY", help="use this one, and leave its files")
+    parser.add_argument("--topics", action="store_true", help="topics come and go meanwhile")
     parser.add_argument("--sequence", action="store_true")
     options = parser.parse_args()
     if options.namespaces and options.disks:
@@ -107,8 +109,12 @@ def main():
             history = History(trio, "chaos", options.rate)
             history.start()
             history.wait_for_more()
+            topics = TopicLoad(trio)
+            if options.topics:
+                topics.start()
             for round_, (fault, target) in enumerate(plan(options, dice), 1):
                 history.take_gap()
+                print(f"{round_:4} {fault:7} {target:10}", end=" ", flush=True)
                 number = strikes.strike(fault, target)
                 struck = time.monotonic()
                 history.wait_for_more()
@@ -117,7 +123,7 @@ def main():
                 gap = history.take_gap()
                 gaps.setdefault((fault, target), []).append(gap)
                 print(
-                    f"{round_:4} {fault:7} {target:10} broker {number}: longest gap {gap:.2f} s,"
+                    f"broker {number}: longest gap {gap:.2f} s,"
                     f" in sync after {healed:.1f} s, {history.count()} acknowledged",
                     flush=True,
                 )
@@ -127,6 +133,12 @@ def main():
                     history = history.go_on(trio)
             history.end()
             total = check(trio, history, "chaos")
+            if options.topics:
+                present, absent, unknown = topics.check()
+                print(
+                    f"{present + absent} topics created and {absent} deleted as acknowledged,"
+                    f" {unknown} requests of unknown outcome"
+                )
             print(f"{total} acknowledged records, none lost, none twice; replicas alike")
         finally:
             trio.end()

@@ -244,6 +244,7 @@ def odradek_broker(directory, port, admin_port, zookeeper_port, overrides):
 
 def apache_broker(directory, port, zookeeper_port, overrides, heap, peer="kafka39"):
     properties = broker_properties(directory, port, zookeeper_port, overrides)
+    properties.setdefault("zookeeper.connection.timeout.ms", 60000)
     config = write_properties(directory / "server.properties", properties)
     command = [PEERS / peer / "run", "kafka.Kafka", config]
     ready = lambda: accepts(port)  # noqa: E731

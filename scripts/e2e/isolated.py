@@ -90,9 +90,18 @@ class Isolated(Trio):
         route = ("route", "add", "blackhole", f"{self.address(to)}/32")
         ip("-n", self.namespace(number), *route)
 
+    def degrade(self, number):
+        """Every fifth packet that it sends gets lost, and few get through at all."""
+        queue = ("qdisc", "add", "dev", "eth0", "root", "netem", "loss", "20%", "rate", "3mbit")
+        command = ["tc", "-n", self.namespace(number), *queue]
+        subprocess.run(command, check=True, capture_output=True)
+
     def heal(self):
         for number in IDS:
             space = self.namespace(number)
+            subprocess.run(
+                ["tc", "-n", space, "qdisc", "del", "dev", "eth0", "root"], capture_output=True
+            )
             ip("-n", space, "link", "set", "eth0", "up")
             subprocess.run(
                 ["ip", "-n", space, "route", "flush", "type", "blackhole"], capture_output=True
