@@ -78,9 +78,8 @@ class Strikes:
                 other.wait()
 
     def degrade(self, number):
-        """Its link is slow and loses every fifth packet."""
-        self.trio.degrade(number)
-        time.sleep(DEGRADED_SECONDS)
+        """Its link is slow and loses much."""
+        self.trio.degrade(number, DEGRADED_SECONDS)
         self.trio.heal()
 
     def isolate(self, number):
