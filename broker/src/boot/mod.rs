@@ -11,6 +11,7 @@ mod cleaning;
 mod configs;
 mod dir_failures;
 mod farewell;
+mod full_dirs;
 mod identity;
 mod last_replica;
 mod lost_tails;

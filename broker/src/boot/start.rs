@@ -15,6 +15,7 @@ use super::cleaning::{Cleaning, Settings};
 use super::configs::{self, Follower, Switches};
 use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
+use super::full_dirs::FullDirs;
 use super::identity;
 use super::maintenance::Maintenance;
 use super::membership::Membership;
@@ -86,7 +87,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
     configs::load(&registry, broker_id, &topic_configs).await?;
     config.values = topic_configs.broker().values().clone();
-    let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
+    let (on_dir_failure, dir_failures, full_dirs) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
         topic_configs: &topic_configs,
@@ -103,6 +104,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let started = Started {
         stops,
         watchers: vec![watcher],
+        full_dirs,
         broker_id,
         cluster_id,
         registry,
@@ -215,6 +217,7 @@ struct Started {
     stops: Stops,
     /// What must run before anything is served.
     watchers: Vec<JoinHandle<()>>,
+    full_dirs: FullDirs,
     broker_id: BrokerId,
     cluster_id: String,
     registry: Registry,
@@ -312,10 +315,18 @@ impl Started {
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.push(std::mem::take(&mut self.full_dirs).follow(
+            self.logs.clone(),
+            farewell.replicas.clone(),
+            self.registry.clone(),
+            self.clock.clone(),
+            stops.background.clone(),
+        ));
         tasks.extend(replication::keep_isrs(
             config,
             farewell,
             &self.registry,
+            &self.clock,
             stops,
         ));
         tasks.extend(maintenance.start(&config.values, &stops.background));

@@ -194,6 +194,7 @@ impl Log {
             duplicate: false,
         };
         let verdict = self.producers.check(&header, origin);
+        let verdict = verdict.or_else(|error| self.judge_by_log(&header, error));
         let verdict = verdict.map_err(|error| self.cause_of(&header, error))?;
         if let Verdict::Duplicate(known) = verdict {
             info.first_offset = known.first_offset();

@@ -240,6 +240,16 @@ impl Manager {
             .collect()
     }
 
+    /// Whether replicas lie on a full disk that others can do without.
+    #[must_use]
+    pub fn has_replicas_to_give_way(&self) -> bool {
+        self.logs.dirs().iter().any(|dir| dir.is_full())
+            && self
+                .partitions
+                .iter()
+                .any(|entry| entry.value().would_give_way())
+    }
+
     /// High watermarks, for their checkpoint.
     #[must_use]
     pub fn high_watermarks(&self) -> HashMap<TopicPartition, Offset> {
@@ -311,11 +321,16 @@ impl Manager {
             // This is how the controller learns which replicas are gone.
             return Err(code::STORAGE_ERROR);
         }
-        if let Some(known) = partition.epoch() {
-            let is_again = decided.leader_epoch == known && !partition.is_stopped();
-            if decided.leader_epoch < known || is_again {
-                return Err(code::STALE_CONTROLLER_EPOCH);
-            }
+        let known = partition.epoch();
+        if known.is_some_and(|known| decided.leader_epoch < known) {
+            return Err(code::STALE_CONTROLLER_EPOCH);
+        }
+        if partition.gives_way(decided) {
+            tracing::warn!(partition = %id, "no room on the disk: others are to do without this replica");
+            return Err(code::STORAGE_ERROR);
+        }
+        if known == Some(decided.leader_epoch) && !partition.is_stopped() {
+            return Err(code::STALE_CONTROLLER_EPOCH);
         }
         let led_in = partition.leads_in();
         if decided.leader == own_id {

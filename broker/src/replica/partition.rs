@@ -9,6 +9,7 @@
 mod append;
 mod delete_records;
 mod follow;
+mod full_disk;
 mod in_sync;
 mod moving;
 mod read;

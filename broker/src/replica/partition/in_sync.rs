@@ -96,6 +96,7 @@ impl Partition {
             recovery: leader.recovery,
             partition_epoch: leader.partition_epoch,
             controller_epoch: leader.controller_epoch,
+            is_shrink: !proposal.is_expansion,
             number: proposal.number,
         })
     }
