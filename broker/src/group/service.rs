@@ -25,7 +25,7 @@ use super::loading::{Loading, Rounds};
 use super::shard::{self, Command, Reply, Shard, Task};
 use super::{Config, Error};
 use crate::model::{LeaderEpoch, TopicPartition};
-use crate::state_log::StateLog;
+use crate::state_log::{StateLog, partition_for};
 
 /// Requests that may wait for one shard; more make their connections wait.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -396,15 +396,6 @@ async fn ask<T>(
     drop(commands);
     sent.map_err(|_| Error::NotCoordinator)?;
     answer.await.map_err(|_| Error::NotCoordinator)
-}
-
-/// Kafka's placement: Java's `String.hashCode` made non-negative, modulo count.
-fn partition_for(group_id: &str, partition_count: i32) -> Option<i32> {
-    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    let hash = group_id.encode_utf16().fold(0, step);
-    // As Kafka does it: `Integer.MIN_VALUE` has no absolute value.
-    let hash = hash.checked_abs().unwrap_or(0);
-    (partition_count > 0).then(|| hash % partition_count)
 }
 
 #[cfg(test)]

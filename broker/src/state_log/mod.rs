@@ -1,10 +1,11 @@
-//! What the group (later also transaction) coordinators need of their log.
+//! What the group and transaction coordinators need of their logs.
 //!
 //! Flow: decide -> append a batch to a partition of an internal topic -> wait
 //! until it is committed -> replay it into the state -> answer.
 //!
-//! **Invariant:** this module knows nothing about groups.
+//! **Invariant:** this module knows nothing about groups and transactions.
 
+pub mod fields;
 mod replicated;
 
 use bytes::Bytes;
@@ -36,6 +37,18 @@ pub struct Chunk {
     pub batches: Bytes,
     /// High watermark when the chunk was read.
     pub high_watermark: i64,
+}
+
+/// Kafka's placement of an id among the partitions of an internal topic: Java's
+/// `String.hashCode` made non-negative, modulo their count. `None` while there
+/// are none.
+#[must_use]
+pub fn partition_for(id: &str, partition_count: i32) -> Option<i32> {
+    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+    let hash = id.encode_utf16().fold(0, step);
+    // As Kafka does it: `Integer.MIN_VALUE` has no absolute value.
+    let hash = hash.checked_abs().unwrap_or(0);
+    (partition_count > 0).then(|| hash % partition_count)
 }
 
 /// One internal topic as its coordinator sees it.

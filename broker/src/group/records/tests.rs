@@ -203,7 +203,8 @@ fn damage_is_an_error_never_a_panic() {
         group_id,
         value: None,
     };
-    assert_eq!(record.encode(NEWEST), Err(Error::StringTooLong));
+    let too_long = Error::Fields(fields::Error::StringTooLong);
+    assert_eq!(record.encode(NEWEST), Err(too_long));
 }
 
 #[test]
