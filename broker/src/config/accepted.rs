@@ -76,15 +76,8 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         &["group.consumer.", "group.coordinator.", "group.share."],
     ),
     (
-        "transactions are not coordinated yet",
-        &[
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-            "transaction.max.timeout.ms",
-            "transaction.partition.verification.enable",
-            "transaction.remove.expired.transaction.cleanup.interval.ms",
-            "transaction.state.log.",
-            "transactional.id.expiration.ms",
-        ],
+        "whether a partition is in its producer's transaction is not asked yet",
+        &["transaction.partition.verification.enable"],
     ),
     ("tiered storage is not there", &["log.local.", "remote."]),
     (

@@ -12,6 +12,7 @@ use crate::registry::{
     AddPartitionsError, CreateTopicError, DeleteTopicError, Error as RegistryError,
 };
 use crate::replica;
+use crate::txn;
 
 /// Reading from a replica; nothing was changed.
 pub(crate) fn replica(error: &replica::Error) -> ResponseError {
@@ -258,4 +259,35 @@ pub(crate) fn group(error: group::Error) -> i16 {
 /// 0 or the code of a group's error.
 pub(crate) fn group_outcome(outcome: Result<(), group::Error>) -> i16 {
     outcome.err().map_or(0, group)
+}
+
+/// The transaction coordinator's answers. Nothing was changed, except with
+/// `CoordinatorNotAvailable`, where the record may still be committed.
+pub(crate) fn transaction(error: txn::Error) -> ResponseError {
+    use txn::Error as E;
+    match error {
+        E::InvalidRequest => ResponseError::InvalidRequest,
+        E::InvalidTransactionTimeout => ResponseError::InvalidTransactionTimeout,
+        E::InvalidProducerIdMapping => ResponseError::InvalidProducerIdMapping,
+        E::ProducerFenced => ResponseError::ProducerFenced,
+        E::ConcurrentTransactions => ResponseError::ConcurrentTransactions,
+        E::InvalidTxnState => ResponseError::InvalidTxnState,
+        E::TransactionalIdNotFound => ResponseError::TransactionalIdNotFound,
+        E::CoordinatorNotAvailable => ResponseError::CoordinatorNotAvailable,
+        E::CoordinatorLoadInProgress => ResponseError::CoordinatorLoadInProgress,
+        E::NotCoordinator => ResponseError::NotCoordinator,
+        E::Broken => ResponseError::UnknownServerError,
+    }
+}
+
+/// The same for a producer that learned only in version `fenced_from` of a request
+/// that it can be fenced.
+pub(crate) fn transaction_in(error: txn::Error, version: i16, fenced_from: i16) -> i16 {
+    let code = match transaction(error) {
+        ResponseError::ProducerFenced if version < fenced_from => {
+            ResponseError::InvalidProducerEpoch
+        }
+        code => code,
+    };
+    code.code()
 }

@@ -8,6 +8,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod add_partitions_to_txn;
 mod administration;
 mod alter_configs;
 mod alter_replica_log_dirs;
@@ -59,6 +60,8 @@ mod sync_group;
 mod throttle;
 mod topic_admin;
 mod topic_config;
+mod transaction_listing;
+mod transaction_markers;
 mod transactions;
 mod update_features;
 mod wire;
@@ -90,6 +93,8 @@ pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
+pub use self::transaction_markers::{MarkerConfig, MarkersByWire};
+use self::transactions::Transactions;
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::group;
@@ -146,6 +151,8 @@ pub struct Handlers {
     cluster: Arc<Cluster>,
     partitions: Partitions,
     groups: Groups,
+    transactions: Transactions,
+    clock: SharedClock,
     topic_configs: TopicConfigs,
     admin: Arc<TopicAdmin>,
     auto_create: AutoCreate,
@@ -180,6 +187,13 @@ impl Handlers {
                 cluster: parts.cluster.clone(),
                 znodes: OffsetZnodes::new(parts.registry.clone(), &parts.values),
             },
+            transactions: Transactions {
+                handle: parts.control.transactions.clone(),
+                groups: parts.control.groups.clone(),
+                cluster: parts.cluster.clone(),
+                group_partition_count: parts.auto_create.group_metadata.partitions,
+            },
+            clock: parts.clock.clone(),
             topic_configs: parts.topic_configs,
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
@@ -263,11 +277,11 @@ impl Handlers {
                 now_any(frame, &response.await)
             }
             ApiKey::InitProducerId => {
+                let (ids, transactions) = (&self.producer_ids, &self.transactions.handle);
                 let request = frame.decode()?;
-                now(
-                    frame,
-                    &init_producer_id::handle(&self.producer_ids, &request).await,
-                )
+                let response =
+                    init_producer_id::handle(ids, transactions, frame.version, request);
+                now(frame, &response.await)
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
@@ -281,6 +295,9 @@ impl Handlers {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
             key if operator::serves(key) => self.operate(frame).await,
+            key if transactions::serves(key) => {
+                transactions::dispatch(&self.transactions, self.clock.wall_ms(), frame)
+            }
             _ => groups::dispatch(&self.groups, ctx, frame),
         }
     }
@@ -342,14 +359,14 @@ impl Handlers {
             }
             ApiKey::FindCoordinator => {
                 let request = frame.decode()?;
-                let response = find_coordinator::handle(
+                let finder = find_coordinator::Finder {
                     cluster,
-                    &self.groups.handle,
-                    &self.auto_create,
+                    groups: &self.groups.handle,
+                    transactions: &self.transactions.handle,
+                    auto_create: &self.auto_create,
                     ctx,
-                    request,
-                );
-                now(frame, &response.await)
+                };
+                now(frame, &find_coordinator::handle(finder, request).await)
             }
             ApiKey::DescribeCluster => {
                 let request = frame.decode()?;

@@ -27,6 +27,10 @@ pub enum Error {
 pub struct Writer(BytesMut);
 
 impl Writer {
+    pub fn i8(&mut self, value: i8) {
+        self.0.put_i8(value);
+    }
+
     pub fn i16(&mut self, value: i16) {
         self.0.put_i16(value);
     }
@@ -42,6 +46,12 @@ impl Writer {
     pub fn string(&mut self, value: &str) -> Result<(), Error> {
         self.i16(i16::try_from(value.len()).map_err(|_| Error::StringTooLong)?);
         self.0.put_slice(value.as_bytes());
+        Ok(())
+    }
+
+    /// The number of elements that follow.
+    pub fn count(&mut self, count: usize) -> Result<(), Error> {
+        self.i32(i32::try_from(count).map_err(|_| Error::BadLength)?);
         Ok(())
     }
 
@@ -96,6 +106,10 @@ impl<'a> Reader<'a> {
         let (head, rest) = self.rest.split_at_checked(length).ok_or(Error::Truncated)?;
         self.rest = rest;
         Ok(head)
+    }
+
+    pub fn i8(&mut self) -> Result<i8, Error> {
+        Ok(i8::from_be_bytes(self.array()?))
     }
 
     pub fn i16(&mut self) -> Result<i16, Error> {
@@ -167,9 +181,13 @@ impl<'a> Reader<'a> {
 
     /// The number of elements, each of which takes at least `size_min` bytes.
     pub fn count(&mut self, size_min: usize) -> Result<usize, Error> {
+        self.nullable_count(size_min)?.ok_or(Error::BadLength)
+    }
+
+    /// The same of an array that may be null.
+    pub fn nullable_count(&mut self, size_min: usize) -> Result<Option<usize>, Error> {
         let count = self.length(|reader| Ok(reader.i32()?.into()))?;
-        let count = count.ok_or(Error::BadLength)?;
-        if count > self.rest.len() / size_min {
+        if count.is_some_and(|count| count > self.rest.len() / size_min) {
             return Err(Error::Truncated);
         }
         Ok(count)
