@@ -41,6 +41,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DeleteRecords, 0, 2),
     api(ApiKey::InitProducerId, 0, 5),
     api(ApiKey::OffsetForLeaderEpoch, 0, 4),
+    api(ApiKey::WriteTxnMarkers, 0, 1),
     api(ApiKey::DescribeAcls, 0, 3),
     api(ApiKey::CreateAcls, 0, 3),
     api(ApiKey::DeleteAcls, 0, 3),
