@@ -95,10 +95,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         "the controller has no listener of its own",
         &["control.plane.listener.name"],
     ),
-    (
-        "brokers wait for each other as long as they are alive",
-        &["request.timeout.ms"],
-    ),
     ("lz4 has one level here", &["compression.lz4.level"]),
     (
         "the kernel's own value is taken",

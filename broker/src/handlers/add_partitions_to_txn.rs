@@ -53,8 +53,7 @@ pub(crate) async fn handle(
         .with_producer_epoch(request.v3_and_below_producer_epoch)
         .with_topics(request.v3_and_below_topics);
     let result = asker.transaction(transaction).await;
-    AddPartitionsToTxnResponse::default()
-        .with_results_by_topic_v3_and_below(result.topic_results)
+    AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(result.topic_results)
 }
 
 struct Asker<'a> {
@@ -182,8 +181,9 @@ mod tests {
                     let result = AddPartitionsToTxnResult::default().with_topic_results(topics);
                     AddPartitionsToTxnResponse::default().with_results_by_transaction(vec![result])
                 }
-                false => AddPartitionsToTxnResponse::default()
-                    .with_results_by_topic_v3_and_below(topics),
+                false => {
+                    AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(topics)
+                }
             };
             let mut bytes = BytesMut::new();
             response.encode(&mut bytes, version).unwrap();

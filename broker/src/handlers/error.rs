@@ -90,6 +90,7 @@ fn log_append(error: &log::AppendError) -> ResponseError {
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
         E::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         E::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
+        E::CoordinatorFenced { .. } => ResponseError::TransactionCoordinatorFenced,
         E::InvalidTxnState { .. } => ResponseError::InvalidTxnState,
         // Only followers append at given offsets.
         E::UnexpectedOffset { .. } | E::OffsetsOutOfOrder => ResponseError::UnknownServerError,

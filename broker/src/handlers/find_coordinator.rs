@@ -84,7 +84,12 @@ impl Finder<'_> {
     }
 
     async fn group(&self, id: &str) -> Option<(i32, String, u16)> {
-        if self.cluster.snapshot().topic(GROUP_METADATA_TOPIC).is_none() {
+        if self
+            .cluster
+            .snapshot()
+            .topic(GROUP_METADATA_TOPIC)
+            .is_none()
+        {
             self.auto_create.create_group_metadata_topic().await;
             return None;
         }

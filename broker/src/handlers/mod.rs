@@ -65,8 +65,10 @@ mod transaction_markers;
 mod transactions;
 mod update_features;
 mod wire;
+mod write_txn_markers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::clock::SharedClock;
@@ -160,6 +162,8 @@ pub struct Handlers {
     producer_ids: ProducerIds,
     fetches: fetch::Source,
     meter: Meter,
+    /// `request.timeout.ms`.
+    request_timeout: Duration,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
@@ -198,6 +202,9 @@ impl Handlers {
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
+            request_timeout: Duration::from_millis(
+                u64::try_from(parts.values.i32("request.timeout.ms")).unwrap_or(0),
+            ),
             producer_ids: ProducerIds::new(parts.producer_id_blocks),
             meter: Meter {
                 quotas: parts.quotas,
@@ -260,6 +267,7 @@ impl Handlers {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
                 Ok(later(frame, response))
             }
+            ApiKey::WriteTxnMarkers => Ok(self.write_txn_markers(ctx, frame)?),
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
@@ -279,8 +287,7 @@ impl Handlers {
             ApiKey::InitProducerId => {
                 let (ids, transactions) = (&self.producer_ids, &self.transactions.handle);
                 let request = frame.decode()?;
-                let response =
-                    init_producer_id::handle(ids, transactions, frame.version, request);
+                let response = init_producer_id::handle(ids, transactions, frame.version, request);
                 now(frame, &response.await)
             }
             ApiKey::Metadata
@@ -327,6 +334,20 @@ impl Handlers {
                 Ok(Reply::Close)
             }
         }
+    }
+
+    fn write_txn_markers(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        if let Some(throttle) = &ctx.throttle {
+            throttle.exempt();
+        }
+        let request = frame.decode_any()?;
+        let timeout = self.request_timeout;
+        let response = write_txn_markers::handle(&self.partitions, timeout, request);
+        Ok(later_any(frame, response))
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {

@@ -6,8 +6,7 @@ use kafka_protocol::messages::ApiKey;
 use super::client_quotas::{self, AlterClientQuotas};
 use super::scram::{self, AlterUserScramCredentials};
 use super::{
-    Handlers, consumer_group, describe_producers, now, now_any, security,
-    update_features,
+    Handlers, consumer_group, describe_producers, now, now_any, security, update_features,
 };
 use crate::protocol::legacy::OldResponse;
 use crate::protocol::{Error, RequestFrame};

@@ -29,9 +29,8 @@ fn answer(
     now_ms: i64,
     request: ListTransactionsRequest,
 ) -> ListTransactionsResponse {
-    let refused = |error: ResponseError| {
-        ListTransactionsResponse::default().with_error_code(error.code())
-    };
+    let refused =
+        |error: ResponseError| ListTransactionsResponse::default().with_error_code(error.code());
     let pattern = request.transactional_id_pattern.as_deref().unwrap_or("");
     let pattern = match Regex::new(&format!("^(?:{pattern})$")) {
         Ok(_) if pattern.is_empty() => None,
@@ -142,7 +141,9 @@ mod tests {
             known("gone", State::Dead, 100),
         ];
         let states = answer(Ok(all), 500, request).transaction_states;
-        let ids = states.iter().map(|state| state.transactional_id.to_string());
+        let ids = states
+            .iter()
+            .map(|state| state.transactional_id.to_string());
         ids.collect()
     }
 
@@ -179,8 +180,8 @@ mod tests {
         let request = ListTransactionsRequest::default().with_state_filters(names);
         let answered = answer(Ok(Vec::new()), 0, request);
         assert_eq!(answered.unknown_state_filters, [text("Odd")]);
-        let request = ListTransactionsRequest::default()
-            .with_transactional_id_pattern(Some(text("(")));
+        let request =
+            ListTransactionsRequest::default().with_transactional_id_pattern(Some(text("(")));
         let answered = answer(Ok(Vec::new()), 0, request);
         let expected = ResponseError::InvalidRegularExpression.code();
         assert_eq!(answered.error_code, expected);

@@ -89,7 +89,9 @@ impl MarkerChannel for MarkersByWire {
         let request = request(&markers);
         if to == self.config.own_id {
             let answer = write_txn_markers::handle(&self.known, self.config.timeout, request);
-            return answer.map(move |answer| Ok(results(&markers, &answer))).boxed();
+            return answer
+                .map(move |answer| Ok(results(&markers, &answer)))
+                .boxed();
         }
         let address = match self.address(to) {
             Ok(address) => address,
@@ -98,7 +100,9 @@ impl MarkerChannel for MarkersByWire {
         let (link, version) = (self.link(to), self.config.version);
         async move {
             let mut link = link.lock().await;
-            let answer = link.ask_write_txn_markers(&address, version, &request).await;
+            let answer = link
+                .ask_write_txn_markers(&address, version, &request)
+                .await;
             let answer = answer.map_err(|error| ChannelError(error.to_string()))?;
             Ok(results(&markers, &answer))
         }
@@ -235,7 +239,10 @@ mod tests {
         let answer = WriteTxnMarkersResponse::default()
             .with_markers(vec![answer(6, &[(0, 58)]), answer(5, &[(0, 0), (1, 6)])]);
         let asked = [
-            marker(5, vec![partition("a", 1), partition("a", 0), partition("a", 2)]),
+            marker(
+                5,
+                vec![partition("a", 1), partition("a", 0), partition("a", 2)],
+            ),
             marker(6, vec![partition("a", 0)]),
         ];
         let found = results(&asked, &answer);

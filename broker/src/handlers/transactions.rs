@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey, EndTxnRequest, EndTxnResponse,
     ProducerId,
@@ -158,6 +157,7 @@ async fn end(transactions: &Handle, version: i16, request: EndTxnRequest) -> End
 mod tests {
     use super::*;
     use bytes::BytesMut;
+    use kafka_protocol::ResponseError;
     use kafka_protocol::protocol::{Decodable, Encodable};
 
     #[test]

@@ -73,6 +73,14 @@ pub enum AppendError {
         epoch: i16,
         last_epoch: i16,
     },
+    #[error(
+        "Invalid coordinator epoch for producerId {producer_id}: {epoch} (zombie), {last_epoch} (current)"
+    )]
+    CoordinatorFenced {
+        producer_id: i64,
+        epoch: i32,
+        last_epoch: i32,
+    },
     #[error("Expected transactional write from producer {producer_id}")]
     InvalidTxnState { producer_id: i64 },
     #[error("first offset {first_offset} is less than the next offset {log_end_offset}")]
@@ -193,7 +201,11 @@ impl Log {
             max_timestamp: header.max_timestamp,
             duplicate: false,
         };
-        let verdict = self.producers.check(&header, origin);
+        let marker = match header.is_control() {
+            true => marker_of(&batch),
+            false => None,
+        };
+        let verdict = self.producers.check(&header, marker.as_ref(), origin);
         let verdict = verdict.map_err(|error| self.cause_of(&header, error))?;
         if let Verdict::Duplicate(known) = verdict {
             info.first_offset = known.first_offset();
@@ -218,9 +230,7 @@ impl Log {
         self.note_write(&header, &written);
         written?;
         self.producers.apply(&header, first_offset);
-        if header.is_control()
-            && let Some(marker) = marker_of(&batch)
-        {
+        if let Some(marker) = marker {
             let aborted = self.producers.apply_marker(&header, marker, first_offset);
             self.note_aborted(aborted);
         }

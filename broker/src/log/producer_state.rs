@@ -184,10 +184,12 @@ impl ProducerState {
         });
     }
 
-    /// Judges the batch that `origin` wants to append.
+    /// Judges the batch that `origin` wants to append; `marker` is what a
+    /// control batch holds.
     pub(super) fn check(
         &self,
         batch: &Header,
+        marker: Option<&EndTxnMarker>,
         origin: AppendOrigin,
     ) -> Result<Verdict, AppendError> {
         if !batch.has_producer_id() || origin == AppendOrigin::Replication {
@@ -211,7 +213,16 @@ impl ProducerState {
             });
         }
         if batch.is_control() {
-            return Ok(Verdict::Append);
+            return match marker {
+                Some(marker) if marker.coordinator_epoch < entry.coordinator_epoch => {
+                    Err(AppendError::CoordinatorFenced {
+                        producer_id: batch.producer_id,
+                        epoch: marker.coordinator_epoch,
+                        last_epoch: entry.coordinator_epoch,
+                    })
+                }
+                _ => Ok(Verdict::Append),
+            };
         }
         if origin == AppendOrigin::Client {
             check_sequence(entry, batch)?;

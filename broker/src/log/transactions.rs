@@ -70,6 +70,12 @@ impl Log {
         }
     }
 
+    /// What lies from `offset` on is not known to be replicated any more.
+    pub(super) fn lower_high_watermark_seen(&self, offset: Offset) {
+        self.high_watermark_seen
+            .fetch_min(offset, Ordering::Relaxed);
+    }
+
     /// Forgets the transactions of which the markers are known to be replicated.
     pub(super) fn forget_replicated_transactions(&mut self) {
         let seen = self.high_watermark_seen.load(Ordering::Relaxed);

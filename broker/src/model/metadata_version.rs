@@ -98,6 +98,12 @@ impl MetadataVersion {
         self.newest_of(&table, 1)
     }
 
+    /// The version of `WriteTxnMarkers` that brokers send to each other.
+    #[must_use]
+    pub fn write_txn_markers_version(self) -> i16 {
+        self.newest_of(&[(Self::of(2, 8, 0), 1)], 0)
+    }
+
     fn newest_of(self, table: &[(Self, i16)], oldest: i16) -> i16 {
         let found = table.iter().find(|(from, _)| self >= *from);
         found.map_or(oldest, |(_, version)| *version)

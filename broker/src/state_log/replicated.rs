@@ -13,9 +13,7 @@ use super::{Chunk, Error, StateLog};
 use crate::cluster::Cluster;
 use crate::log::{AppendError as LogAppendError, AppendOrigin};
 use crate::model::{TopicName, TopicPartition};
-use crate::replica::{
-    Acks, AppendError, Isolation, Manager, Partition, Pending, ReadRequest, Reader, Waiter,
-};
+use crate::replica::{Acks, AppendError, Isolation, Manager, Partition, ReadRequest, Reader};
 
 /// An internal topic that this broker's coordinators write to and read from.
 pub struct ReplicatedLog {
@@ -69,10 +67,12 @@ impl StateLog for ReplicatedLog {
             Err(error) => std::future::ready(Err(error)).boxed(),
             Ok((appended, None)) => std::future::ready(Ok(appended.first_offset)).boxed(),
             Ok((appended, Some(pending))) => {
-                let committed = wait(pending, self.commit_timeout);
-                committed
-                    .map(move |done| done.map(|()| appended.first_offset))
-                    .boxed()
+                let committed = pending.committed(self.commit_timeout);
+                let done = move |done: Result<(), AppendError>| {
+                    done.map(|()| appended.first_offset)
+                        .map_err(|error| append_error(&error))
+                };
+                committed.map(done).boxed()
             }
         }
     }
@@ -140,22 +140,6 @@ fn load(range: &FileRange) -> Result<Bytes, Error> {
         }
     }
     Ok(bytes.freeze())
-}
-
-async fn wait(pending: Pending, limit: Duration) -> Result<(), Error> {
-    let waiter = Waiter::default();
-    let _registration = pending.register(&waiter);
-    let decided = async {
-        loop {
-            if let Some(outcome) = pending.outcome() {
-                return outcome.map_err(|error| append_error(&error));
-            }
-            waiter.progress().await;
-        }
-    };
-    tokio::time::timeout(limit, decided)
-        .await
-        .unwrap_or(Err(Error::Timeout))
 }
 
 fn append_error(error: &AppendError) -> Error {

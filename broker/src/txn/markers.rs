@@ -17,8 +17,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::state::End;
 use super::Producer;
+use super::state::End;
 use crate::cluster::Cluster;
 use crate::model::{BrokerId, TopicPartition};
 

@@ -12,6 +12,31 @@ fn try_append(log: &mut Log, bytes: Bytes) -> Result<AppendInfo, AppendError> {
     log.append_as_leader(bytes, 0, AppendOrigin::Client, NOW)
 }
 
+/// Appends the marker that ends a transaction.
+fn end(
+    log: &mut Log,
+    id: i64,
+    epoch: i16,
+    coordinator_epoch: i32,
+    commit: bool,
+) -> Result<AppendInfo, AppendError> {
+    let marker = EndTxnMarker {
+        commit,
+        coordinator_epoch,
+        timestamp: NOW,
+    };
+    let batch = marker.batch(id, epoch).unwrap();
+    log.append_as_leader(batch, 0, AppendOrigin::Coordinator, NOW)
+}
+
+fn transactional(id: i64, epoch: i16, sequence: i32) -> Bytes {
+    let mut builder = BatchBuilder::new(Compression::None)
+        .producer(id, epoch, sequence)
+        .transactional();
+    assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
+    builder.build().unwrap()
+}
+
 fn check_after_two_batches(log: &mut Log) {
     let again = try_append(log, sequenced(7, 1, 3, 2)).unwrap();
     assert!(again.duplicate);
@@ -139,13 +164,7 @@ fn an_open_transaction_holds_the_stable_offset_until_its_marker() {
         refused,
         Err(AppendError::InvalidTxnState { producer_id: 9 })
     ));
-    let mut marker = BatchBuilder::new(Compression::None)
-        .producer(9, 0, -1)
-        .transactional()
-        .control();
-    assert!(marker.push(NOW, Some(b"\0\0\0\x01"), Some(b"\0\0\0\0\0\x05"), &[]));
-    log.append_as_leader(marker.build().unwrap(), 0, AppendOrigin::Coordinator, NOW)
-        .unwrap();
+    end(&mut log, 9, 0, 5, true).unwrap();
     assert_eq!(log.first_unstable_offset(Offset::MAX), None);
     drop(log);
     let log = open(dir.path(), &LogConfig::default());
@@ -161,15 +180,7 @@ fn readers_of_committed_records_learn_what_was_aborted() {
         assert!(builder.push(NOW, Some(b"k"), Some(b"v"), &[]));
         builder.build().unwrap()
     };
-    let end = |log: &mut Log, id: i64, commit: bool| {
-        let builder = BatchBuilder::new(Compression::None);
-        let mut builder = builder.producer(id, 0, -1).transactional().control();
-        let key = [0, 0, 0, u8::from(commit)];
-        assert!(builder.push(NOW, Some(&key), Some(b"\0\0\0\0\0\x05"), &[]));
-        let bytes = builder.build().unwrap();
-        log.append_as_leader(bytes, 0, AppendOrigin::Coordinator, NOW)
-            .unwrap();
-    };
+    let end = |log: &mut Log, id: i64, commit: bool| end(log, id, 0, 5, commit).unwrap();
     append(&mut log, data(1, 0)); // 0
     append(&mut log, data(2, 0)); // 1
     append(&mut log, data(3, 0)); // 2
@@ -217,4 +228,71 @@ fn readers_of_committed_records_learn_what_was_aborted() {
     log.truncate_to(3, NOW).unwrap();
     assert_eq!(log.aborted_transactions(0, 6).unwrap(), []);
     assert_eq!(log.last_stable_offset(3), 0);
+}
+
+/// A coordinator that was replaced, or that speaks for a producer which has
+/// been, must not end what came after it (KIP-98).
+#[test]
+fn markers_of_old_epochs_are_fenced() {
+    let (dir, mut log) = new_log(&LogConfig::default());
+    append(&mut log, transactional(9, 3, 0));
+    let check = |log: &mut Log| {
+        assert!(matches!(
+            end(log, 9, 2, 7, false),
+            Err(AppendError::InvalidProducerEpoch {
+                epoch: 2,
+                last_epoch: 3,
+                ..
+            })
+        ));
+        let fenced = end(log, 9, 3, 6, false);
+        assert!(matches!(
+            fenced,
+            Err(AppendError::CoordinatorFenced {
+                producer_id: 9,
+                epoch: 6,
+                last_epoch: 7,
+            })
+        ));
+    };
+    end(&mut log, 9, 3, 7, true).unwrap();
+    append(&mut log, transactional(9, 3, 1));
+    check(&mut log);
+    log.close(NOW).unwrap();
+    drop(log);
+    let mut log = open_clean(dir.path(), &LogConfig::default());
+    check(&mut log);
+    assert_eq!(log.first_unstable_offset(Offset::MAX), Some(2));
+    // The abort of a timed out transaction comes with a newer producer epoch.
+    end(&mut log, 9, 4, 7, false).unwrap();
+    assert_eq!(log.first_unstable_offset(Offset::MAX), None);
+    assert_eq!(log.aborted_transactions(0, 9).unwrap().len(), 1);
+    let late = try_append(&mut log, transactional(9, 3, 2));
+    assert!(matches!(
+        late,
+        Err(AppendError::InvalidProducerEpoch { .. })
+    ));
+    // A marker without a transaction changes nothing but what is known.
+    end(&mut log, 9, 4, 8, false).unwrap();
+    assert_eq!(log.aborted_transactions(0, 9).unwrap().len(), 1);
+    let known = log.active_producers();
+    assert_eq!((known[0].epoch, known[0].coordinator_epoch), (4, 8));
+}
+
+/// After a cut below what was committed, an end that is written again is not
+/// known to be replicated.
+#[test]
+fn a_cut_takes_back_what_was_replicated() {
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    append(&mut log, batch(3, 1, NOW)); // 0 to 2
+    append(&mut log, transactional(9, 0, 0)); // 3
+    append(&mut log, batch(3, 1, NOW)); // 4 to 6
+    end(&mut log, 9, 0, 1, true).unwrap(); // 7
+    assert_eq!(log.last_stable_offset(8), 8);
+    assert!(log.truncate_to(7, NOW).unwrap());
+    assert_eq!(log.last_stable_offset(5), 3);
+    end(&mut log, 9, 0, 1, true).unwrap();
+    append(&mut log, batch(1, 1, NOW));
+    assert_eq!(log.last_stable_offset(5), 3);
+    assert_eq!(log.last_stable_offset(8), 8);
 }

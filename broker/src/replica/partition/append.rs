@@ -1,12 +1,14 @@
 //! Appends to a leader, and what waits for their commitment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Partition, Role};
-use crate::log::AppendOrigin;
+use crate::log::{self, AppendOrigin};
 use crate::model::{LeaderEpoch, Offset};
+use crate::record::EndTxnMarker;
 use crate::replica::error::AppendError;
 use crate::replica::isolation::Acks;
 use crate::replica::wait::{Registration, Waiter};
@@ -21,6 +23,17 @@ pub struct Appended {
     pub log_start_offset: Offset,
 }
 
+/// What a transaction coordinator writes to end a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxnMarker {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Leader epoch of the coordinator's partition of `__transaction_state`.
+    pub coordinator_epoch: i32,
+    /// Else it is aborted.
+    pub commit: bool,
+}
+
 impl Partition {
     /// Appends a client's batch. With `Acks::All`, the second value is there
     /// while the in-sync replicas do not have it.
@@ -30,6 +43,29 @@ impl Partition {
         acks: Acks,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
         self.append_from(records, acks, AppendOrigin::Client)
+    }
+
+    /// Ends the transaction of a producer in this partition, for all in-sync
+    /// replicas. An epoch older than what the partition knows, of the producer
+    /// or of the transaction coordinator, is refused.
+    pub fn append_marker(
+        self: &Arc<Self>,
+        marker: &TxnMarker,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let TxnMarker {
+            producer_id,
+            producer_epoch,
+            coordinator_epoch,
+            commit,
+        } = *marker;
+        let marker = EndTxnMarker {
+            commit,
+            coordinator_epoch,
+            timestamp: self.around.clock.wall_ms(),
+        };
+        let batch = marker.batch(producer_id, producer_epoch);
+        let batch = batch.map_err(log::AppendError::from)?;
+        self.append_from(batch, Acks::All, AppendOrigin::Coordinator)
     }
 
     /// Appends a batch of one of this broker's coordinators.
@@ -84,6 +120,23 @@ impl Pending {
     #[must_use]
     pub fn register(&self, waiter: &Waiter) -> Registration {
         self.partition.register(waiter)
+    }
+
+    /// Resolves when the append is committed or cannot be, or after `limit`.
+    pub async fn committed(self, limit: Duration) -> Result<(), AppendError> {
+        let waiter = Waiter::default();
+        let _registration = self.register(&waiter);
+        let decided = async {
+            loop {
+                if let Some(outcome) = self.outcome() {
+                    return outcome;
+                }
+                waiter.progress().await;
+            }
+        };
+        tokio::time::timeout(limit, decided)
+            .await
+            .unwrap_or(Err(AppendError::TimedOut))
     }
 
     /// What became of the append; `None` while it is open.

@@ -134,9 +134,8 @@ impl Shard {
             } => {
                 let found = self.transactions.get(&transaction.transactional_id);
                 let found = found.ok_or(Error::InvalidProducerIdMapping);
-                let _ = reply.send(
-                    found.and_then(|known| known.verify(transaction.producer, &partitions)),
-                );
+                let _ = reply
+                    .send(found.and_then(|known| known.verify(transaction.producer, &partitions)));
             }
             Command::End {
                 transaction,
