@@ -241,7 +241,13 @@ fn partition(index: i32) -> TopicPartition {
 async fn a_commit_reaches_every_partition_and_is_complete_then() {
     let broker = Broker::start().await;
     let producer = broker.init(None).await.unwrap();
-    assert_eq!(producer, Producer { id: 4_000, epoch: 0 });
+    assert_eq!(
+        producer,
+        Producer {
+            id: 4_000,
+            epoch: 0
+        }
+    );
     broker.leads(1, 2);
     broker.add(producer, &[0]).await.unwrap();
     broker.add(producer, &[1]).await.unwrap();
@@ -387,7 +393,9 @@ async fn idle_ids_are_removed_from_the_log_too() {
     broker.transactions.expire().await;
     assert_eq!(broker.transactions.list().await.unwrap().len(), 1);
     tokio::time::advance(Config::default().id_expiration).await;
-    broker.log.fail_with(Some(state_log::Error::NotEnoughReplicas));
+    broker
+        .log
+        .fail_with(Some(state_log::Error::NotEnoughReplicas));
     broker.transactions.expire().await;
     assert_eq!(broker.transactions.list().await.unwrap().len(), 1);
     broker.log.fail_with(None);
@@ -428,7 +436,9 @@ async fn a_log_that_cannot_be_written_refuses_with_what_clients_retry_on() {
 async fn a_fence_that_cannot_be_written_holds_all_the_same() {
     let broker = Broker::start().await;
     let first = broker.open().await;
-    broker.log.fail_with(Some(state_log::Error::NotEnoughReplicas));
+    broker
+        .log
+        .fail_with(Some(state_log::Error::NotEnoughReplicas));
     for _ in 0..2 {
         assert_eq!(broker.init(None).await, Err(Error::CoordinatorNotAvailable));
     }
@@ -449,7 +459,9 @@ async fn that_a_transaction_is_complete_is_written_when_it_can_be() {
     broker.channel.is_open.send_replace(false);
     broker.end(producer, End::Commit).await.unwrap();
     broker.channel.sent(1).await;
-    broker.log.fail_with(Some(state_log::Error::NotEnoughReplicas));
+    broker
+        .log
+        .fail_with(Some(state_log::Error::NotEnoughReplicas));
     broker.channel.is_open.send_replace(true);
     while !broker.describe().await.partitions.is_empty() {
         tokio::time::advance(Duration::from_millis(1)).await;
