@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use crate::log::Verification;
 use crate::record::Batch;
 use crate::state_log::{Chunk, Error, StateLog};
 
@@ -66,7 +67,12 @@ impl StateLog for FakeLog {
         4
     }
 
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        _verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>> {
         let mut mode = self.mode.lock();
         if let Some(failure) = mode.failure {
             return futures::future::ready(Err(failure)).boxed();

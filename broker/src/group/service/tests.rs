@@ -2,6 +2,7 @@
 
 mod members;
 mod offsets;
+mod transactions;
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use common::clock::Clock;
 use futures::poll;
 
 use super::*;
-use crate::group::api::{CommittedOffset, OffsetToCommit, Phase};
+use crate::group::api::{CommittedOffset, OffsetToCommit, Phase, Transaction};
 use crate::group::subscription;
 use crate::model::TopicName;
 
@@ -163,6 +164,7 @@ fn commit_of(member: MemberRef, topic: &str, offset: i64) -> CommitRequest {
     };
     CommitRequest {
         member,
+        transaction: None,
         retention_ms: None,
         offsets: vec![offset],
     }

@@ -35,7 +35,11 @@ fn known(state: State) -> Transaction {
         timeout_ms: TIMEOUT_MS,
         state,
         partitions: partitions(if has_partitions { &[0] } else { &[] }),
-        started_ms: if state == State::Empty { NO_TIME } else { STARTED_MS },
+        started_ms: if state == State::Empty {
+            NO_TIME
+        } else {
+            STARTED_MS
+        },
         updated_ms: 2_000,
     })
 }
@@ -267,7 +271,10 @@ fn epochs_that_are_used_up_need_a_new_producer_id() {
         id: ID,
         epoch: LAST,
     };
-    assert_eq!(init(&mut id, Some(owner)), Ok((State::Empty, 5_000, 0, LAST)));
+    assert_eq!(
+        init(&mut id, Some(owner)),
+        Ok((State::Empty, 5_000, 0, LAST))
+    );
     assert_eq!(
         init(&mut id, Some(owner)),
         Ok((State::Empty, 5_000, 0, LAST)),
