@@ -7,6 +7,7 @@ use common::clock::SharedClock;
 
 use crate::cluster::Cluster;
 use crate::config::{Config, millis};
+use crate::group;
 use crate::handlers::{MarkerConfig, MarkersByWire};
 use crate::model::{TRANSACTION_STATE_TOPIC, TopicName};
 use crate::replica::Manager;
@@ -21,6 +22,7 @@ pub(super) fn service(
     config: &Config,
     cluster: &Arc<Cluster>,
     replicas: &Arc<Manager>,
+    groups: group::Handle,
     clock: &SharedClock,
 ) -> txn::Service {
     let topic = TopicName::new(TRANSACTION_STATE_TOPIC).expect("Kafka's own topic name");
@@ -31,7 +33,7 @@ pub(super) fn service(
         timeout: millis(&config.values, "request.timeout.ms"),
         version: config.inter_broker_version.write_txn_markers_version(),
     };
-    let channel = MarkersByWire::new(markers, cluster.clone(), replicas.clone());
+    let channel = MarkersByWire::new(markers, cluster.clone(), replicas.clone(), groups);
     txn::Service::new(
         txn::Config::from_values(&config.values),
         Arc::new(log),

@@ -75,10 +75,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         "the protocol of KIP-848 and share groups are not spoken with ZooKeeper",
         &["group.consumer.", "group.coordinator.", "group.share."],
     ),
-    (
-        "whether a partition is in its producer's transaction is not asked yet",
-        &["transaction.partition.verification.enable"],
-    ),
     ("tiered storage is not there", &["log.local.", "remote."]),
     (
         "Kafka gave it up, or gives it no effect either",

@@ -62,13 +62,15 @@ mod topic_admin;
 mod topic_config;
 mod transaction_listing;
 mod transaction_markers;
+mod transactional;
 mod transactions;
+mod txn_offset_commit;
 mod update_features;
+mod verification;
 mod wire;
 mod write_txn_markers;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use common::clock::SharedClock;
@@ -97,6 +99,10 @@ use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 pub use self::transaction_markers::{MarkerConfig, MarkersByWire};
 use self::transactions::Transactions;
+use self::txn_offset_commit::TxnOffsetCommit;
+use self::verification::Verifier;
+pub use self::verification::VerifierConfig;
+use self::write_txn_markers::Markers;
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::group;
@@ -144,6 +150,8 @@ pub struct Parts {
     pub quotas: Arc<ClientQuotas>,
     /// What the cluster's brokers agreed on.
     pub features: watch::Receiver<FinalizedFeatures>,
+    /// How transactions are verified.
+    pub verifier: VerifierConfig,
 }
 
 /// Serves every API of the table.
@@ -162,8 +170,8 @@ pub struct Handlers {
     producer_ids: ProducerIds,
     fetches: fetch::Source,
     meter: Meter,
-    /// `request.timeout.ms`.
-    request_timeout: Duration,
+    markers: Markers,
+    verifier: Verifier,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
@@ -198,13 +206,21 @@ impl Handlers {
                 group_partition_count: parts.auto_create.group_metadata.partitions,
             },
             clock: parts.clock.clone(),
+            markers: Markers {
+                known: partitions.clone(),
+                groups: parts.control.groups.clone(),
+                timeout: parts.verifier.timeout,
+            },
+            verifier: Verifier::new(
+                parts.verifier,
+                parts.cluster.clone(),
+                parts.control.transactions.clone(),
+                parts.topic_configs.clone(),
+            ),
             topic_configs: parts.topic_configs,
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
             topic_defaults: parts.topic_defaults,
-            request_timeout: Duration::from_millis(
-                u64::try_from(parts.values.i32("request.timeout.ms")).unwrap_or(0),
-            ),
             producer_ids: ProducerIds::new(parts.producer_id_blocks),
             meter: Meter {
                 quotas: parts.quotas,
@@ -253,7 +269,7 @@ impl Handlers {
 
     async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         match frame.api.key {
-            ApiKey::Produce => self.produce(ctx, frame),
+            ApiKey::Produce => self.produce(ctx, frame).await,
             ApiKey::Fetch => self.fetch(ctx, frame),
             ApiKey::ListOffsets => self.list_offsets(ctx, frame),
             ApiKey::OffsetForLeaderEpoch => {
@@ -267,7 +283,8 @@ impl Handlers {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
                 Ok(later(frame, response))
             }
-            ApiKey::WriteTxnMarkers => Ok(self.write_txn_markers(ctx, frame)?),
+            ApiKey::WriteTxnMarkers => self.write_txn_markers(ctx, frame),
+            ApiKey::TxnOffsetCommit => self.commit_in_transaction(frame).await,
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
@@ -319,9 +336,9 @@ impl Handlers {
         now(frame, &list_offsets::handle(&self.partitions, ctx, request))
     }
 
-    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    async fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
-        let produced = produce::handle(&self.partitions, ctx, request);
+        let produced = produce::handle(&self.partitions, &self.verifier, ctx, request).await;
         if let Some(throttle) = &ctx.throttle {
             throttle.produced();
         }
@@ -345,9 +362,20 @@ impl Handlers {
             throttle.exempt();
         }
         let request = frame.decode_any()?;
-        let timeout = self.request_timeout;
-        let response = write_txn_markers::handle(&self.partitions, timeout, request);
+        let response = write_txn_markers::handle(&self.markers, request);
         Ok(later_any(frame, response))
+    }
+
+    async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let exists = groups::existing_in(&self.cluster);
+        let handler = TxnOffsetCommit {
+            groups: &self.groups.handle,
+            known: &self.partitions,
+            verifier: &self.verifier,
+            exists: &exists,
+            version: frame.version,
+        };
+        now(frame, &handler.handle(frame.decode()?).await)
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {

@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 
 use super::partitions::Partitions;
 use super::wire::topic_name;
-use super::write_txn_markers;
+use super::write_txn_markers::{self, Markers};
 use crate::cluster::Cluster;
+use crate::group;
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::peer::{Address, Link};
 use crate::replica::Manager;
@@ -38,17 +39,28 @@ pub struct MarkerConfig {
 /// Carries markers to brokers.
 pub struct MarkersByWire {
     config: MarkerConfig,
-    known: Partitions,
+    /// Those of this broker itself.
+    own: Markers,
     /// One connection for each broker; whoever sends holds its lock.
     links: Mutex<HashMap<BrokerId, Arc<tokio::sync::Mutex<Link>>>>,
 }
 
 impl MarkersByWire {
     #[must_use]
-    pub fn new(config: MarkerConfig, cluster: Arc<Cluster>, replicas: Arc<Manager>) -> Self {
+    pub fn new(
+        config: MarkerConfig,
+        cluster: Arc<Cluster>,
+        replicas: Arc<Manager>,
+        groups: group::Handle,
+    ) -> Self {
+        let own = Markers {
+            known: Partitions { replicas, cluster },
+            groups,
+            timeout: config.timeout,
+        };
         Self {
             config,
-            known: Partitions { replicas, cluster },
+            own,
             links: Mutex::default(),
         }
     }
@@ -67,7 +79,7 @@ impl MarkersByWire {
     }
 
     fn address(&self, to: BrokerId) -> Result<Address, ChannelError> {
-        let snapshot = self.known.snapshot();
+        let snapshot = self.own.known.snapshot();
         let endpoint = snapshot.endpoint(to, &self.config.listener);
         let endpoint = endpoint.ok_or_else(|| {
             let listener = &self.config.listener;
@@ -88,7 +100,7 @@ impl MarkerChannel for MarkersByWire {
     ) -> BoxFuture<'static, Result<Vec<MarkerResult>, ChannelError>> {
         let request = request(&markers);
         if to == self.config.own_id {
-            let answer = write_txn_markers::handle(&self.known, self.config.timeout, request);
+            let answer = write_txn_markers::handle(&self.own, request);
             return answer
                 .map(move |answer| Ok(results(&markers, &answer)))
                 .boxed();

@@ -45,6 +45,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::AddOffsetsToTxn, 0, 4),
     api(ApiKey::EndTxn, 0, 4),
     api(ApiKey::WriteTxnMarkers, 0, 1),
+    api(ApiKey::TxnOffsetCommit, 0, 4),
     api(ApiKey::DescribeAcls, 0, 3),
     api(ApiKey::CreateAcls, 0, 3),
     api(ApiKey::DeleteAcls, 0, 3),

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::{Chunk, Error, StateLog};
+use crate::log::Verification;
 use crate::record::Batch;
 
 /// Follows the runtime's paused time.
@@ -90,7 +91,12 @@ impl StateLog for FakeLog {
         4
     }
 
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        _verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>> {
         let mut mode = self.mode.lock();
         if let Some(failure) = mode.failure {
             return futures::future::ready(Err(failure)).boxed();

@@ -15,6 +15,8 @@ use futures::future::BoxFuture;
 
 pub use replicated::ReplicatedLog;
 
+pub use crate::log::Verification;
+
 /// Why an append to the internal topic failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -28,6 +30,12 @@ pub enum Error {
     NotEnoughReplicas,
     #[error("the batch was not committed in time")]
     Timeout,
+    #[error("the producer has a newer epoch")]
+    ProducerFenced,
+    #[error("a newer transaction coordinator has written")]
+    CoordinatorFenced,
+    #[error("the producer is in no transaction")]
+    NotInTransaction,
     #[error("the log cannot be read or written")]
     Storage,
 }
@@ -61,7 +69,17 @@ pub trait StateLog: Send + Sync + 'static {
     /// resolves with its base offset when it is committed (`acks=all`).
     /// The append itself happens before this function returns, so calls keep
     /// their order; dropping the future does not undo it.
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>>;
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+        self.append_verified(partition, batch, Verification::NotRequired)
+    }
+    /// The same for a batch of a transaction, which the transaction coordinator
+    /// may have to know of (KIP-890).
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>>;
     /// First offset of the partition.
     fn log_start_offset(&self, partition: i32) -> Result<i64, Error>;
     /// Reads whole batches from `offset`; the first may begin before it.

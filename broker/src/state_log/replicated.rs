@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 
 use super::{Chunk, Error, StateLog};
 use crate::cluster::Cluster;
-use crate::log::{AppendError as LogAppendError, AppendOrigin};
+use crate::log::{AppendError as LogAppendError, Verification};
 use crate::model::{TopicName, TopicPartition};
-use crate::replica::{Acks, AppendError, Isolation, Manager, Partition, ReadRequest, Reader};
+use crate::replica::{AppendError, Isolation, Manager, Partition, ReadRequest, Reader};
 
 /// An internal topic that this broker's coordinators write to and read from.
 pub struct ReplicatedLog {
@@ -58,9 +58,14 @@ impl StateLog for ReplicatedLog {
         })
     }
 
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>> {
         let appended = self.leader(partition).and_then(|partition| {
-            let appended = partition.append_from(batch, Acks::All, AppendOrigin::Coordinator);
+            let appended = partition.append_coordinated(batch, verification);
             appended.map_err(|error| append_error(&error))
         });
         match appended {
@@ -149,19 +154,26 @@ fn append_error(error: &AppendError) -> Error {
             Error::NotEnoughReplicas
         }
         AppendError::TimedOut => Error::Timeout,
-        AppendError::NotLeader
-        | AppendError::WithoutTransactionalId
-        | AppendError::NotInTransaction
-        | AppendError::InternalTopic
-        | AppendError::InvalidAcks => Error::NotLeader,
-        AppendError::Log(error) => match &**error {
-            LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
-                Error::TooLarge
-            }
-            other => {
-                tracing::error!(error = %other, "the state log cannot be written");
-                Error::Storage
-            }
-        },
+        AppendError::NotLeader | AppendError::InternalTopic | AppendError::InvalidAcks => {
+            Error::NotLeader
+        }
+        AppendError::Log(error) => log_error(error),
+    }
+}
+
+fn log_error(error: &LogAppendError) -> Error {
+    match error {
+        LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
+            Error::TooLarge
+        }
+        LogAppendError::InvalidProducerEpoch { .. } => Error::ProducerFenced,
+        LogAppendError::CoordinatorFenced { .. } => Error::CoordinatorFenced,
+        LogAppendError::InvalidTxnState { .. } | LogAppendError::NotVerified { .. } => {
+            Error::NotInTransaction
+        }
+        other => {
+            tracing::error!(error = %other, "the state log cannot be written");
+            Error::Storage
+        }
     }
 }

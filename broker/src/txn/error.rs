@@ -38,7 +38,11 @@ impl From<state_log::Error> for Error {
             | state_log::Error::NotEnoughReplicas
             | state_log::Error::Timeout => Self::CoordinatorNotAvailable,
             state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
-            state_log::Error::TooLarge => Self::Broken,
+            // Its records are in no transaction themselves.
+            state_log::Error::TooLarge
+            | state_log::Error::ProducerFenced
+            | state_log::Error::CoordinatorFenced
+            | state_log::Error::NotInTransaction => Self::Broken,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Keys of transactions and their internal topic.
 
-use common::config::Kind::Int;
+use common::config::Kind::{Bool, Int};
 use common::config::{Key, Kind};
 
 use super::key;
@@ -64,5 +64,11 @@ pub(super) const KEYS: &[Key] = &[
         POSITIVE,
         Some("104857600"),
         "Segment size of __transaction_state.",
+    ),
+    key(
+        "transaction.partition.verification.enable",
+        Bool,
+        Some("true"),
+        "Whether a partition takes a transaction's first batch only when its coordinator agrees.",
     ),
 ];

@@ -213,7 +213,7 @@ fn batches_carry_records_and_markers() {
         offset_record(Some(commit(Some(7), None))),
         group_record(None),
     ];
-    let plain = batch::encode(&records, 5, &Config::default()).unwrap();
+    let plain = batch::encode(&records, None, 5, &Config::default()).unwrap();
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();

@@ -2,6 +2,7 @@
 
 mod members;
 mod offsets;
+mod transactions;
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures::poll;
 
 use super::*;
-use crate::group::api::{CommittedOffset, OffsetToCommit, Phase};
+use crate::group::api::{CommittedOffset, OffsetToCommit, Phase, Transaction};
 use crate::group::subscription;
 use crate::model::TopicName;
 use crate::state_log::fake::{FakeLog, PausedClock};
@@ -139,6 +140,7 @@ fn commit_of(member: MemberRef, topic: &str, offset: i64) -> CommitRequest {
     };
     CommitRequest {
         member,
+        transaction: None,
         retention_ms: None,
         offsets: vec![offset],
     }

@@ -296,3 +296,67 @@ fn a_cut_takes_back_what_was_replicated() {
     assert_eq!(log.last_stable_offset(5), 3);
     assert_eq!(log.last_stable_offset(8), 8);
 }
+
+fn first_of_transaction(
+    log: &mut Log,
+    sequence: i32,
+    guard: Option<VerificationGuard>,
+) -> Result<AppendInfo, AppendError> {
+    let verification = Verification::Required(guard);
+    let batch = transactional(9, 0, sequence);
+    log.append_verified(batch, 0, AppendOrigin::Client, verification, NOW)
+}
+
+/// A transaction of which its coordinator knows nothing would never end here
+/// (KIP-890).
+#[test]
+fn a_transaction_begins_only_with_the_guard_that_was_given() {
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    let refused = |result| matches!(result, Err(AppendError::NotVerified { producer_id: 9 }));
+    assert!(refused(first_of_transaction(&mut log, 0, None)));
+    let guard = log.begin_verification(9, 0, 0, NOW);
+    assert!(guard.is_some());
+    assert_eq!(log.begin_verification(9, 0, 0, NOW), guard, "one for all");
+    first_of_transaction(&mut log, 0, guard).unwrap();
+    // While the transaction is open nothing is asked any more.
+    assert_eq!(log.begin_verification(9, 0, 1, NOW), None);
+    first_of_transaction(&mut log, 1, None).unwrap();
+    end(&mut log, 9, 0, 1, true).unwrap();
+    // A retry is one also after the end, but what is new must be verified.
+    assert!(first_of_transaction(&mut log, 1, None).unwrap().duplicate);
+    assert!(refused(first_of_transaction(&mut log, 2, guard)));
+    // A marker in between takes the guard away: its transaction is over.
+    let stale = log.begin_verification(9, 0, 2, NOW);
+    end(&mut log, 9, 0, 1, false).unwrap();
+    assert!(refused(first_of_transaction(&mut log, 2, stale)));
+    let fresh = log.begin_verification(9, 0, 2, NOW);
+    assert_ne!(fresh, stale);
+    assert!(refused(first_of_transaction(&mut log, 2, stale)));
+    first_of_transaction(&mut log, 2, fresh).unwrap();
+    assert_eq!(log.first_unstable_offset(Offset::MAX), Some(4));
+}
+
+/// The first of two batches could not be verified for now: the second must not
+/// come into the log before it.
+#[test]
+fn a_later_sequence_does_not_overtake_while_verifying() {
+    let (_dir, mut log) = new_log(&LogConfig::default());
+    assert!(log.begin_verification(9, 0, 0, NOW).is_some());
+    let guard = log.begin_verification(9, 0, 1, NOW);
+    let overtaking = first_of_transaction(&mut log, 1, guard);
+    assert!(matches!(
+        overtaking,
+        Err(AppendError::OutOfOrderSequence {
+            sequence: 1,
+            last_sequence: 0,
+            ..
+        })
+    ));
+    first_of_transaction(&mut log, 0, guard).unwrap();
+    first_of_transaction(&mut log, 1, None).unwrap();
+    // A new epoch begins anew, and what nobody came back for is forgotten.
+    assert!(log.begin_verification(8, 0, 5, NOW).is_some());
+    let of_next_epoch = log.begin_verification(8, 1, 7, NOW);
+    log.remove_expired_producers(NOW + 86_400_000);
+    assert_ne!(log.begin_verification(8, 1, 7, NOW), of_next_epoch);
+}

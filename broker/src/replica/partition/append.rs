@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Partition, Role};
-use crate::log::{self, AppendOrigin};
+use crate::log::{self, AppendOrigin, Verification, VerificationGuard};
 use crate::model::{LeaderEpoch, Offset};
 use crate::record::EndTxnMarker;
-use crate::replica::error::AppendError;
+use crate::replica::error::{AppendError, Error};
 use crate::replica::isolation::Acks;
 use crate::replica::wait::{Registration, Waiter};
 
@@ -42,7 +42,34 @@ impl Partition {
         records: Bytes,
         acks: Acks,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
-        self.append_from(records, acks, AppendOrigin::Client)
+        self.append_verified(records, acks, Verification::NotRequired)
+    }
+
+    /// The same for a batch that may begin a transaction (KIP-890).
+    pub fn append_verified(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+        verification: Verification,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        self.append_from(records, acks, AppendOrigin::Client, verification)
+    }
+
+    /// A guard for the first batch of the producer's transaction in this
+    /// partition; `None` while the transaction is open.
+    pub fn begin_verification(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+    ) -> Result<Option<VerificationGuard>, Error> {
+        let state = self.state.lock();
+        let Role::Leader(_) = &state.role else {
+            return Err(Error::NotLeader);
+        };
+        let now_ms = self.around.clock.wall_ms();
+        let mut log = self.log.write();
+        Ok(log.begin_verification(producer_id, epoch, sequence, now_ms))
     }
 
     /// Ends the transaction of a producer in this partition, for all in-sync
@@ -65,15 +92,24 @@ impl Partition {
         };
         let batch = marker.batch(producer_id, producer_epoch);
         let batch = batch.map_err(log::AppendError::from)?;
-        self.append_from(batch, Acks::All, AppendOrigin::Coordinator)
+        self.append_coordinated(batch, Verification::NotRequired)
     }
 
     /// Appends a batch of one of this broker's coordinators.
-    pub(crate) fn append_from(
+    pub(crate) fn append_coordinated(
+        self: &Arc<Self>,
+        records: Bytes,
+        verification: Verification,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        self.append_from(records, Acks::All, AppendOrigin::Coordinator, verification)
+    }
+
+    fn append_from(
         self: &Arc<Self>,
         records: Bytes,
         acks: Acks,
         origin: AppendOrigin,
+        verification: Verification,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
         let mut state = self.state.lock();
         let Role::Leader(leader) = &state.role else {
@@ -87,7 +123,7 @@ impl Partition {
                 return Err(AppendError::NotEnoughReplicas);
             }
             let now_ms = self.around.clock.wall_ms();
-            let info = log.append_as_leader(records, epoch, origin, now_ms)?;
+            let info = log.append_verified(records, epoch, origin, verification, now_ms)?;
             self.advance(&mut state, &log);
             info
         };
