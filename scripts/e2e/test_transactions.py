@@ -191,6 +191,8 @@ def copy(bootstrap, source, target, group, transactional_id, batches, fail_on=()
         made.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 60)
         if done in fail_on:
             fail_on = [each for each in fail_on if each != done]
+            # What is still in the client's queue would not be sent at all.
+            made.flush(60)
             made.abort_transaction(60)
             for each in consumer.committed(consumer.assignment(), 60):
                 each.offset = max(each.offset, 0)
