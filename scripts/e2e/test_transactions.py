@@ -217,6 +217,35 @@ def test_offsets_are_committed_with_what_was_made_of_them(cluster, unique):
     assert len(uncommitted) == 80, "three batches were written twice"
 
 
+def compiled(directory, peer):
+    """The classpath with the copier, compiled against the peer's clients."""
+    libraries = f"{harness.PEERS / peer}/libs/*"
+    if not (harness.PEERS / peer).is_dir():
+        harness.run([harness.TOP / "scripts/peers/install.sh", peer], timeout=600)
+    source = harness.TOP / "scripts/e2e/programs/TransactionalCopier.java"
+    harness.run(["javac", "-nowarn", "-d", directory, "-cp", libraries, source], timeout=120)
+    return f"{directory}:{libraries}"
+
+
+@pytest.mark.parametrize("peer", ["kafka39", "kafka4"])
+def test_java_copies_each_record_once(cluster, unique, tmp_path, peer):
+    source, target, group = unique("in"), unique("out"), unique("group")
+    create(cluster.bootstrap, source, 2)
+    create(cluster.bootstrap, target, 3)
+    plain = Producer({"bootstrap.servers": cluster.bootstrap})
+    send(plain, source, range(0, 300), 0)
+    send(plain, source, range(300, 600), 1)
+    java = ["java", "-Xmx128m", "-cp", compiled(tmp_path, peer), "TransactionalCopier"]
+    at = [cluster.bootstrap, source, target, group, unique("id")]
+    # Every third transaction is aborted first.
+    said = harness.run([*java, *at, "20", "600", "3"], timeout=120)
+    assert said.splitlines()[-1] == "copied 600"
+    copied = read(cluster.bootstrap, target, partitions=(0, 1, 2))
+    assert sorted(copied, key=int) == numbers(range(600))
+    everything = read(cluster.bootstrap, target, "read_uncommitted", (0, 1, 2))
+    assert len(everything) > 600
+
+
 @pytest.fixture
 def three(servers, tmp_path):
     if servers != "odradek":
