@@ -16,7 +16,7 @@ use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResp
 use super::error;
 use super::group_wire::{ByTopic, PartitionExists, owned};
 use super::transactions::reference;
-use crate::model::{TopicName, TopicPartition};
+use crate::model::{TopicName, TopicPartition, is_internal_topic};
 use crate::txn::Handle;
 
 /// From here on, several transactions come in one request.
@@ -76,7 +76,7 @@ impl Asker<'_> {
             .with_topic_results(topic_results(codes))
     }
 
-    /// The partitions, or a code for each when one of them does not exist: then
+    /// The partitions, or a code for each when one of them cannot be: then
     /// none of them is added.
     fn existing(
         &self,
@@ -90,15 +90,14 @@ impl Asker<'_> {
             for index in &topic.partitions {
                 let id = name.clone().map(|name| TopicPartition::new(name, *index));
                 let code = match id.filter(|id| (self.exists)(id)) {
+                    _ if self.is_forbidden(&topic.name) => ResponseError::TopicAuthorizationFailed,
                     Some(id) => {
                         partitions.push(id);
                         ResponseError::OperationNotAttempted
                     }
-                    None => {
-                        is_complete = false;
-                        ResponseError::UnknownTopicOrPartition
-                    }
+                    None => ResponseError::UnknownTopicOrPartition,
                 };
+                is_complete &= code == ResponseError::OperationNotAttempted;
                 codes.push(topic.name.clone(), *index, code.code());
             }
         }
@@ -106,6 +105,11 @@ impl Asker<'_> {
             true => Ok(partitions),
             false => Err(codes),
         }
+    }
+
+    /// Producers may not write to internal topics; brokers ask about all.
+    fn is_forbidden(&self, topic: &str) -> bool {
+        self.version < BATCHED_FROM && is_internal_topic(topic)
     }
 
     async fn codes(

@@ -120,6 +120,7 @@ async fn own(
 async fn fresh(ids: &ProducerIds) -> Result<i64, txn::Error> {
     ids.next().await.map_err(|error| {
         tracing::warn!(%error, "no producer id can be handed out");
-        txn::Error::CoordinatorNotAvailable
+        // What Kafka says while it waits for its block.
+        txn::Error::CoordinatorLoadInProgress
     })
 }

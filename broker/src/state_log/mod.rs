@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** this module knows nothing about groups and transactions.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod fields;
 mod replicated;
 

@@ -332,8 +332,12 @@ impl Transaction {
     }
 
     /// What was prepared is committed.
-    pub(super) fn complete(&mut self, next: Metadata) {
+    pub(super) fn complete(&mut self, mut next: Metadata) {
         debug_assert_eq!(self.pending, Some(next.state));
+        if next.state == State::Empty {
+            // As in Kafka, operators see when the last owner's last one began.
+            next.started_ms = self.metadata.started_ms;
+        }
         self.metadata = next;
         self.pending = None;
     }

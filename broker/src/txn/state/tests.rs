@@ -309,6 +309,8 @@ fn a_second_producer_aborts_the_first_ones_transaction() {
     id.complete(next);
     let owns = Ok((State::Empty, ID, EPOCH + 2, NO_EPOCH));
     assert_eq!(init(&mut id, None), owns);
+    let seen = id.metadata();
+    assert_eq!((seen.state, seen.started_ms), (State::Empty, STARTED_MS));
 }
 
 #[test]
