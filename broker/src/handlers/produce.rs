@@ -35,6 +35,14 @@ const MESSAGES_FROM: i16 = 8;
 /// From here on, a client is told where the leader is instead (KIP-951).
 const LEADER_FROM: i16 = 10;
 
+/// No offset at all.
+const NOTHING: Appended = Appended {
+    first_offset: -1,
+    last_offset: -1,
+    log_append_time_ms: -1,
+    log_start_offset: -1,
+};
+
 /// What came of the ordered part.
 pub(crate) enum Produced {
     /// Everything is decided.
@@ -105,6 +113,8 @@ struct PartitionOutcome {
     /// Unless the topic is unknown.
     partition: Option<TopicPartition>,
     result: Result<Appended, Failure>,
+    /// The offsets that a failure is answered with.
+    seen: Appended,
     /// Set while the in-sync replicas do not have it all.
     pending: Option<Pending>,
 }
@@ -169,6 +179,10 @@ impl Appender<'_> {
             };
             PartitionOutcome {
                 index,
+                seen: match &result {
+                    Ok(appended) => *appended,
+                    Err(failure) => self.seen(partition.as_ref().ok(), failure),
+                },
                 partition: partition.ok(),
                 result,
                 pending,
@@ -204,6 +218,29 @@ impl Appender<'_> {
         let header = header.filter(|header| header.magic == record::MAGIC);
         self.check_compression(header.as_ref())?;
         Ok(leader?.append_verified(records, acks, verification)?)
+    }
+
+    /// Where a log begins is told with what was wrong with the records or with
+    /// the in-sync replicas, as in Kafka.
+    fn seen(&self, partition: Option<&TopicPartition>, failure: &Failure) -> Appended {
+        let is_told = match failure {
+            Failure::Append(AppendError::NotEnoughReplicas) => true,
+            Failure::Append(AppendError::Log(error)) => !matches!(
+                **error,
+                log::AppendError::TooLarge { .. }
+                    | log::AppendError::LargerThanSegment { .. }
+                    | log::AppendError::Corrupt(_)
+                    | log::AppendError::Storage(_)
+            ),
+            Failure::Append(_) | Failure::Unverified(_) => false,
+        };
+        let leader = partition.filter(|_| is_told);
+        let leader = leader.and_then(|id| self.known.leader(id).ok());
+        let log_start_offset = leader.map_or(-1, |leader| leader.extent().0);
+        Appended {
+            log_start_offset,
+            ..NOTHING
+        }
     }
 
     fn check_compression(&self, header: Option<&Header>) -> Result<(), AppendError> {
@@ -315,6 +352,10 @@ fn partition_response(version: i16, outcome: &PartitionOutcome) -> PartitionProd
             .with_log_append_time_ms(appended.log_append_time_ms)
             .with_log_start_offset(appended.log_start_offset),
         Err(Failure::Append(failed)) => {
+            let response = response
+                .with_base_offset(outcome.seen.first_offset)
+                .with_log_append_time_ms(outcome.seen.log_append_time_ms)
+                .with_log_start_offset(outcome.seen.log_start_offset);
             refused(version, response, failed, outcome.partition.as_ref())
         }
         Err(Failure::Unverified(refusal)) => without_records(response, refusal, version),
@@ -365,11 +406,7 @@ fn refused(
         ResponseError::KafkaStorageError if version < 4 => ResponseError::NotLeaderOrFollower,
         code => code,
     };
-    let response = response
-        .with_error_code(code.code())
-        .with_base_offset(-1)
-        .with_log_append_time_ms(-1)
-        .with_log_start_offset(-1);
+    let response = response.with_error_code(code.code());
     let errors = partition.map(|partition| failed.record_errors(partition));
     let errors = errors.unwrap_or_default();
     if version < MESSAGES_FROM || errors.is_empty() {

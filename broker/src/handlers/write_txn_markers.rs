@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use indexmap::IndexMap;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::write_txn_markers_request::WritableTxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -23,6 +24,7 @@ use super::error;
 use super::partitions::Partitions;
 use crate::group::{self, TransactionEnd};
 use crate::model::{GROUP_METADATA_TOPIC, TopicName, TopicPartition};
+use crate::record::NO_PRODUCER_ID;
 use crate::replica::{AppendError, TxnMarker};
 use crate::state_log;
 
@@ -55,8 +57,14 @@ pub(crate) fn handle(
     request: WriteTxnMarkersRequest,
 ) -> BoxFuture<'static, WriteTxnMarkersResponse> {
     let mut written = Vec::new();
+    // As in Kafka, one that names no producer spoils the whole request.
+    let is_nobodys = |marker: &WritableTxnMarker| marker.producer_id.0 == NO_PRODUCER_ID;
+    let is_spoilt = request.markers.iter().any(is_nobodys);
     for marker in &request.markers {
-        markers.write(marker, &mut written);
+        match is_spoilt {
+            true => refuse(marker, &mut written),
+            false => markers.write(marker, &mut written),
+        }
     }
     Box::pin(async move {
         let committed = join_all(written.into_iter().map(Written::committed));
@@ -140,6 +148,19 @@ impl Markers {
             failed.map_or(0, |error| error::end_transaction(error).code())
         };
         ended.boxed()
+    }
+}
+
+fn refuse(marker: &WritableTxnMarker, written: &mut Vec<Written>) {
+    for topic in &marker.topics {
+        for index in &topic.partition_indexes {
+            written.push(Written {
+                producer_id: marker.producer_id.0,
+                topic: topic.name.clone(),
+                index: *index,
+                code: ready(ResponseError::UnknownServerError.code()).boxed(),
+            });
+        }
     }
 }
 

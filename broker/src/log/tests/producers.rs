@@ -230,6 +230,35 @@ fn readers_of_committed_records_learn_what_was_aborted() {
     assert_eq!(log.last_stable_offset(3), 0);
 }
 
+/// A reader of a little hears of the transactions in it, not of all that a large
+/// segment holds.
+#[test]
+fn aborted_transactions_behind_what_was_read_are_left_out() {
+    let config = LogConfig {
+        index_interval_bytes: 200,
+        ..LogConfig::default()
+    };
+    let (_dir, mut log) = new_log(&config);
+    for round in 0..100 {
+        append(&mut log, transactional(9, 0, round));
+        end(&mut log, 9, 0, 1, round % 2 == 0).unwrap();
+    }
+    let bound = log.last_stable_offset(log.log_end_offset());
+    let aborted = |offset: Offset, max_bytes: usize| {
+        let bounds = ReadBounds {
+            max_bytes,
+            upper_bound: bound,
+            at_least_one_batch: true,
+        };
+        let read = log.read(offset, bounds).unwrap();
+        log.aborted_transactions_of(&read, bound).unwrap()
+    };
+    assert_eq!(aborted(0, usize::MAX).len(), 50);
+    let few = aborted(40, 1_000);
+    assert!((3..8).contains(&few.len()), "{few:?}");
+    assert_eq!(few[0].first_offset, 42);
+}
+
 /// A coordinator that was replaced, or that speaks for a producer which has
 /// been, must not end what came after it (KIP-98).
 #[test]

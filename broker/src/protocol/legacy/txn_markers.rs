@@ -125,6 +125,21 @@ mod tests {
         assert_eq!(encode_request(&request).unwrap(), whole);
     }
 
+    /// The codec takes every version that it has forgotten for a flexible one.
+    #[test]
+    fn a_request_has_a_header_of_before_the_flexible_versions() {
+        let mut frame = BytesMut::new();
+        frame.put_i16(27);
+        frame.put_i16(0);
+        frame.put_i32(5);
+        frame.put_i16(1);
+        frame.put_slice(b"x");
+        frame.put_i32(0);
+        let frame = crate::protocol::RequestFrame::parse(frame.freeze()).unwrap();
+        let request: WriteTxnMarkersRequest = frame.decode_any().unwrap();
+        assert!(request.markers.is_empty());
+    }
+
     #[test]
     fn a_response_is_written_field_by_field() {
         let partition = WritableTxnMarkerPartitionResult::default()
