@@ -25,6 +25,7 @@ mod replication;
 mod running;
 mod start;
 mod status;
+mod transactions;
 
 pub use running::{RunError, Running};
 pub use start::{StartError, start};

@@ -25,18 +25,22 @@ use super::readiness::Readiness;
 use super::replication;
 use super::running::{Running, Stops, Tasks};
 use super::status::BrokerStatus;
+use super::transactions;
 use crate::cluster::Cluster;
 use crate::config::{Config, Dynamic, Layers, millis};
 use crate::controller;
 use crate::group;
 use crate::handlers::control::{Channel, Control};
-use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
+use crate::handlers::{
+    AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults, VerifierConfig,
+};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
 use crate::peer::Peers;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
 use crate::state_log::ReplicatedLog;
+use crate::txn;
 use crate::zk;
 
 /// Why a broker does not start.
@@ -234,7 +238,10 @@ impl Started {
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
-        let control = self.control(&cluster, &replicas, groups.handle());
+        let transactions =
+            transactions::service(&config, &cluster, &replicas, groups.handle(), &self.clock);
+        let handles = (groups.handle(), transactions.handle());
+        let control = self.control(&cluster, &replicas, handles);
         let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
@@ -270,7 +277,10 @@ impl Started {
         let is_announced = config.values.bool("controlled.shutdown.enable");
         let background = self.background(&config, &maintenance, &farewell, &switches, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
-        let groups = task::spawn("groups", groups.run(stops.groups.clone()));
+        let coordinators = [
+            task::spawn("groups", groups.run(stops.coordinators.clone())),
+            task::spawn("transactions", transactions.run(stops.coordinators.clone())),
+        ];
         let keep = membership.keep(controller, stops.background.clone());
         let controller_task = task::spawn("controller", service.run(stops.controller.clone()));
         let serving = sockets.serve(
@@ -289,7 +299,7 @@ impl Started {
             stops,
             tasks: Tasks {
                 clients: serving.clients,
-                groups,
+                coordinators,
                 controller: controller_task,
                 background,
                 admin: serving.admin,
@@ -420,12 +430,13 @@ impl Started {
         &self,
         cluster: &Arc<Cluster>,
         replicas: &Arc<replica::Manager>,
-        groups: group::Handle,
+        (groups, transactions): (group::Handle, txn::Handle),
     ) -> Control {
         Control {
             cluster: cluster.clone(),
             replicas: replicas.clone(),
             groups,
+            transactions,
             registry: self.registry.clone(),
             topic_configs: self.topic_configs.clone(),
             turn: Arc::default(),
@@ -478,14 +489,7 @@ impl Started {
             registry: self.registry.clone(),
             topic_configs: self.topic_configs.clone(),
             producer_id_blocks: replication::producer_id_blocks(config, &control, &controller),
-            auto_create: AutoCreateConfig {
-                enabled: values.bool("auto.create.topics.enable"),
-                partitions: int("num.partitions"),
-                replication_factor: int("default.replication.factor"),
-                group_metadata_partitions: int("offsets.topic.num.partitions"),
-                group_metadata_replication_factor: int("offsets.topic.replication.factor"),
-                group_metadata_segment_bytes: int("offsets.topic.segment.bytes"),
-            },
+            auto_create: AutoCreateConfig::from_values(values),
             topic_defaults: TopicDefaults {
                 partitions: int("num.partitions"),
                 replication_factor: int("default.replication.factor"),
@@ -498,6 +502,12 @@ impl Started {
             control,
             controller,
             features: switches.features.subscribe(),
+            verifier: VerifierConfig {
+                own_id: self.broker_id,
+                listener: config.inter_broker_listener.clone(),
+                timeout: millis(values, "request.timeout.ms"),
+                version: config.inter_broker_version.verification_version(),
+            },
             quotas: switches.quotas.clients.clone(),
         })
     }

@@ -8,6 +8,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod add_partitions_to_txn;
 mod administration;
 mod alter_configs;
 mod alter_replica_log_dirs;
@@ -59,9 +60,15 @@ mod sync_group;
 mod throttle;
 mod topic_admin;
 mod topic_config;
+mod transaction_listing;
+mod transaction_markers;
+mod transactional;
 mod transactions;
+mod txn_offset_commit;
 mod update_features;
+mod verification;
 mod wire;
+mod write_txn_markers;
 
 use std::sync::Arc;
 
@@ -90,6 +97,12 @@ pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
+pub use self::transaction_markers::{MarkerConfig, MarkersByWire};
+use self::transactions::Transactions;
+use self::txn_offset_commit::TxnOffsetCommit;
+use self::verification::Verifier;
+pub use self::verification::VerifierConfig;
+use self::write_txn_markers::Markers;
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::group;
@@ -137,6 +150,8 @@ pub struct Parts {
     pub quotas: Arc<ClientQuotas>,
     /// What the cluster's brokers agreed on.
     pub features: watch::Receiver<FinalizedFeatures>,
+    /// How transactions are verified.
+    pub verifier: VerifierConfig,
 }
 
 /// Serves every API of the table.
@@ -146,6 +161,8 @@ pub struct Handlers {
     cluster: Arc<Cluster>,
     partitions: Partitions,
     groups: Groups,
+    transactions: Transactions,
+    clock: SharedClock,
     topic_configs: TopicConfigs,
     admin: Arc<TopicAdmin>,
     auto_create: AutoCreate,
@@ -153,6 +170,8 @@ pub struct Handlers {
     producer_ids: ProducerIds,
     fetches: fetch::Source,
     meter: Meter,
+    markers: Markers,
+    verifier: Verifier,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
@@ -180,6 +199,24 @@ impl Handlers {
                 cluster: parts.cluster.clone(),
                 znodes: OffsetZnodes::new(parts.registry.clone(), &parts.values),
             },
+            transactions: Transactions {
+                handle: parts.control.transactions.clone(),
+                groups: parts.control.groups.clone(),
+                cluster: parts.cluster.clone(),
+                group_partition_count: parts.auto_create.group_metadata.partitions,
+            },
+            clock: parts.clock.clone(),
+            markers: Markers {
+                known: partitions.clone(),
+                groups: parts.control.groups.clone(),
+                timeout: parts.verifier.timeout,
+            },
+            verifier: Verifier::new(
+                parts.verifier,
+                parts.cluster.clone(),
+                parts.control.transactions.clone(),
+                parts.topic_configs.clone(),
+            ),
             topic_configs: parts.topic_configs,
             auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
             admin,
@@ -236,7 +273,7 @@ impl Handlers {
 
     async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         match frame.api.key {
-            ApiKey::Produce => self.produce(ctx, frame),
+            ApiKey::Produce => self.produce(ctx, frame).await,
             ApiKey::Fetch => self.fetch(ctx, frame),
             ApiKey::ListOffsets => self.list_offsets(ctx, frame),
             ApiKey::OffsetForLeaderEpoch => {
@@ -250,6 +287,8 @@ impl Handlers {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
                 Ok(later(frame, response))
             }
+            ApiKey::WriteTxnMarkers => self.write_txn_markers(ctx, frame),
+            ApiKey::TxnOffsetCommit => self.commit_in_transaction(frame).await,
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
@@ -267,11 +306,10 @@ impl Handlers {
                 now_any(frame, &response.await)
             }
             ApiKey::InitProducerId => {
+                let (ids, transactions) = (&self.producer_ids, &self.transactions.handle);
                 let request = frame.decode()?;
-                now(
-                    frame,
-                    &init_producer_id::handle(&self.producer_ids, &request).await,
-                )
+                let response = init_producer_id::handle(ids, transactions, frame.version, request);
+                now(frame, &response.await)
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
@@ -285,6 +323,9 @@ impl Handlers {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
             key if operator::serves(key) => self.operate(frame).await,
+            key if transactions::serves(key) => {
+                transactions::dispatch(&self.transactions, self.clock.wall_ms(), frame)
+            }
             _ => groups::dispatch(&self.groups, ctx, frame),
         }
     }
@@ -299,9 +340,9 @@ impl Handlers {
         now(frame, &list_offsets::handle(&self.partitions, ctx, request))
     }
 
-    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    async fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
-        let produced = produce::handle(&self.partitions, ctx, request);
+        let produced = produce::handle(&self.partitions, &self.verifier, ctx, request).await;
         if let Some(throttle) = &ctx.throttle {
             throttle.produced();
         }
@@ -314,6 +355,31 @@ impl Handlers {
                 Ok(Reply::Close)
             }
         }
+    }
+
+    fn write_txn_markers(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        if let Some(throttle) = &ctx.throttle {
+            throttle.exempt();
+        }
+        let request = frame.decode_any()?;
+        let response = write_txn_markers::handle(&self.markers, request);
+        Ok(later_any(frame, response))
+    }
+
+    async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let exists = groups::existing_in(&self.cluster);
+        let handler = TxnOffsetCommit {
+            groups: &self.groups.handle,
+            known: &self.partitions,
+            verifier: &self.verifier,
+            exists: &exists,
+            version: frame.version,
+        };
+        now(frame, &handler.handle(frame.decode()?).await)
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
@@ -346,14 +412,14 @@ impl Handlers {
             }
             ApiKey::FindCoordinator => {
                 let request = frame.decode()?;
-                let response = find_coordinator::handle(
+                let finder = find_coordinator::Finder {
                     cluster,
-                    &self.groups.handle,
-                    &self.auto_create,
+                    groups: &self.groups.handle,
+                    transactions: &self.transactions.handle,
+                    auto_create: &self.auto_create,
                     ctx,
-                    request,
-                );
-                now(frame, &response.await)
+                };
+                now(frame, &find_coordinator::handle(finder, request).await)
             }
             ApiKey::DescribeCluster => {
                 let request = frame.decode()?;

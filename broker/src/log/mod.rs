@@ -45,6 +45,7 @@ mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -75,12 +76,14 @@ pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
 pub use throttled::Throttled;
+pub use verification::{Verification, VerificationGuard};
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;
 use producer_state::ProducerState;
 use segment::Segment;
 use snapshots::Snapshots;
+use verification::Verifications;
 
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,7 @@ pub struct Log {
     segments: BTreeMap<Offset, Box<Segment>>,
     epochs: LeaderEpochs,
     producers: ProducerState,
+    verifications: Verifications,
     snapshots: Snapshots,
     producer_expiration_ms: i64,
     log_start_offset: Offset,
@@ -255,8 +259,9 @@ impl Log {
 
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
-        self.producers
-            .remove_expired(now_ms, self.producer_expiration_ms);
+        let expiration_ms = self.producer_expiration_ms;
+        self.producers.remove_expired(now_ms, expiration_ms);
+        self.verifications.remove_expired(now_ms, expiration_ms);
     }
 
     /// Ends the work with this log: everything durable, indexes trimmed, so

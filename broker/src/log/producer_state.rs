@@ -198,34 +198,60 @@ impl ProducerState {
         });
     }
 
-    /// Judges the batch that `origin` wants to append.
+    /// Says whether the producer's transaction has no marker yet.
+    pub(super) fn has_open_transaction(&self, id: i64) -> bool {
+        let known = self.producers.get(&id);
+        known.is_some_and(|entry| entry.txn_first_offset.is_some())
+    }
+
+    /// A batch of a client that is in the log already.
+    pub(super) fn duplicate(&self, batch: &Header, origin: AppendOrigin) -> Option<BatchMetadata> {
+        if origin != AppendOrigin::Client {
+            return None;
+        }
+        find_duplicate(self.producers.get(&batch.producer_id)?, batch)
+    }
+
+    /// Refuses what comes from before the producer's last epoch.
+    pub(super) fn check_epoch(&self, batch: &Header) -> Result<(), AppendError> {
+        match self.producers.get(&batch.producer_id) {
+            Some(entry) if batch.producer_epoch < entry.epoch => {
+                Err(AppendError::InvalidProducerEpoch {
+                    producer_id: batch.producer_id,
+                    epoch: batch.producer_epoch,
+                    last_epoch: entry.epoch,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges the batch that `origin` wants to append; `marker` is what a
+    /// control batch holds.
     pub(super) fn check(
         &self,
         batch: &Header,
+        marker: Option<&EndTxnMarker>,
         origin: AppendOrigin,
     ) -> Result<Verdict, AppendError> {
         if !batch.has_producer_id() || origin == AppendOrigin::Replication {
             return Ok(Verdict::Append);
         }
-        let known = self.producers.get(&batch.producer_id);
-        if origin == AppendOrigin::Client
-            && let Some(entry) = known
-            && let Some(duplicate) = find_duplicate(entry, batch)
-        {
-            return Ok(Verdict::Duplicate(duplicate));
-        }
-        let Some(entry) = known else {
+        self.check_epoch(batch)?;
+        let Some(entry) = self.producers.get(&batch.producer_id) else {
             return Ok(Verdict::Append);
         };
-        if batch.producer_epoch < entry.epoch {
-            return Err(AppendError::InvalidProducerEpoch {
-                producer_id: batch.producer_id,
-                epoch: batch.producer_epoch,
-                last_epoch: entry.epoch,
-            });
-        }
         if batch.is_control() {
-            return Ok(Verdict::Append);
+            return match marker {
+                Some(marker) if marker.coordinator_epoch < entry.coordinator_epoch => {
+                    Err(AppendError::CoordinatorFenced {
+                        producer_id: batch.producer_id,
+                        epoch: marker.coordinator_epoch,
+                        last_epoch: entry.coordinator_epoch,
+                    })
+                }
+                _ => Ok(Verdict::Append),
+            };
         }
         if origin == AppendOrigin::Client {
             check_sequence(entry, batch)?;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use common::clock::SharedClock;
 use parking_lot::Mutex;
 
-pub use append::{Appended, Pending};
+pub use append::{Appended, Pending, TxnMarker};
 pub use delete_records::DeleteRecordsError;
 pub(super) use follow::{Fetched, FollowError, Position};
 pub(super) use moving::{Cursor, MovingError, Progress};
