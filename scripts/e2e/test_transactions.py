@@ -3,6 +3,7 @@ producers fence each other, offsets belong to the transaction, and the
 coordinator's state outlives the death of a broker.
 """
 
+import random
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import harness
+from copying import Copying, compiled, strikes
 from harness import wait_until
 from replicated import Trio
 
@@ -217,16 +219,6 @@ def test_offsets_are_committed_with_what_was_made_of_them(cluster, unique):
     assert len(uncommitted) == 80, "three batches were written twice"
 
 
-def compiled(directory, peer):
-    """The classpath with the copier, compiled against the peer's clients."""
-    libraries = f"{harness.PEERS / peer}/libs/*"
-    if not (harness.PEERS / peer).is_dir():
-        harness.run([harness.TOP / "scripts/peers/install.sh", peer], timeout=600)
-    source = harness.TOP / "scripts/e2e/programs/TransactionalCopier.java"
-    harness.run(["javac", "-nowarn", "-d", directory, "-cp", libraries, source], timeout=120)
-    return f"{directory}:{libraries}"
-
-
 @pytest.mark.parametrize("peer", ["kafka39", "kafka4"])
 def test_java_copies_each_record_once(cluster, unique, tmp_path, peer):
     source, target, group = unique("in"), unique("out"), unique("group")
@@ -279,6 +271,23 @@ def test_a_transaction_outlives_its_coordinator(three):
         three.wait_in_sync("t")
         three.wait_in_sync("__transaction_state")
     assert read(three.bootstrap, "t") == expected
+
+
+@pytest.mark.long
+def test_each_record_is_copied_once_whatever_is_struck(three, tmp_path):
+    """The long form is `scripts/bench/transactions.py`."""
+    copying = Copying(three, tmp_path)
+    try:
+        copying.start()
+        plan = strikes(copying, random.Random(1))
+        for _ in range(6):
+            copying.feed(2000)
+            _, strike = next(plan)
+            strike()
+            three.wait_in_sync("target")
+        assert copying.check() == copying.fed
+    finally:
+        copying.end()
 
 
 def coordinator(three, transactional_id):

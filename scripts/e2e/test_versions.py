@@ -255,6 +255,23 @@ class Fields:
     def add_offsets_to_txn(self, version):
         return self.owner | {"group_id": self.group}
 
+    def write_txn_markers(self, version):
+        topics = [{"name": self.topic, "partition_indexes": [0]}]
+        marker = {
+            "producer_id": 987_654_321, "producer_epoch": 0, "transaction_result": False,
+            "topics": topics, "coordinator_epoch": 0,
+        }  # fmt: skip
+        return {"markers": [marker]}
+
+    def txn_offset_commit(self, version):
+        partition = {"partition_index": 0, "committed_offset": 2, "committed_leader_epoch": -1}
+        partition["committed_metadata"] = ""
+        return self.owner | {
+            "group_id": self.group, "generation_id": -1, "member_id": "",
+            "group_instance_id": None,
+            "topics": [{"name": self.topic, "partitions": [partition]}],
+        }  # fmt: skip
+
     def end_txn(self, version):
         return self.owner | {"committed": True}
 
@@ -287,6 +304,8 @@ TABLE = {
     22: ("init_producer_id", lambda a: a.error_code == 0 and a.producer_id >= 0),
     24: ("add_partitions_to_txn", lambda a: added(a) == 0),
     25: ("add_offsets_to_txn", lambda a: a.error_code == 0),
+    27: ("write_txn_markers", lambda a: a.markers[0].topics[0].partitions[0].error_code == 0),
+    28: ("txn_offset_commit", lambda a: a.topics[0].partitions[0].error_code == 0),
     # 51: its markers are on their way.
     26: ("end_txn", lambda a: a.error_code in (0, 51)),
     23: ("offset_for_leader_epoch", lambda a: a.topics[0].partitions[0].end_offset > 0),

@@ -249,7 +249,7 @@ mod tests {
                 .with_topics(vec![topic])
         };
         let answer = WriteTxnMarkersResponse::default()
-            .with_markers(vec![answer(6, &[(0, 58)]), answer(5, &[(0, 0), (1, 6)])]);
+            .with_markers(vec![answer(6, &[(0, 52)]), answer(5, &[(0, 0), (1, 6)])]);
         let asked = [
             marker(
                 5,
@@ -264,7 +264,7 @@ mod tests {
         let missing = MarkerOutcome::Retriable(-1);
         let expected = [MarkerOutcome::Retriable(6), MarkerOutcome::Written, missing];
         assert_eq!(outcomes(&found[0]), expected);
-        assert_eq!(outcomes(&found[1]), [MarkerOutcome::Fenced(58)]);
+        assert_eq!(outcomes(&found[1]), [MarkerOutcome::Fenced(52)]);
         let unsupported = MarkerOutcome::Unsupported(43);
         assert_eq!(outcome(43), unsupported);
     }

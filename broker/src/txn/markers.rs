@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::Producer;
 use super::state::End;
 use crate::cluster::Cluster;
-use crate::model::{BrokerId, TopicPartition};
+use crate::model::{BrokerId, TRANSACTION_STATE_TOPIC, TopicPartition};
 
 /// The most orders that one request carries.
 const ORDERS_MAX: usize = 1_000;
@@ -115,6 +115,15 @@ impl Sender {
     pub(super) fn stop(&self) {
         self.0.stop.request();
         self.0.queues.lock().clear();
+    }
+
+    /// Says whether this broker has heard of `partition` of the internal topic in
+    /// the epoch in which it leads it. What it knows of others is of the same time
+    /// then; before, a partition that it does not know need not be deleted.
+    pub(super) fn knows(&self, partition: i32, leader_epoch: i32) -> bool {
+        let snapshot = self.0.cluster.snapshot();
+        let known = snapshot.partition(TRANSACTION_STATE_TOPIC, partition);
+        known.is_some_and(|known| known.state.leader_epoch >= leader_epoch)
     }
 
     /// Looks up the leaders as this broker knows them now.

@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use common::clock::SharedClock;
 use common::shutdown::Shutdown;
@@ -124,9 +125,9 @@ impl Service {
 }
 
 /// Ticks that are late do not come in a burst; the first one comes after `period`.
-fn interval(period: std::time::Duration) -> tokio::time::Interval {
-    let period = period.max(std::time::Duration::from_millis(1));
-    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period.max(Duration::from_millis(1)));
+    interval.reset();
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     interval
 }

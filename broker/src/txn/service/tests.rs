@@ -1,14 +1,12 @@
 //! Whole scenarios over a log in memory, in paused time.
 
-use std::time::Duration;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::*;
-use crate::model::{BrokerId, LEADER_DURING_DELETE, TopicName};
+use crate::model::{BrokerId, LEADER_DURING_DELETE, TRANSACTION_STATE_TOPIC, TopicName};
 use crate::protocol::interbroker::{
     ControlHeader, LiveBroker, PartitionState, UpdateMetadataRequest,
 };
@@ -96,6 +94,7 @@ impl Broker {
         let cluster = Arc::new(Cluster::default());
         let broker = Self::start_with(Arc::new(FakeLog::new()), PausedClock::shared(), cluster, 1);
         let broker = broker.await;
+        broker.hears_of_itself(1);
         broker.leads(0, LEADER);
         broker.leads(1, LEADER);
         broker
@@ -130,6 +129,7 @@ impl Broker {
     /// The next broker over the same log, as after a failover.
     async fn successor(&self, epoch: LeaderEpoch) -> Self {
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        self.hears_of_itself(epoch);
         Self::start_with(log, clock, Arc::clone(&self.cluster), epoch).await
     }
 
@@ -147,19 +147,20 @@ impl Broker {
 
     /// `leader` leads a partition of the topic from now on.
     fn leads(&self, index: i32, leader: BrokerId) {
-        let state = PartitionState {
-            topic_partition: partition(index),
-            controller_epoch: 1,
-            leader,
-            leader_epoch: 0,
-            isr: vec![LEADER],
-            partition_epoch: 0,
-            replicas: vec![LEADER],
-            adding_replicas: Vec::new(),
-            removing_replicas: Vec::new(),
-            is_new: false,
-            leader_recovery_state: 0,
-        };
+        self.apply(vec![led(partition(index), leader, 0)]);
+    }
+
+    /// This broker's own leadership is in the cluster's metadata.
+    fn hears_of_itself(&self, epoch: LeaderEpoch) {
+        let topic = TopicName::new(TRANSACTION_STATE_TOPIC).unwrap();
+        let states = (0..4).map(|index| {
+            let id = TopicPartition::new(topic.clone(), index);
+            led(id, LEADER, epoch)
+        });
+        self.apply(states.collect());
+    }
+
+    fn apply(&self, partitions: Vec<PartitionState>) {
         let live = |id| LiveBroker {
             id,
             epoch: 1,
@@ -172,7 +173,7 @@ impl Broker {
                 controller_epoch: 1,
                 broker_epoch: 1,
             },
-            partitions: vec![state],
+            partitions,
             offline_replicas: Vec::new(),
             topic_ids: Vec::new(),
             live_brokers: vec![live(LEADER), live(2)],
@@ -223,6 +224,22 @@ impl Broker {
         let producer = self.init(None).await.unwrap();
         self.add(producer, &[0]).await.unwrap();
         producer
+    }
+}
+
+fn led(topic_partition: TopicPartition, leader: BrokerId, leader_epoch: i32) -> PartitionState {
+    PartitionState {
+        topic_partition,
+        controller_epoch: 1,
+        leader,
+        leader_epoch,
+        isr: vec![LEADER],
+        partition_epoch: 0,
+        replicas: vec![LEADER],
+        adding_replicas: Vec::new(),
+        removing_replicas: Vec::new(),
+        is_new: false,
+        leader_recovery_state: 0,
     }
 }
 
@@ -293,7 +310,7 @@ async fn what_was_decided_goes_on_after_a_failover() {
     assert_eq!(marker.partitions, [partition(0)]);
     later.reaches(State::CompleteAbort).await;
     // What the former coordinator hears now changes nothing for it.
-    broker.channel.next([Some(MarkerOutcome::Fenced(58))]);
+    broker.channel.next([Some(MarkerOutcome::Fenced(52))]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,6 +335,7 @@ async fn partitions_without_a_leader_are_waited_for_and_deleted_ones_are_not() {
     broker.add(producer, &[0, 1]).await.unwrap();
     broker.leads(0, NO_LEADER);
     broker.leads(1, LEADER_DURING_DELETE);
+    tokio::time::advance(Duration::from_secs(10)).await;
     broker.end(producer, End::Commit).await.unwrap();
     while broker.describe().await.partitions != [partition(0)] {
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -327,6 +345,28 @@ async fn partitions_without_a_leader_are_waited_for_and_deleted_ones_are_not() {
     broker.leads(0, LEADER);
     broker.reaches(State::CompleteCommit).await;
     assert_eq!(broker.channel.sent(1).await.len(), 1);
+}
+
+/// A broker that takes over hears that it leads before it hears where partitions
+/// are; what it does not know then is not deleted.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_dropped_before_the_cluster_is_known() {
+    let broker = Broker::start().await;
+    let producer = broker.open().await;
+    broker.channel.is_open.send_replace(false);
+    broker.end(producer, End::Commit).await.unwrap();
+    let (log, clock) = (Arc::clone(&broker.log), Arc::clone(&broker.clock));
+    let next = Broker::start_with(log, clock, Arc::new(Cluster::default()), 2).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(next.describe().await.partitions, [partition(0)]);
+    let (log, clock) = (Arc::clone(&broker.log), Arc::clone(&broker.clock));
+    let young = Broker::start_with(log, clock, Arc::new(Cluster::default()), 3).await;
+    young.hears_of_itself(3);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(young.describe().await.partitions, [partition(0)]);
+    young.leads(0, LEADER);
+    young.reaches(State::CompleteCommit).await;
+    assert_eq!(young.channel.sent(1).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,7 +382,7 @@ async fn partitions_that_can_hold_no_marker_are_left_out() {
 async fn a_fenced_coordinator_leaves_the_transaction_to_the_next() {
     let broker = Broker::start().await;
     let producer = broker.open().await;
-    broker.channel.next([Some(MarkerOutcome::Fenced(58))]);
+    broker.channel.next([Some(MarkerOutcome::Fenced(52))]);
     broker.end(producer, End::Commit).await.unwrap();
     broker.channel.sent(1).await;
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -521,6 +561,7 @@ async fn a_newer_epoch_of_a_led_partition_is_the_coordinators_from_then_on() {
     let broker = Broker::start().await;
     let producer = broker.open().await;
     broker.load(7);
+    broker.hears_of_itself(7);
     broker.loaded().await;
     broker.load(3);
     broker.end(producer, End::Commit).await.unwrap();

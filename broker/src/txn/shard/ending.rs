@@ -14,6 +14,10 @@ use crate::txn::state::Metadata;
 /// is not asked in a tight loop.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long after a takeover a partition that is not known is waited for: what is
+/// dropped by mistake would hold back readers of its committed records for ever.
+const YOUTH: Duration = Duration::from_secs(10);
+
 /// What is to be tried again, in the order of its time: all pauses are equal.
 #[derive(Default)]
 pub(super) struct Retries {
@@ -67,7 +71,16 @@ impl Shard {
         let Some(completion) = self.retries.completions.get(transactional_id) else {
             return;
         };
-        let found = self.parts.markers.destinations(partitions);
+        let markers = &self.parts.markers;
+        if !markers.knows(self.partition, self.coordinator_epoch) {
+            // The controller says who leads before it says where all others are.
+            let retry = Retry::Markers(transactional_id.to_owned(), partitions);
+            return self.retry_later(retry);
+        }
+        let mut found = markers.destinations(partitions);
+        if self.is_young() {
+            found.leaderless.append(&mut found.deleted);
+        }
         for (broker, partitions) in found.by_leader {
             let marker = Marker {
                 partitions,
@@ -89,6 +102,13 @@ impl Shard {
             self.remove_partition(transactional_id, partition);
         }
         self.complete_if_done(transactional_id);
+    }
+
+    /// Says whether this broker coordinates for so short that it may not have heard
+    /// of every partition.
+    fn is_young(&self) -> bool {
+        let age = self.parts.clock.monotonic().saturating_sub(self.began);
+        age < YOUTH
     }
 
     fn retry_later(&mut self, retry: Retry) {

@@ -16,6 +16,7 @@ mod writes;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::clock::SharedClock;
 use futures::stream::FuturesUnordered;
@@ -84,6 +85,8 @@ pub(super) struct Shard {
     partition: i32,
     /// The leader epoch of the partition.
     coordinator_epoch: i32,
+    /// When it was made, by the monotonic clock.
+    began: Duration,
     parts: Parts,
     transactions: HashMap<String, Transaction>,
     writing: FuturesUnordered<Writing>,
@@ -100,6 +103,7 @@ impl Shard {
         Self {
             partition,
             coordinator_epoch,
+            began: parts.clock.monotonic(),
             parts,
             transactions: HashMap::new(),
             writing: FuturesUnordered::new(),

@@ -117,7 +117,7 @@ fn add_in_every_state() {
         (State::CompleteAbort, Ok((NOW_MS, partitions(&[1])))),
         (State::Ongoing, Ok((STARTED_MS, partitions(&[0, 1])))),
         (State::PrepareCommit, later.clone()),
-        (State::PrepareAbort, later.clone()),
+        (State::PrepareAbort, later),
         (State::Dead, broken.clone()),
         (State::PrepareEpochFence, broken),
     ] {

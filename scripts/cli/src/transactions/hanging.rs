@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_producers_response::ProducerState;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
 
@@ -143,7 +144,7 @@ async fn hanging(client: &Client, open: Vec<Open>) -> Result<Vec<Open>, Failure>
 }
 
 fn is_unknown(error: &Error) -> bool {
-    error.is(kafka_protocol::error::ResponseError::TransactionalIdNotFound)
+    error.is(ResponseError::TransactionalIdNotFound)
 }
 
 /// A coordinator that names the partition will end the transaction there.

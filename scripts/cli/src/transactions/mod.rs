@@ -7,6 +7,8 @@
 mod arguments;
 mod hanging;
 
+use kafka_protocol::error::ResponseError;
+
 use crate::client::consumer::TopicPartition;
 use crate::client::transactions::Abort;
 use crate::client::{Client, Error};
@@ -71,7 +73,12 @@ async fn describe(client: &Client, options: &Options) -> Outcome {
     let described = client.describe_transaction(id).await;
     let (coordinator, state) = described.map_err(|error| {
         let what = format!("Failed to describe transaction state of transactional-id `{id}`");
-        failed(&what, &error)
+        match error.is(ResponseError::TransactionalIdNotFound) {
+            true => Failure::new(format!(
+                "{what}: DescribeTransactions request for transactionalId `{id}` failed because the ID could not be found. Enable debug logging for additional detail."
+            )),
+            false => failed(&what, &error),
+        }
     })?;
     let started_ms = state.transaction_start_time_ms;
     let (started, duration) = match started_ms < 0 {
