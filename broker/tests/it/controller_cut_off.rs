@@ -142,7 +142,8 @@ async fn replicas_leave_the_isr_although_the_controller_is_out_of_reach() {
         (&[LEADER, 9][..], 1)
     );
     assert_eq!(decisions[1], Err(-1), "asked again");
-    let read = leader.registry.partition_states(&[partition.clone()]).await;
+    let asked = std::slice::from_ref(&partition);
+    let read = leader.registry.partition_states(asked).await;
     let state = read.unwrap()[0].clone().unwrap().state;
     assert_eq!((state.leader, state.isr), (LEADER, vec![LEADER, 9]));
     // Something else was decided since.
