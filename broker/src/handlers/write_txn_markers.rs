@@ -24,7 +24,7 @@ use super::error;
 use super::partitions::Partitions;
 use crate::group::{self, TransactionEnd};
 use crate::model::{GROUP_METADATA_TOPIC, TopicName, TopicPartition};
-use crate::record::NO_PRODUCER_ID;
+use crate::record::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 use crate::replica::{AppendError, TxnMarker};
 use crate::state_log;
 
@@ -58,7 +58,9 @@ pub(crate) fn handle(
 ) -> BoxFuture<'static, WriteTxnMarkersResponse> {
     let mut written = Vec::new();
     // As in Kafka, one that names no producer spoils the whole request.
-    let is_nobodys = |marker: &WritableTxnMarker| marker.producer_id.0 == NO_PRODUCER_ID;
+    let is_nobodys = |marker: &WritableTxnMarker| {
+        marker.producer_id.0 == NO_PRODUCER_ID || marker.producer_epoch == NO_PRODUCER_EPOCH
+    };
     let is_spoilt = request.markers.iter().any(is_nobodys);
     for marker in &request.markers {
         match is_spoilt {
