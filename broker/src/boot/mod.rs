@@ -18,6 +18,7 @@ mod lost_tails;
 mod maintenance;
 mod membership;
 mod network;
+mod parts;
 mod previous_session;
 mod quotas;
 mod readiness;
