@@ -5,17 +5,23 @@
 //! **Invariant:** a reader that waits for its next frame keeps no buffer, so
 //! an idle connection costs nothing after a large frame.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// Room for a read between frames: several small frames come at once.
 const READ_STEP: usize = 16 * 1024;
 /// The bytes of a length.
 pub const PREFIX: usize = 4;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_STEP].into_boxed_slice());
+}
 
 /// Why a connection's bytes are not frames.
 #[derive(Debug, thiserror::Error)]
@@ -116,14 +122,25 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Waits for more bytes; 0 at the end of the stream.
     async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|context| {
-            self.make_room();
-            let read = pin!(self.source.read_buf(&mut self.buffer)).poll(context);
-            if read.is_pending() && self.buffer.is_empty() {
-                self.buffer = BytesMut::new();
+            if self.buffer.is_empty() {
+                return self.poll_first(context);
             }
-            read
+            self.make_room();
+            pin!(self.source.read_buf(&mut self.buffer)).poll(context)
         })
         .await
+    }
+
+    /// Reads the first bytes of frames. Most polls find none, so the room for them
+    /// is the thread's, and what came is given just the room that it needs.
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.buffer = BytesMut::new();
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.source).poll_read(context, &mut read))?;
+            self.buffer.extend_from_slice(read.filled());
+            Poll::Ready(Ok(self.buffer.len()))
+        })
     }
 
     /// Says whether a whole frame has arrived already.
@@ -174,11 +191,6 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::ReadBuf;
-
     use super::*;
 
     async fn frames(bytes: &[u8], limit: usize) -> Vec<Result<Bytes, Error>> {
