@@ -24,6 +24,9 @@ from replicated import Trio  # noqa: E402
 
 KEYS = {"transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2}
 
+# Records that must be copied after a strike before the next one.
+MORE = 500
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,8 +67,15 @@ def run(trio, copying, options):
         strike()
         trio.wait_in_sync("target")
         trio.wait_in_sync("__transaction_state")
-        took = time.monotonic() - started
-        print(f"{round_ + 1}: {name}; in sync after {took:.1f} s; copied {before} of {copying.fed}")
+        synced = time.monotonic() - started
+        # The next one strikes what goes on again.
+        copying.wait_for(min(before + MORE, copying.fed))
+        copied = time.monotonic() - started
+        print(
+            f"{round_ + 1}: {name}; in sync after {synced:.1f} s,"
+            f" {MORE} more copied after {copied:.1f} s; {before} of {copying.fed} before",
+            flush=True,
+        )
     copying.feed(options.records - copying.fed)
     count = copying.check()
     seconds = time.monotonic() - began
