@@ -147,8 +147,18 @@ class Copying:
         finally:
             asked.close()
 
-    def wait_for(self, count, limit=300):
-        wait_until(lambda: self.copied() >= count, limit, f"{count} records are copied", 0.5)
+    def wait_for(self, count, still=120):
+        """Until this many are copied; fails when nothing is for `still` seconds."""
+        copied, moved = self.copied(), time.monotonic()
+        while copied < count:
+            time.sleep(0.5)
+            before, copied = copied, max(copied, self.copied())
+            if copied > before:
+                moved = time.monotonic()
+            if time.monotonic() - moved > still:
+                logs = [copier.log.read_text()[-600:] for copier in self.copiers]
+                said = f"{copied} records are copied, not {count}, and no more come"
+                raise harness.Failed("\n".join([said, *logs]))
         dead = [copier.log for copier in self.copiers if copier.ended()]
         assert not dead, f"copiers ended by themselves: {dead}"
 

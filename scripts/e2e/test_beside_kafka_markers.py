@@ -229,7 +229,7 @@ def test_markers_one_by_one(beside, topic):
             [marker(producer, 4, 6, True, (topic, [0])), marker(producer + 10, 0, 0, True, (topic, [0]))],
             [marker(producer, 4, 9, True, (topic, [0])), marker(producer, 4, 8, True, (topic, [0, 1]))],
             [marker(producer, -1, 6, True, (topic, [0]))],
-            [marker(-1, 0, 0, True, (topic, [0, 1])), marker(-1, -1, 0, True, ("nowhere", [0]))],
+            [marker(producer, 4, 9, True, ("nowhere", [0])), marker(-1, 0, 0, True, (topic, [0, 1]))],
             [marker(producer, 1, 6, True, ("__consumer_offsets", [0, 1, 9]))],
             [marker(producer, 0, 6, True, ("__consumer_offsets", [0, 1]))],
             [marker(producer, 1, 5, True, ("__consumer_offsets", [0, 1]))],

@@ -30,7 +30,7 @@ class Group:
     def __init__(self, bootstrap, name, topic):
         self.bootstrap, self.name, self.topic = bootstrap, name, topic
         keys = {"bootstrap.servers": bootstrap, "group.id": name, "enable.auto.commit": False}
-        self.consumer = Consumer(keys)
+        self.consumer = Consumer(keys | {"log_level": 0})
 
     def send(self, writer, offset):
         """As a consumer outside of the group's protocol does."""

@@ -23,7 +23,7 @@ class Writer:
             {
                 "bootstrap.servers": bootstrap,
                 "transactional.id": transactional_id,
-                "transaction.timeout.ms": 60_000,
+                "transaction.timeout.ms": 600_000,
                 "log_level": 0,
             }
             | (keys or {})
@@ -59,7 +59,7 @@ class Writer:
 def end_offset(bootstrap, topic, isolation, partition=0):
     """What ListOffsets says for the isolation."""
     keys = {"bootstrap.servers": bootstrap, "group.id": "x", "isolation.level": isolation}
-    consumer = Consumer(keys)
+    consumer = Consumer(keys | {"log_level": 0})
     try:
         return consumer.get_watermark_offsets(TopicPartition(topic, partition), SECONDS)[1]
     finally:
@@ -74,6 +74,7 @@ def read(bootstrap, topic, isolation="read_committed", partition=0):
         "isolation.level": isolation,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
+        "log_level": 0,
     }
     consumer = Consumer(keys)
     consumer.assign([TopicPartition(topic, partition, 0)])
@@ -99,7 +100,7 @@ def read(bootstrap, topic, isolation="read_committed", partition=0):
 def offsets(bootstrap, group, topic, partition=0):
     """The committed offset, whatever open transactions hold; `None` without one."""
     # A reader of committed records would wait for their end (KIP-447).
-    keys = {"group.id": group, "isolation.level": "read_uncommitted"}
+    keys = {"group.id": group, "isolation.level": "read_uncommitted", "log_level": 0}
     consumer = Consumer(keys | {"bootstrap.servers": bootstrap})
     try:
         found = consumer.committed([TopicPartition(topic, partition)], SECONDS)[0].offset
