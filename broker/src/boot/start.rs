@@ -30,9 +30,7 @@ use crate::config::{Config, Dynamic, Layers, millis};
 use crate::controller;
 use crate::group;
 use crate::handlers::control::{Channel, Control};
-use crate::handlers::{
-    AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults, VerifierConfig,
-};
+use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
 use crate::peer::Peers;
@@ -491,12 +489,7 @@ impl Started {
             control,
             controller,
             features: switches.features.subscribe(),
-            verifier: VerifierConfig {
-                own_id: self.broker_id,
-                listener: config.inter_broker_listener.clone(),
-                timeout: millis(values, "request.timeout.ms"),
-                version: config.inter_broker_version.verification_version(),
-            },
+            verifier: transactions::verifier(config, self.broker_id),
             quotas: switches.quotas.clients.clone(),
         })
     }
