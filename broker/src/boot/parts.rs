@@ -7,12 +7,13 @@ use super::membership::Membership;
 use super::replication;
 use super::running::Stops;
 use super::start::{StartError, Started};
+use super::transactions;
 use crate::cluster::Cluster;
-use crate::config::{Config, millis};
+use crate::config::Config;
 use crate::controller;
 use crate::group;
 use crate::handlers::control::{Channel, Control};
-use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicDefaults, VerifierConfig};
+use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicDefaults};
 use crate::model::{GROUP_METADATA_TOPIC, TopicName};
 use crate::peer::Peers;
 use crate::protocol::interbroker::Endpoint;
@@ -147,12 +148,7 @@ impl Started {
             control,
             controller,
             features: switches.features.subscribe(),
-            verifier: VerifierConfig {
-                own_id: self.broker_id,
-                listener: config.inter_broker_listener.clone(),
-                timeout: millis(values, "request.timeout.ms"),
-                version: config.inter_broker_version.verification_version(),
-            },
+            verifier: transactions::verifier(config, self.broker_id),
             quotas: switches.quotas.clients.clone(),
         })
     }
