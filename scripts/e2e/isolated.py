@@ -129,5 +129,8 @@ class Isolated(Trio):
     def end(self):
         super().end()
         for number in IDS:
+            # A namespace ends some time after it was deleted, its link now.
+            link = ["ip", "link", "del", f"{self.tag}v{number}"]
+            subprocess.run(link, capture_output=True)
             subprocess.run(["ip", "netns", "del", self.namespace(number)], capture_output=True)
         subprocess.run(["ip", "link", "del", self.tag], capture_output=True)

@@ -7,13 +7,18 @@ from isolated import Isolated, refusal
 from replicated import History, check
 
 
+# A controller that moves a leader back to a broker which it cannot reach leaves
+# the partition without one that knows of it, here as in Kafka.
+KEYS = {"replica.lag.time.max.ms": 4000, "auto.leader.rebalance.enable": "false"}
+
+
 @pytest.fixture
 def three_apart(servers, tmp_path):
     if servers != "odradek":
         pytest.skip("starts its own brokers")
     if reason := refusal():
         pytest.skip(reason)
-    three = Isolated(tmp_path, {"replica.lag.time.max.ms": 4000})
+    three = Isolated(tmp_path, KEYS)
     try:
         three.start()
         yield three

@@ -14,6 +14,7 @@ use common::task;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::maintenance::Maintenance;
 use crate::log::Manager;
 use crate::registry::Registry;
 use crate::replica;
@@ -48,20 +49,19 @@ impl FullDirs {
     /// Tells the controller of them until `stop`.
     pub(super) fn follow(
         self,
-        logs: Arc<Manager>,
-        replicas: Arc<replica::Manager>,
-        registry: Registry,
-        clock: SharedClock,
-        stop: Shutdown,
+        of: &Maintenance,
+        registry: &Registry,
+        stop: &Shutdown,
     ) -> JoinHandle<()> {
         let watch = Watch {
             fills: self.0,
-            logs,
-            replicas,
-            registry,
-            clock,
+            logs: of.logs.clone(),
+            replicas: of.replicas.clone(),
+            registry: registry.clone(),
+            clock: of.clock.clone(),
             told: None,
         };
+        let stop = stop.clone();
         task::spawn("full directories", async move {
             tokio::select! {
                 () = stop.requested() => {}

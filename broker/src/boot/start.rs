@@ -328,13 +328,8 @@ impl Started {
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
-        tasks.push(std::mem::take(&mut self.full_dirs).follow(
-            self.logs.clone(),
-            farewell.replicas.clone(),
-            self.registry.clone(),
-            self.clock.clone(),
-            stops.background.clone(),
-        ));
+        let full_dirs = std::mem::take(&mut self.full_dirs);
+        tasks.push(full_dirs.follow(maintenance, &self.registry, &stops.background));
         tasks.extend(replication::keep_isrs(
             config,
             farewell,

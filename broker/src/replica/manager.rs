@@ -1,5 +1,6 @@
 //! All replicas of this broker, and what the controller wants of them.
 
+mod control;
 mod parallel;
 mod stop;
 
@@ -14,6 +15,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
+use control::Control;
 use parallel::side_by_side;
 
 use super::error::Error;
@@ -26,7 +28,7 @@ use super::wait::Pulse;
 use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
 };
 use crate::peer::Address;
 use crate::protocol::interbroker::{
@@ -83,11 +85,6 @@ pub struct Manager {
     control: Mutex<Control>,
     moves: Arc<Moves>,
     stop: Shutdown,
-}
-
-#[derive(Debug, Default)]
-struct Control {
-    controller_epoch: ControllerEpoch,
 }
 
 impl Manager {
@@ -326,7 +323,6 @@ impl Manager {
             return Err(code::STALE_CONTROLLER_EPOCH);
         }
         if partition.gives_way(decided) {
-            tracing::warn!(partition = %id, "no room on the disk: others are to do without this replica");
             return Err(code::STORAGE_ERROR);
         }
         if known == Some(decided.leader_epoch) && !partition.is_stopped() {
@@ -441,29 +437,6 @@ fn check_topic_id(
             Err(code::INCONSISTENT_TOPIC_ID)
         }
         _ => Ok(()),
-    }
-}
-
-impl Control {
-    fn refusal(
-        &mut self,
-        header: &ControlHeader,
-        broker_epoch: BrokerEpoch,
-    ) -> Option<ControlResponse> {
-        let refused = |error_code| {
-            Some(ControlResponse {
-                error_code,
-                partition_errors: Vec::new(),
-            })
-        };
-        if header.controller_epoch < self.controller_epoch {
-            return refused(code::STALE_CONTROLLER_EPOCH);
-        }
-        if header.broker_epoch >= 0 && header.broker_epoch < broker_epoch {
-            return refused(code::STALE_BROKER_EPOCH);
-        }
-        self.controller_epoch = header.controller_epoch;
-        None
     }
 }
 

@@ -36,7 +36,7 @@ impl Partition {
         let own_id = self.around.own_id;
         let has_others = decided.isr.iter().any(|id| *id != own_id);
         let now = self.around.clock.monotonic();
-        match &mut self.state.lock().role {
+        let gives_way = match &mut self.state.lock().role {
             Role::Leader(leader) if !is_full => {
                 leader.stay();
                 false
@@ -45,6 +45,10 @@ impl Partition {
                 has_others && leader.hand_over(now, &|id| self.is_alive(id))
             }
             _ => is_full && has_others,
+        };
+        if gives_way {
+            tracing::warn!(partition = %self.id, "no room on the disk: others are to do without this replica");
         }
+        gives_way
     }
 }
