@@ -20,6 +20,7 @@ pub mod replica;
 pub mod controller;
 pub mod group;
 pub mod state_log;
+pub mod txn;
 
 pub mod handlers;
 pub mod server;

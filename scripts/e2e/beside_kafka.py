@@ -46,15 +46,17 @@ class Beside:
 
     def both(self, key, version, /, **fields):
         """The answers of ours and of Kafka, as dictionaries; `None` for none."""
-        answers = []
-        for each in self.connections:
-            try:
-                answer = each.ask(make(REQUESTS[key], version, **fields))
-                answers.append(normal(answer.to_dict()))
-            except (ConnectionError, TimeoutError, Closed):
-                answers.append(None)
+        answers = [self.one(each, key, version, **fields) for each in self.connections]
         self.reopen_if(None in answers)
         return answers
+
+    def one(self, connection, key, version, /, **fields):
+        """The answer to one of them; bytes stay bytes."""
+        try:
+            answer = connection.ask(make(REQUESTS[key], version, **fields))
+        except (ConnectionError, TimeoutError, Closed):
+            return None
+        return normal(answer.to_dict(json=False))
 
     def raw(self, key, version, body, flexible):
         """The same for bytes that no codec made; without the correlation id."""

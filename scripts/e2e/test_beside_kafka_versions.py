@@ -13,7 +13,6 @@ from kafka.protocol import metadata
 from wire import make
 
 OF_4_1 = "Kafka 4.1 has more versions, whose clients are served too"
-TRANSACTIONS = "transactions are not served yet"
 
 # API key -> (ours, Kafka's, why)
 DIFFERENT = {
@@ -25,11 +24,6 @@ DIFFERENT = {
     45: ((0, 1), (0, 0), OF_4_1),
     60: ((0, 2), (0, 1), OF_4_1),
     66: ((0, 2), (0, 1), OF_4_1),
-    24: (None, (0, 5), TRANSACTIONS),
-    25: (None, (0, 4), TRANSACTIONS),
-    26: (None, (0, 4), TRANSACTIONS),
-    27: (None, (0, 1), TRANSACTIONS),
-    28: (None, (0, 4), TRANSACTIONS),
     58: (None, (0, 0), "Kafka lists it, and closes the connection of who uses it"),
 }
 

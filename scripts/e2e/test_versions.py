@@ -244,8 +244,39 @@ class Fields:
     def describe_producers(self, version):
         return {"topics": [{"name": self.topic, "partition_indexes": [0]}]}
 
+    def add_partitions_to_txn(self, version):
+        topics = [{"name": self.topic, "partitions": [0]}]
+        if version < 4:
+            return {f"v3_and_below_{name}": value for name, value in self.owner.items()} | {
+                "v3_and_below_topics": topics
+            }
+        return {"transactions": [self.owner | {"verify_only": False, "topics": topics}]}
+
+    def add_offsets_to_txn(self, version):
+        return self.owner | {"group_id": self.group}
+
+    def write_txn_markers(self, version):
+        topics = [{"name": self.topic, "partition_indexes": [0]}]
+        marker = {
+            "producer_id": 987_654_321, "producer_epoch": 0, "transaction_result": False,
+            "topics": topics, "coordinator_epoch": 0,
+        }  # fmt: skip
+        return {"markers": [marker]}
+
+    def txn_offset_commit(self, version):
+        partition = {"partition_index": 0, "committed_offset": 2, "committed_leader_epoch": -1}
+        partition["committed_metadata"] = ""
+        return self.owner | {
+            "group_id": self.group, "generation_id": -1, "member_id": "",
+            "group_instance_id": None,
+            "topics": [{"name": self.topic, "partitions": [partition]}],
+        }  # fmt: skip
+
+    def end_txn(self, version):
+        return self.owner | {"committed": True}
+
     def describe_transactions(self, version):
-        return {"transactional_ids": ["versions"]}
+        return {"transactional_ids": [self.owner["transactional_id"]]}
 
     def list_transactions(self, version):
         return {"state_filters": ["Ongoing", "nonsense"], "producer_id_filters": []}
@@ -271,6 +302,12 @@ TABLE = {
     20: ("delete_topics", lambda a: a.responses[0].error_code == 3),
     21: ("delete_records", lambda a: a.topics[0].partitions[0].low_watermark == 0),
     22: ("init_producer_id", lambda a: a.error_code == 0 and a.producer_id >= 0),
+    24: ("add_partitions_to_txn", lambda a: added(a) == 0),
+    25: ("add_offsets_to_txn", lambda a: a.error_code == 0),
+    27: ("write_txn_markers", lambda a: a.markers[0].topics[0].partitions[0].error_code == 0),
+    28: ("txn_offset_commit", lambda a: a.topics[0].partitions[0].error_code == 0),
+    # 51: its markers are on their way.
+    26: ("end_txn", lambda a: a.error_code in (0, 51)),
     23: ("offset_for_leader_epoch", lambda a: a.topics[0].partitions[0].end_offset > 0),
     32: ("describe_configs", lambda a: [r.error_code for r in a.results] == [0, 3, 0]),
     33: ("alter_configs", lambda a: a.responses[0].error_code == 0),
@@ -295,7 +332,7 @@ TABLE = {
     50: ("describe_user_scram_credentials", lambda a: a.results[0].credential_infos[0].iterations == 4096),
     57: ("update_features", lambda a: a.results[0].error_code == 42),
     61: ("describe_producers", lambda a: a.topics[0].partitions[0].error_code == 0),
-    65: ("describe_transactions", lambda a: a.transaction_states[0].error_code == 16),
+    65: ("describe_transactions", lambda a: a.transaction_states[0].transaction_timeout_ms == 60_000),
     66: ("list_transactions", lambda a: a.unknown_state_filters == ["nonsense"]),
     60: ("describe_cluster", lambda a: a.cluster_id and a.brokers[0].broker_id == 0),
 }
@@ -306,6 +343,13 @@ def first_result(answer):
     if hasattr(answer, "replica_election_results"):
         return answer.replica_election_results[0].partition_result[0]
     return answer.responses[0].partitions[0]
+
+
+def added(answer):
+    results = answer.results_by_topic_v3_and_below
+    if answer.API_VERSION >= 4:
+        results = answer.results_by_transaction[0].topic_results
+    return results[0].results_by_partition[0].partition_error_code
 
 
 def committed(answer):
@@ -345,7 +389,20 @@ def prepared(cluster, connection):
         asked = make(producer.InitProducerIdRequest, 3, **fields.init_producer_id(3))
         return TABLE[22][1](connection.ask(asked))
 
+    def owns_transactional_id():
+        owner = {"transactional_id": "versions-id"}
+        asked = {"key_type": 1, "key": owner["transactional_id"]}
+        connection.ask(make(metadata.FindCoordinatorRequest, 3, **asked))
+        init = fields.init_producer_id(3) | owner
+        answer = connection.ask(make(producer.InitProducerIdRequest, 3, **init))
+        fields.owner = owner | {
+            "producer_id": answer.producer_id,
+            "producer_epoch": answer.producer_epoch,
+        }
+        return answer.error_code == 0
+
     wait_until(has_producer_ids, 20, "there are producer ids")
+    wait_until(owns_transactional_id, 30, "a transactional id has an owner")
     wait_until(has_coordinator, 20, "the group has a coordinator")
     wait_until(commits, 20, "an offset is committed")
     return fields

@@ -39,7 +39,8 @@ pub enum RunError {
 /// The tasks of a broker, in the order in which they are stopped.
 pub(super) struct Tasks {
     pub(super) clients: Vec<JoinHandle<()>>,
-    pub(super) groups: JoinHandle<()>,
+    /// Of groups and of transactions.
+    pub(super) coordinators: [JoinHandle<()>; 2],
     pub(super) controller: JoinHandle<()>,
     pub(super) background: Vec<JoinHandle<()>>,
     pub(super) admin: Option<JoinHandle<()>>,
@@ -50,7 +51,7 @@ pub(super) struct Tasks {
 #[derive(Default)]
 pub(super) struct Stops {
     pub(super) clients: Shutdown,
-    pub(super) groups: Shutdown,
+    pub(super) coordinators: Shutdown,
     pub(super) controller: Shutdown,
     pub(super) background: Shutdown,
     /// Asks the broker to end because it has no disk left.
@@ -163,8 +164,10 @@ impl Running {
         for listener in self.tasks.clients.drain(..) {
             listener.await?;
         }
-        self.stops.groups.request();
-        (&mut self.tasks.groups).await?;
+        self.stops.coordinators.request();
+        for coordinator in &mut self.tasks.coordinators {
+            coordinator.await?;
+        }
         self.stops.controller.request();
         (&mut self.tasks.controller).await?;
         self.stops.background.request();

@@ -75,17 +75,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
         "the protocol of KIP-848 and share groups are not spoken with ZooKeeper",
         &["group.consumer.", "group.coordinator.", "group.share."],
     ),
-    (
-        "transactions are not coordinated yet",
-        &[
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-            "transaction.max.timeout.ms",
-            "transaction.partition.verification.enable",
-            "transaction.remove.expired.transaction.cleanup.interval.ms",
-            "transaction.state.log.",
-            "transactional.id.expiration.ms",
-        ],
-    ),
     ("tiered storage is not there", &["log.local.", "remote."]),
     (
         "Kafka gave it up, or gives it no effect either",
@@ -101,10 +90,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     (
         "the controller has no listener of its own",
         &["control.plane.listener.name"],
-    ),
-    (
-        "brokers wait for each other as long as they are alive",
-        &["request.timeout.ms"],
     ),
     ("lz4 has one level here", &["compression.lz4.level"]),
     (

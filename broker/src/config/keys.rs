@@ -6,6 +6,7 @@ mod cleaner;
 mod log;
 mod replication;
 mod requests;
+mod transactions;
 
 use common::config::Kind::{Bool, Int, List, Long, OneOf, Str};
 use common::config::{Key, Kind, Table};
@@ -19,6 +20,7 @@ const GROUPS: &[&[Key]] = &[
     cleaner::KEYS,
     requests::KEYS,
     replication::KEYS,
+    transactions::KEYS,
     KEYS,
 ];
 

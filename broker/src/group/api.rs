@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Error;
 use crate::model::TopicPartition;
+use crate::state_log::Verification;
 
 /// A consumer wants to be, or stay, a member.
 #[derive(Debug, Clone, Default)]
@@ -102,10 +103,32 @@ pub struct OffsetToCommit {
     pub metadata: String,
 }
 
+/// The transaction inside which offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transaction {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Of the group's partition of the internal topic.
+    pub verification: Verification,
+}
+
+/// The end of a transaction in a partition of the internal topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionEnd {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Leader epoch of the transaction coordinator's partition.
+    pub coordinator_epoch: i32,
+    /// Else it is aborted.
+    pub commit: bool,
+}
+
 /// Offsets of one group to commit.
 #[derive(Debug, Clone)]
 pub struct CommitRequest {
     pub member: MemberRef,
+    /// The offsets count once it is committed (KIP-98).
+    pub transaction: Option<Transaction>,
     /// Explicit retention from the days before `offsets.retention.minutes`
     /// decided alone (request versions 2 to 4).
     pub retention_ms: Option<i64>,

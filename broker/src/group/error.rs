@@ -43,6 +43,10 @@ pub enum Error {
     UnstableOffsetCommit,
     #[error("the offsets were not committed in time")]
     RequestTimedOut,
+    #[error("the producer has a newer epoch")]
+    ProducerFenced,
+    #[error("the producer is in no transaction in the group's partition")]
+    InvalidTxnState,
     #[error("the group's metadata could not be stored")]
     StoreFailed,
 }
@@ -56,6 +60,10 @@ impl Error {
             }
             state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
             state_log::Error::Timeout => Self::RebalanceInProgress,
+            // Such a record is part of no transaction.
+            state_log::Error::ProducerFenced
+            | state_log::Error::CoordinatorFenced
+            | state_log::Error::NotInTransaction => Self::StoreFailed,
             state_log::Error::TooLarge => Self::StoreFailed,
         }
     }
@@ -68,6 +76,11 @@ impl Error {
             }
             state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
             state_log::Error::Timeout => Self::RequestTimedOut,
+            state_log::Error::ProducerFenced => Self::ProducerFenced,
+            // Offsets come with no epoch of a coordinator.
+            state_log::Error::NotInTransaction | state_log::Error::CoordinatorFenced => {
+                Self::InvalidTxnState
+            }
             state_log::Error::TooLarge => Self::InvalidCommitOffsetSize,
         }
     }

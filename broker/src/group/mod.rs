@@ -23,7 +23,8 @@ mod subscription;
 pub use api::{
     CommitRequest, CommittedOffset, Description, FetchRequest, FetchedOffsets, JoinFailure,
     JoinRequest, Joined, JoinedMember, LeavingMember, Listing, MemberDescription, MemberRef,
-    OffsetToCommit, Overview, PartitionOutcomes, Phase, SyncRequest, Synced,
+    OffsetToCommit, Overview, PartitionOutcomes, Phase, SyncRequest, Synced, Transaction,
+    TransactionEnd,
 };
 pub use config::Config;
 pub use error::Error;

@@ -139,6 +139,16 @@ impl Offsets {
         }
     }
 
+    /// Forgets what open transactions hold for partitions that are given up.
+    pub(super) fn drop_pending(&mut self, partitions: &[TopicPartition]) {
+        for open in self.pending_transactions.values_mut() {
+            for partition in partitions {
+                open.remove(partition);
+            }
+        }
+        self.pending_transactions.retain(|_, open| !open.is_empty());
+    }
+
     /// Ends the producer's transaction as its marker says.
     pub(super) fn replay_marker(&mut self, producer_id: i64, committed: bool) {
         let Some(open) = self.pending_transactions.remove(&producer_id) else {

@@ -19,13 +19,13 @@ use tokio::task::JoinHandle;
 
 use super::api::{
     CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
-    LeavingMember, Listing, MemberRef, PartitionOutcomes, SyncRequest, Synced,
+    LeavingMember, Listing, MemberRef, PartitionOutcomes, SyncRequest, Synced, TransactionEnd,
 };
 use super::loading::{Loading, Rounds};
 use super::shard::{self, Command, Reply, Shard, Task};
 use super::{Config, Error};
 use crate::model::{LeaderEpoch, TopicPartition};
-use crate::state_log::StateLog;
+use crate::state_log::{self, StateLog, partition_for};
 
 /// Requests that may wait for one shard; more make their connections wait.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -281,6 +281,26 @@ impl Handle {
         ask(commands, |reply| Command::Commit { request, reply }).await
     }
 
+    /// Says whether a transaction's offsets of this group belong here, now.
+    pub fn check_coordinates(&self, group_id: &str) -> Result<(), Error> {
+        self.route_named(group_id).map(drop)
+    }
+
+    /// Writes the marker of a transaction behind the offsets that were committed
+    /// in it, and lets them count, or drops them, once it is committed.
+    pub async fn end_transaction(
+        &self,
+        partition: i32,
+        end: TransactionEnd,
+    ) -> Result<(), state_log::Error> {
+        // Who is not ready yet says so as a leader would: the transaction
+        // coordinator knows of no groups, and comes again.
+        let not_ready = |_| state_log::Error::NotLeader;
+        let commands = self.route_partition(partition).map_err(not_ready)?;
+        let answer = ask(commands, |reply| Command::EndTransaction { end, reply });
+        answer.await.map_err(not_ready)?
+    }
+
     pub async fn fetch(&self, request: FetchRequest) -> Result<FetchedOffsets, Error> {
         let commands = self.route(&request.group_id)?;
         ask(commands, |reply| Command::Fetch { request, reply }).await
@@ -376,12 +396,19 @@ impl Handle {
         if group_id.len() > GROUP_ID_SIZE_MAX {
             return Err(Error::InvalidGroupId);
         }
-        let partition = self.partition_for(group_id);
+        match self.partition_for(group_id) {
+            Some(partition) => self.route_partition(partition),
+            None if self.0.shards.lock().is_stopped => Err(Error::CoordinatorNotAvailable),
+            None => Err(Error::NotCoordinator),
+        }
+    }
+
+    fn route_partition(&self, partition: i32) -> Result<mpsc::Sender<Command>, Error> {
         let shards = self.0.shards.lock();
         if shards.is_stopped {
             return Err(Error::CoordinatorNotAvailable);
         }
-        let slot = partition.and_then(|partition| shards.running.get(&partition));
+        let slot = shards.running.get(&partition);
         slot.ok_or(Error::NotCoordinator)?.route()
     }
 }
@@ -396,15 +423,6 @@ async fn ask<T>(
     drop(commands);
     sent.map_err(|_| Error::NotCoordinator)?;
     answer.await.map_err(|_| Error::NotCoordinator)
-}
-
-/// Kafka's placement: Java's `String.hashCode` made non-negative, modulo count.
-fn partition_for(group_id: &str, partition_count: i32) -> Option<i32> {
-    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    let hash = group_id.encode_utf16().fold(0, step);
-    // As Kafka does it: `Integer.MIN_VALUE` has no absolute value.
-    let hash = hash.checked_abs().unwrap_or(0);
-    (partition_count > 0).then(|| hash % partition_count)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use common::config::Values;
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 
 use super::topic_admin::TopicAdmin;
-use crate::model::{GROUP_METADATA_TOPIC, TopicName, is_internal_topic};
+use crate::model::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC, TopicName};
 use crate::registry::{CreateTopicError, Mode, NewTopic, Placement};
 
 /// How topics are created without anybody's wishes.
@@ -20,12 +21,41 @@ pub struct Config {
     pub partitions: i32,
     /// `default.replication.factor`.
     pub replication_factor: i32,
-    /// `offsets.topic.num.partitions`.
-    pub group_metadata_partitions: i32,
-    /// `offsets.topic.replication.factor`.
-    pub group_metadata_replication_factor: i32,
-    /// `offsets.topic.segment.bytes`.
-    pub group_metadata_segment_bytes: i32,
+    /// `offsets.topic.*`
+    pub group_metadata: InternalTopic,
+    /// `transaction.state.log.*`
+    pub transaction_state: InternalTopic,
+    /// `transaction.state.log.min.isr`
+    pub transaction_state_min_isr: i32,
+}
+
+/// The shape of an internal topic.
+#[derive(Debug, Clone, Copy)]
+pub struct InternalTopic {
+    pub partitions: i32,
+    pub replication_factor: i32,
+    pub segment_bytes: i32,
+}
+
+impl Config {
+    /// Takes the settings out of the broker's table of keys.
+    #[must_use]
+    pub fn from_values(values: &Values) -> Self {
+        let int = |name: &str| values.i32(name);
+        let internal = |prefix: &str| InternalTopic {
+            partitions: int(&format!("{prefix}.num.partitions")),
+            replication_factor: int(&format!("{prefix}.replication.factor")),
+            segment_bytes: int(&format!("{prefix}.segment.bytes")),
+        };
+        Self {
+            enabled: values.bool("auto.create.topics.enable"),
+            partitions: int("num.partitions"),
+            replication_factor: int("default.replication.factor"),
+            group_metadata: internal("offsets.topic"),
+            transaction_state: internal("transaction.state.log"),
+            transaction_state_min_isr: int("transaction.state.log.min.isr"),
+        }
+    }
 }
 
 /// Creates missing topics, each once at a time.
@@ -51,13 +81,10 @@ impl AutoCreate {
     /// Creates `name` and gives the code that clients retry on until the
     /// topic has a leader.
     pub(crate) async fn create(&self, name: &TopicName) -> i16 {
-        if name.as_str() == GROUP_METADATA_TOPIC {
-            return self.create_group_metadata_topic().await;
-        }
-        if is_internal_topic(name.as_str()) {
-            // It needs a shape of its own, which its owner will give it; an
-            // ordinary topic of that name would be in the way.
-            return ResponseError::UnknownTopicOrPartition.code();
+        match name.as_str() {
+            GROUP_METADATA_TOPIC => return self.create_group_metadata_topic().await,
+            TRANSACTION_STATE_TOPIC => return self.create_transaction_state_topic().await,
+            _ => {}
         }
         self.create_with(NewTopic {
             name: name.clone(),
@@ -72,24 +99,47 @@ impl AutoCreate {
 
     /// Creates the topic of committed offsets, compacted as in Kafka.
     pub(crate) async fn create_group_metadata_topic(&self) -> i16 {
+        let shape = self.config.group_metadata;
         let config = [
             ("compression.type", "producer".to_owned()),
             ("cleanup.policy", "compact".to_owned()),
-            (
-                "segment.bytes",
-                self.config.group_metadata_segment_bytes.to_string(),
-            ),
+            ("segment.bytes", shape.segment_bytes.to_string()),
         ];
-        let name = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
+        self.create_internal(GROUP_METADATA_TOPIC, shape, &config)
+            .await
+    }
+
+    /// Creates the topic of the transaction coordinators, as in Kafka compacted,
+    /// not compressed, and led by nobody who may have missed a record.
+    pub(crate) async fn create_transaction_state_topic(&self) -> i16 {
+        let shape = self.config.transaction_state;
+        let min_isr = self.config.transaction_state_min_isr;
+        let config = [
+            ("compression.type", "uncompressed".to_owned()),
+            ("cleanup.policy", "compact".to_owned()),
+            ("min.insync.replicas", min_isr.to_string()),
+            ("segment.bytes", shape.segment_bytes.to_string()),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ];
+        self.create_internal(TRANSACTION_STATE_TOPIC, shape, &config)
+            .await
+    }
+
+    async fn create_internal(
+        &self,
+        name: &str,
+        shape: InternalTopic,
+        config: &[(&str, String)],
+    ) -> i16 {
+        let config = config.iter();
         self.create_with(NewTopic {
-            name,
+            name: TopicName::new(name).expect("Kafka's own topic name"),
             placement: Placement::Automatic {
-                partitions: self.config.group_metadata_partitions,
-                replication_factor: self.config.group_metadata_replication_factor,
+                partitions: shape.partitions,
+                replication_factor: shape.replication_factor,
             },
             config: config
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
                 .collect(),
         })
         .await

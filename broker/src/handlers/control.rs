@@ -15,7 +15,9 @@ use futures::future::BoxFuture;
 use super::topic_config::TopicConfigs;
 use crate::cluster::Cluster;
 use crate::group;
-use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName, TopicPartition};
+use crate::model::{
+    BrokerId, GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC, TopicName, TopicPartition,
+};
 use crate::peer::{self, ControlChannel, Peers};
 use crate::protocol::interbroker::{
     ControlRequest, ControlResponse, LeaderAndIsrRequest, LiveBroker, StopReplicaRequest,
@@ -23,6 +25,7 @@ use crate::protocol::interbroker::{
 };
 use crate::registry::Registry;
 use crate::replica::{Manager, RoleChange, TopicConfigMap};
+use crate::txn;
 
 /// Carries control requests out.
 #[derive(Clone)]
@@ -30,6 +33,7 @@ pub struct Control {
     pub cluster: Arc<Cluster>,
     pub replicas: Arc<Manager>,
     pub groups: group::Handle,
+    pub transactions: txn::Handle,
     pub registry: Registry,
     pub topic_configs: TopicConfigs,
     /// Whose turn it is; clones share it.
@@ -53,7 +57,7 @@ impl Control {
         let Ok((response, changes)) = task::spawn_blocking("leader and isr", work).await else {
             return failed();
         };
-        self.tell_groups(&changes);
+        self.tell_coordinators(&changes);
         response
     }
 
@@ -109,19 +113,22 @@ impl Control {
         let Ok((response, changes)) = task::spawn_blocking("stop replicas", work).await else {
             return failed();
         };
-        self.tell_groups(&changes);
+        self.tell_coordinators(&changes);
         response
     }
 
-    fn tell_groups(&self, changes: &[RoleChange]) {
+    /// The coordinators of groups and transactions follow the leadership of their
+    /// internal topics.
+    fn tell_coordinators(&self, changes: &[RoleChange]) {
         let _together = self.groups.begin_loading();
         for change in changes {
-            if change.partition.topic.as_str() != GROUP_METADATA_TOPIC {
-                continue;
-            }
-            match change.leads_in {
-                Some(epoch) => self.groups.load(change.partition.partition, epoch),
-                None => self.groups.unload(change.partition.partition, None),
+            let partition = change.partition.partition;
+            match (change.partition.topic.as_str(), change.leads_in) {
+                (GROUP_METADATA_TOPIC, Some(epoch)) => self.groups.load(partition, epoch),
+                (GROUP_METADATA_TOPIC, None) => self.groups.unload(partition, None),
+                (TRANSACTION_STATE_TOPIC, Some(epoch)) => self.transactions.load(partition, epoch),
+                (TRANSACTION_STATE_TOPIC, None) => self.transactions.unload(partition, None),
+                _ => {}
             }
         }
     }

@@ -12,6 +12,8 @@ use crate::registry::{
     AddPartitionsError, CreateTopicError, DeleteTopicError, Error as RegistryError,
 };
 use crate::replica;
+use crate::state_log;
+use crate::txn;
 
 /// Reading from a replica; nothing was changed.
 pub(crate) fn replica(error: &replica::Error) -> ResponseError {
@@ -63,8 +65,6 @@ pub(crate) fn append(error: &replica::AppendError) -> ResponseError {
         E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
         E::UnknownTopicId => ResponseError::UnknownTopicId,
         E::InternalTopic => ResponseError::InvalidTopicException,
-        E::WithoutTransactionalId => ResponseError::TransactionalIdAuthorizationFailed,
-        E::NotInTransaction => ResponseError::InvalidTxnState,
         E::InvalidAcks => ResponseError::InvalidRequiredAcks,
         E::NotLeader => ResponseError::NotLeaderOrFollower,
         E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
@@ -89,7 +89,8 @@ fn log_append(error: &log::AppendError) -> ResponseError {
         E::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
         E::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         E::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
-        E::InvalidTxnState { .. } => ResponseError::InvalidTxnState,
+        E::CoordinatorFenced { .. } => ResponseError::TransactionCoordinatorFenced,
+        E::InvalidTxnState { .. } | E::NotVerified { .. } => ResponseError::InvalidTxnState,
         // Only followers append at given offsets.
         E::UnexpectedOffset { .. } | E::OffsetsOutOfOrder => ResponseError::UnknownServerError,
         E::Storage(error) => {
@@ -250,12 +251,78 @@ pub(crate) fn group(error: group::Error) -> i16 {
         Error::GroupSubscribedToTopic => ResponseError::GroupSubscribedToTopic,
         Error::UnstableOffsetCommit => ResponseError::UnstableOffsetCommit,
         Error::RequestTimedOut => ResponseError::RequestTimedOut,
+        Error::ProducerFenced => ResponseError::InvalidProducerEpoch,
+        Error::InvalidTxnState => ResponseError::InvalidTxnState,
         Error::StoreFailed => ResponseError::UnknownServerError,
     };
     code.code()
 }
 
+/// The end of a transaction in a partition of a coordinator of this broker.
+/// Nothing was written, except with `RequestTimedOut`, `NotEnoughReplicas` and
+/// storage errors, where it may have been.
+pub(crate) fn end_transaction(error: state_log::Error) -> ResponseError {
+    use state_log::Error as E;
+    match error {
+        E::NotLeader => ResponseError::NotLeaderOrFollower,
+        E::UnknownPartition => ResponseError::UnknownTopicOrPartition,
+        E::TooLarge => ResponseError::MessageTooLarge,
+        E::NotEnoughReplicas => ResponseError::NotEnoughReplicas,
+        E::Timeout => ResponseError::RequestTimedOut,
+        E::ProducerFenced => ResponseError::InvalidProducerEpoch,
+        E::CoordinatorFenced => ResponseError::TransactionCoordinatorFenced,
+        E::NotInTransaction => ResponseError::InvalidTxnState,
+        E::Storage => ResponseError::KafkaStorageError,
+    }
+}
+
+/// What a committer hears when its transaction was not verified, or its records
+/// not taken.
+pub(crate) fn offset_commit(error: ResponseError) -> ResponseError {
+    use ResponseError as E;
+    match error {
+        // Clients come again without looking for the coordinator first.
+        E::NetworkException => E::CoordinatorLoadInProgress,
+        E::UnknownTopicOrPartition | E::NotEnoughReplicas | E::NotEnoughReplicasAfterAppend => {
+            E::CoordinatorNotAvailable
+        }
+        E::NotLeaderOrFollower | E::KafkaStorageError => E::NotCoordinator,
+        other => other,
+    }
+}
+
 /// 0 or the code of a group's error.
 pub(crate) fn group_outcome(outcome: Result<(), group::Error>) -> i16 {
     outcome.err().map_or(0, group)
+}
+
+/// The transaction coordinator's answers. Nothing was changed, except with
+/// `CoordinatorNotAvailable`, where the record may still be committed.
+pub(crate) fn transaction(error: txn::Error) -> ResponseError {
+    use txn::Error as E;
+    match error {
+        E::InvalidRequest => ResponseError::InvalidRequest,
+        E::InvalidTransactionTimeout => ResponseError::InvalidTransactionTimeout,
+        E::InvalidProducerIdMapping => ResponseError::InvalidProducerIdMapping,
+        E::ProducerFenced => ResponseError::ProducerFenced,
+        E::ConcurrentTransactions => ResponseError::ConcurrentTransactions,
+        E::InvalidTxnState => ResponseError::InvalidTxnState,
+        E::TransactionalIdNotFound => ResponseError::TransactionalIdNotFound,
+        E::CoordinatorNotAvailable => ResponseError::CoordinatorNotAvailable,
+        E::CoordinatorLoadInProgress => ResponseError::CoordinatorLoadInProgress,
+        E::NotCoordinator => ResponseError::NotCoordinator,
+        E::Broken => ResponseError::UnknownServerError,
+    }
+}
+
+/// The same for a producer that learned only in version `fenced_from` of a request
+/// that it can be fenced.
+pub(crate) fn transaction_in(error: txn::Error, version: i16, fenced_from: i16) -> i16 {
+    let code = match transaction(error) {
+        ResponseError::ProducerFenced if version < fenced_from => {
+            ResponseError::InvalidProducerEpoch
+        }
+        code => code,
+    };
+    code.code()
 }

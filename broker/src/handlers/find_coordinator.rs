@@ -1,4 +1,5 @@
-//! FindCoordinator: which broker leads the group's partition of `__consumer_offsets`.
+//! FindCoordinator: which broker leads the group's partition of `__consumer_offsets`,
+//! or the transactional id's of `__transaction_state`.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -12,7 +13,8 @@ use super::context::RequestContext;
 use super::wire::text;
 use crate::cluster::Cluster;
 use crate::group;
-use crate::model::GROUP_METADATA_TOPIC;
+use crate::model::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
+use crate::txn;
 
 /// The key type of groups; transactions have 1.
 const GROUP: i8 = 0;
@@ -20,20 +22,21 @@ const TRANSACTION: i8 = 1;
 /// From here on, several keys come in one request.
 const BATCHED_FROM: i16 = 4;
 
+/// Where coordinators are looked for.
+pub(crate) struct Finder<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) groups: &'a group::Handle,
+    pub(crate) transactions: &'a txn::Handle,
+    pub(crate) auto_create: &'a AutoCreate,
+    pub(crate) ctx: &'a RequestContext,
+}
+
 /// Answers for every key of the request.
 pub(crate) async fn handle(
-    cluster: &Cluster,
-    groups: &group::Handle,
-    auto_create: &AutoCreate,
-    ctx: &RequestContext,
+    finder: Finder<'_>,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let finder = Finder {
-        cluster,
-        groups,
-        auto_create,
-        ctx,
-    };
+    let ctx = finder.ctx;
     if ctx.api_version >= BATCHED_FROM {
         let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
         for key in request.coordinator_keys {
@@ -57,49 +60,55 @@ pub(crate) async fn handle(
     response
 }
 
-struct Finder<'a> {
-    cluster: &'a Cluster,
-    groups: &'a group::Handle,
-    auto_create: &'a AutoCreate,
-    ctx: &'a RequestContext,
-}
-
 impl Finder<'_> {
     async fn find(&self, key_type: i8, key: StrBytes) -> Coordinator {
-        match key_type {
-            GROUP => match self.leader_of(&key).await {
-                Some((id, host, port)) => Coordinator::default()
-                    .with_key(key)
-                    .with_node_id(WireBrokerId(id))
-                    .with_host(text(host))
-                    .with_port(i32::from(port)),
-                None => {
-                    let reason = "The coordinator is not available.";
-                    refused(key, ResponseError::CoordinatorNotAvailable, reason)
-                }
-            },
-            TRANSACTION => {
-                let reason = "Transactions are not served by this broker yet.";
-                refused(key, ResponseError::UnsupportedVersion, reason)
-            }
+        let found = match key_type {
+            GROUP => self.group(&key).await,
+            TRANSACTION => self.transaction(&key).await,
             _ => {
                 let reason = "Coordinators of this type are not known.";
-                refused(key, ResponseError::InvalidRequest, reason)
+                return refused(key, ResponseError::InvalidRequest, reason);
+            }
+        };
+        match found {
+            Some((id, host, port)) => Coordinator::default()
+                .with_key(key)
+                .with_node_id(WireBrokerId(id))
+                .with_host(text(host))
+                .with_port(i32::from(port)),
+            None => {
+                let reason = "The coordinator is not available.";
+                refused(key, ResponseError::CoordinatorNotAvailable, reason)
             }
         }
     }
 
-    async fn leader_of(&self, group: &str) -> Option<(i32, String, u16)> {
-        let snapshot = self.cluster.snapshot();
-        if snapshot.topic(GROUP_METADATA_TOPIC).is_none() {
+    async fn group(&self, id: &str) -> Option<(i32, String, u16)> {
+        if self
+            .cluster
+            .snapshot()
+            .topic(GROUP_METADATA_TOPIC)
+            .is_none()
+        {
             self.auto_create.create_group_metadata_topic().await;
             return None;
         }
-        let partition = self.groups.partition_for(group)?;
-        let leader = snapshot
-            .partition(GROUP_METADATA_TOPIC, partition)?
-            .state
-            .leader;
+        self.leader(GROUP_METADATA_TOPIC, self.groups.partition_for(id)?)
+    }
+
+    async fn transaction(&self, id: &str) -> Option<(i32, String, u16)> {
+        let snapshot = self.cluster.snapshot();
+        if snapshot.topic(TRANSACTION_STATE_TOPIC).is_none() {
+            self.auto_create.create_transaction_state_topic().await;
+            return None;
+        }
+        let partition = self.transactions.partition_for(id)?;
+        self.leader(TRANSACTION_STATE_TOPIC, partition)
+    }
+
+    fn leader(&self, topic: &str, partition: i32) -> Option<(i32, String, u16)> {
+        let snapshot = self.cluster.snapshot();
+        let leader = snapshot.partition(topic, partition)?.state.leader;
         let endpoint = snapshot.endpoint(leader, &self.ctx.listener)?;
         Some((leader, endpoint.host.clone(), endpoint.port))
     }

@@ -78,7 +78,9 @@ pub(super) fn dispatch(
 }
 
 /// Says of a partition whether the cluster has it now.
-fn existing_in(cluster: &Cluster) -> impl Fn(&TopicPartition) -> bool + Send + Sync + 'static {
+pub(super) fn existing_in(
+    cluster: &Cluster,
+) -> impl Fn(&TopicPartition) -> bool + Send + Sync + 'static {
     let snapshot = cluster.snapshot();
     move |id| {
         snapshot

@@ -8,6 +8,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod add_partitions_to_txn;
 mod administration;
 mod alter_configs;
 mod alter_replica_log_dirs;
@@ -50,6 +51,7 @@ mod offset_for_leader_epoch;
 mod offset_znodes;
 mod operator;
 mod partitions;
+mod parts;
 mod produce;
 pub mod producer_id_blocks;
 mod reassignments;
@@ -59,15 +61,20 @@ mod sync_group;
 mod throttle;
 mod topic_admin;
 mod topic_config;
+mod transaction_listing;
+mod transaction_markers;
+mod transactional;
 mod transactions;
+mod txn_offset_commit;
 mod update_features;
+mod verification;
 mod wire;
+mod write_txn_markers;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::SharedClock;
-use common::config::Values;
 use common::wire::Frame;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -78,27 +85,28 @@ use tokio::sync::watch;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
-use self::control::Control;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::groups::Groups;
 use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
-use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+pub use self::parts::Parts;
 pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
+pub use self::transaction_markers::{MarkerConfig, MarkersByWire};
+use self::transactions::Transactions;
+use self::txn_offset_commit::TxnOffsetCommit;
+use self::verification::Verifier;
+pub use self::verification::VerifierConfig;
+use self::write_txn_markers::Markers;
 use crate::cluster::Cluster;
-use crate::controller;
-use crate::group;
 use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
-use crate::quota::ClientQuotas;
-use crate::registry::{FinalizedFeatures, Registry};
-use crate::replica::Manager;
+use crate::registry::FinalizedFeatures;
 use crate::server::{Outcome, Peer, Reply, Service};
 
 /// Whether this broker is the controller, which some APIs need.
@@ -108,37 +116,6 @@ pub(crate) enum Role {
     Other,
 }
 
-/// What the handlers need to be built.
-pub struct Parts {
-    pub broker_id: BrokerId,
-    pub cluster_id: String,
-    pub cluster: Arc<Cluster>,
-    pub replicas: Arc<Manager>,
-    pub groups: group::Handle,
-    pub registry: Registry,
-    pub topic_configs: TopicConfigs,
-    pub producer_id_blocks: ProducerIdBlocks,
-    pub auto_create: AutoCreateConfig,
-    pub topic_defaults: TopicDefaults,
-    /// `delete.topic.enable`.
-    pub deletion_enabled: bool,
-    /// `fetch.max.bytes`.
-    pub fetch_bytes_max: usize,
-    /// `max.incremental.fetch.session.cache.slots`.
-    pub fetch_session_slots: usize,
-    pub clock: SharedClock,
-    /// The broker's own configuration.
-    pub values: Values,
-    /// What the controller asks of this broker.
-    pub control: Control,
-    /// The controller of this process, whether active or not.
-    pub controller: controller::Handle,
-    /// What clients may use.
-    pub quotas: Arc<ClientQuotas>,
-    /// What the cluster's brokers agreed on.
-    pub features: watch::Receiver<FinalizedFeatures>,
-}
-
 /// Serves every API of the table.
 pub struct Handlers {
     broker_id: BrokerId,
@@ -146,6 +123,8 @@ pub struct Handlers {
     cluster: Arc<Cluster>,
     partitions: Partitions,
     groups: Groups,
+    transactions: Transactions,
+    clock: SharedClock,
     topic_configs: TopicConfigs,
     admin: Arc<TopicAdmin>,
     auto_create: AutoCreate,
@@ -153,6 +132,8 @@ pub struct Handlers {
     producer_ids: ProducerIds,
     fetches: fetch::Source,
     meter: Meter,
+    markers: Markers,
+    verifier: Verifier,
     /// Whose turn it is to change a configuration.
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
@@ -160,53 +141,6 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let admin = Arc::new(TopicAdmin {
-            registry: parts.registry.clone(),
-            cluster: parts.cluster.clone(),
-            deletion_enabled: parts.deletion_enabled,
-        });
-        let partitions = Partitions {
-            replicas: parts.replicas,
-            cluster: parts.cluster.clone(),
-        };
-        Self {
-            broker_id: parts.broker_id,
-            cluster_id: parts.cluster_id,
-            cluster: parts.cluster.clone(),
-            groups: Groups {
-                handle: parts.groups,
-                cluster: parts.cluster.clone(),
-                znodes: OffsetZnodes::new(parts.registry.clone(), &parts.values),
-            },
-            topic_configs: parts.topic_configs,
-            auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
-            admin,
-            topic_defaults: parts.topic_defaults,
-            producer_ids: ProducerIds::new(parts.producer_id_blocks),
-            meter: Meter {
-                quotas: parts.quotas,
-                clock: parts.clock.clone(),
-            },
-            fetches: fetch::Source {
-                known: partitions.clone(),
-                bytes_max: parts.fetch_bytes_max,
-                sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
-                broker_id: parts.broker_id,
-                rack_aware: parts.values.str("replica.selector.class")
-                    == fetch::nearest::RACK_AWARE,
-            },
-            partitions,
-            config_turn: tokio::sync::Mutex::default(),
-            interbroker: Interbroker {
-                control: parts.control,
-                controller: parts.controller,
-            },
-            features: parts.features,
-        }
-    }
-
     fn role(&self) -> Role {
         match topic_admin::is_controller(&self.cluster, self.broker_id) {
             true => Role::Controller,
@@ -232,7 +166,7 @@ impl Handlers {
 
     async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         match frame.api.key {
-            ApiKey::Produce => self.produce(ctx, frame),
+            ApiKey::Produce => self.produce(ctx, frame).await,
             ApiKey::Fetch => self.fetch(ctx, frame),
             ApiKey::ListOffsets => self.list_offsets(ctx, frame),
             ApiKey::OffsetForLeaderEpoch => {
@@ -246,6 +180,8 @@ impl Handlers {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
                 Ok(later(frame, response))
             }
+            ApiKey::WriteTxnMarkers => self.write_txn_markers(ctx, frame),
+            ApiKey::TxnOffsetCommit => self.commit_in_transaction(frame).await,
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
@@ -263,11 +199,10 @@ impl Handlers {
                 now_any(frame, &response.await)
             }
             ApiKey::InitProducerId => {
+                let (ids, transactions) = (&self.producer_ids, &self.transactions.handle);
                 let request = frame.decode()?;
-                now(
-                    frame,
-                    &init_producer_id::handle(&self.producer_ids, &request).await,
-                )
+                let response = init_producer_id::handle(ids, transactions, frame.version, request);
+                now(frame, &response.await)
             }
             ApiKey::Metadata
             | ApiKey::FindCoordinator
@@ -281,6 +216,9 @@ impl Handlers {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
             key if operator::serves(key) => self.operate(frame).await,
+            key if transactions::serves(key) => {
+                transactions::dispatch(&self.transactions, self.clock.wall_ms(), frame)
+            }
             _ => groups::dispatch(&self.groups, ctx, frame),
         }
     }
@@ -295,9 +233,9 @@ impl Handlers {
         now(frame, &list_offsets::handle(&self.partitions, ctx, request))
     }
 
-    fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    async fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
-        let produced = produce::handle(&self.partitions, ctx, request);
+        let produced = produce::handle(&self.partitions, &self.verifier, ctx, request).await;
         if let Some(throttle) = &ctx.throttle {
             throttle.produced();
         }
@@ -310,6 +248,31 @@ impl Handlers {
                 Ok(Reply::Close)
             }
         }
+    }
+
+    fn write_txn_markers(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        if let Some(throttle) = &ctx.throttle {
+            throttle.exempt();
+        }
+        let request = frame.decode_any()?;
+        let response = write_txn_markers::handle(&self.markers, request);
+        Ok(later_any(frame, response))
+    }
+
+    async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let exists = groups::existing_in(&self.cluster);
+        let handler = TxnOffsetCommit {
+            groups: &self.groups.handle,
+            known: &self.partitions,
+            verifier: &self.verifier,
+            exists: &exists,
+            version: frame.version,
+        };
+        now(frame, &handler.handle(frame.decode()?).await)
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
@@ -342,14 +305,14 @@ impl Handlers {
             }
             ApiKey::FindCoordinator => {
                 let request = frame.decode()?;
-                let response = find_coordinator::handle(
+                let finder = find_coordinator::Finder {
                     cluster,
-                    &self.groups.handle,
-                    &self.auto_create,
+                    groups: &self.groups.handle,
+                    transactions: &self.transactions.handle,
+                    auto_create: &self.auto_create,
                     ctx,
-                    request,
-                );
-                now(frame, &response.await)
+                };
+                now(frame, &find_coordinator::handle(finder, request).await)
             }
             ApiKey::DescribeCluster => {
                 let request = frame.decode()?;

@@ -73,6 +73,7 @@ async fn commit(
     match groups
         .commit(CommitRequest {
             member,
+            transaction: None,
             retention_ms,
             offsets,
         })

@@ -1,13 +1,12 @@
 //! Dispatch of what operators ask besides topics and configurations: security,
-//! users, quotas, features, producers and transactions.
+//! users, quotas, features and producers.
 
 use kafka_protocol::messages::ApiKey;
 
 use super::client_quotas::{self, AlterClientQuotas};
 use super::scram::{self, AlterUserScramCredentials};
 use super::{
-    Handlers, consumer_group, describe_producers, now, now_any, security, transactions,
-    update_features,
+    Handlers, consumer_group, describe_producers, now, now_any, security, update_features,
 };
 use crate::protocol::legacy::OldResponse;
 use crate::protocol::{Error, RequestFrame};
@@ -24,8 +23,6 @@ pub(super) fn serves(key: ApiKey) -> bool {
                 | ApiKey::AlterUserScramCredentials
                 | ApiKey::UpdateFeatures
                 | ApiKey::DescribeProducers
-                | ApiKey::DescribeTransactions
-                | ApiKey::ListTransactions
                 | ApiKey::ConsumerGroupHeartbeat
                 | ApiKey::ConsumerGroupDescribe
         )
@@ -56,8 +53,6 @@ impl Handlers {
                 let response = describe_producers::handle(&self.partitions, frame.decode()?);
                 now(frame, &response)
             }
-            ApiKey::DescribeTransactions => now(frame, &transactions::describe(frame.decode()?)),
-            ApiKey::ListTransactions => now(frame, &transactions::list(frame.decode()?)),
             ApiKey::ConsumerGroupHeartbeat => now(frame, &consumer_group::heartbeat()),
             ApiKey::ConsumerGroupDescribe => now(frame, &consumer_group::describe(frame.decode()?)),
             _ => self.of_users(frame).await,

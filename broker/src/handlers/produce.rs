@@ -15,8 +15,10 @@ use super::context::RequestContext;
 use super::error;
 use super::moved::{Leader, Leaders};
 use super::partitions::Partitions;
+use super::transactional::{self, Refusal};
+use super::verification::Verifier;
 use super::wire::text;
-use crate::log;
+use crate::log::{self, Verification};
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
 use crate::record::{self, Compression, Header};
 use crate::replica::{self, Acks, AppendError, Appended, Pending, Waiter};
@@ -33,6 +35,14 @@ const MESSAGES_FROM: i16 = 8;
 /// From here on, a client is told where the leader is instead (KIP-951).
 const LEADER_FROM: i16 = 10;
 
+/// No offset at all.
+const NOTHING: Appended = Appended {
+    first_offset: -1,
+    last_offset: -1,
+    log_append_time_ms: -1,
+    log_start_offset: -1,
+};
+
 /// What came of the ordered part.
 pub(crate) enum Produced {
     /// Everything is decided.
@@ -46,9 +56,11 @@ pub(crate) enum Produced {
     Close,
 }
 
-/// Appends the records of every partition.
-pub(crate) fn handle(
+/// Appends the records of every partition. As in Kafka the connection waits
+/// where a transaction has to be verified first.
+pub(crate) async fn handle(
     known: &Partitions,
+    verifier: &Verifier,
     ctx: &RequestContext,
     request: ProduceRequest,
 ) -> Produced {
@@ -56,11 +68,16 @@ pub(crate) fn handle(
     let acks = Acks::from_code(request.acks);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topic_data.len());
+    let checked = transactional::check(known, verifier, version, &request);
+    let verified = match checked.await {
+        Ok(verified) => verified,
+        Err(refusal) => return refused_whole(acks, &request, &refusal),
+    };
     let appender = Appender {
         known,
         version,
         acks,
-        has_transactional_id: request.transactional_id.is_some(),
+        verified,
     };
     for topic in request.topic_data {
         topics.push(appender.topic(topic));
@@ -95,9 +112,31 @@ struct PartitionOutcome {
     index: i32,
     /// Unless the topic is unknown.
     partition: Option<TopicPartition>,
-    result: Result<Appended, AppendError>,
+    result: Result<Appended, Failure>,
+    /// The offsets that a failure is answered with.
+    seen: Appended,
     /// Set while the in-sync replicas do not have it all.
     pending: Option<Pending>,
+}
+
+/// Why records were not taken.
+#[derive(Debug, Clone)]
+enum Failure {
+    Append(AppendError),
+    /// By the coordinator of their transaction, or because it could not be asked.
+    Unverified(Refusal),
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl From<replica::Error> for Failure {
+    fn from(error: replica::Error) -> Self {
+        Self::Append(error.into())
+    }
 }
 
 impl PartitionOutcome {
@@ -111,7 +150,7 @@ struct Appender<'a> {
     known: &'a Partitions,
     version: i16,
     acks: Option<Acks>,
-    has_transactional_id: bool,
+    verified: transactional::Verified,
 }
 
 impl Appender<'_> {
@@ -132,7 +171,7 @@ impl Appender<'_> {
             let partition = name.clone().map(|name| TopicPartition::new(name, index));
             let appended = match &partition {
                 Ok(partition) => self.append(partition, data),
-                Err(error) => Err(error.clone()),
+                Err(error) => Err(error.clone().into()),
             };
             let (result, pending) = match appended {
                 Ok((appended, pending)) => (Ok(appended), pending),
@@ -140,6 +179,10 @@ impl Appender<'_> {
             };
             PartitionOutcome {
                 index,
+                seen: match &result {
+                    Ok(appended) => *appended,
+                    Err(failure) => self.seen(partition.as_ref().ok(), failure),
+                },
                 partition: partition.ok(),
                 result,
                 pending,
@@ -155,22 +198,49 @@ impl Appender<'_> {
         &self,
         partition: &TopicPartition,
         data: PartitionProduceData,
-    ) -> Result<(Appended, Option<Pending>), AppendError> {
+    ) -> Result<(Appended, Option<Pending>), Failure> {
+        let verification = match self.verified.get(partition) {
+            Some(Ok(verification)) => *verification,
+            Some(Err(refusal)) => return Err(Failure::Unverified(refusal.clone())),
+            None => Verification::NotRequired,
+        };
         let acks = self.acks.ok_or(AppendError::InvalidAcks)?;
         let is_internal = is_internal_topic(partition.topic.as_str());
         let leader = self.known.leader(partition);
         if is_internal && !matches!(leader, Err(replica::Error::UnknownPartition)) {
-            return Err(AppendError::InternalTopic);
+            return Err(AppendError::InternalTopic.into());
         }
         let records = data.records.unwrap_or_default();
         if self.version < BATCHES_FROM && !is_batch(&records) {
-            return leader?.append_message_set(records, acks);
+            return Ok(leader?.append_message_set(records, acks)?);
         }
         let header = Header::decode(&records).ok();
         let header = header.filter(|header| header.magic == record::MAGIC);
-        self.check_transaction(header.as_ref())?;
         self.check_compression(header.as_ref())?;
-        leader?.append(records, acks)
+        Ok(leader?.append_verified(records, acks, verification)?)
+    }
+
+    /// Where a log begins is told with what was wrong with the records or with
+    /// the in-sync replicas, as in Kafka.
+    fn seen(&self, partition: Option<&TopicPartition>, failure: &Failure) -> Appended {
+        let is_told = match failure {
+            Failure::Append(AppendError::NotEnoughReplicas) => true,
+            Failure::Append(AppendError::Log(error)) => !matches!(
+                **error,
+                log::AppendError::TooLarge { .. }
+                    | log::AppendError::LargerThanSegment { .. }
+                    | log::AppendError::Corrupt(_)
+                    | log::AppendError::Storage(_)
+            ),
+            Failure::Append(_) | Failure::Unverified(_) => false,
+        };
+        let leader = partition.filter(|_| is_told);
+        let leader = leader.and_then(|id| self.known.leader(id).ok());
+        let log_start_offset = leader.map_or(-1, |leader| leader.extent().0);
+        Appended {
+            log_start_offset,
+            ..NOTHING
+        }
     }
 
     fn check_compression(&self, header: Option<&Header>) -> Result<(), AppendError> {
@@ -182,17 +252,6 @@ impl Appender<'_> {
                 Err(refusal.into())
             }
             false => Ok(()),
-        }
-    }
-
-    /// A batch of a transaction that nobody can end would hold back every
-    /// reader of committed records for ever.
-    fn check_transaction(&self, header: Option<&Header>) -> Result<(), AppendError> {
-        let is_transactional = header.is_some_and(Header::is_transactional);
-        match (is_transactional, self.has_transactional_id) {
-            (false, _) => Ok(()),
-            (true, false) => Err(AppendError::WithoutTransactionalId),
-            (true, true) => Err(AppendError::NotInTransaction),
         }
     }
 }
@@ -228,7 +287,7 @@ async fn wait(topics: &mut [TopicOutcome], timeout: Duration) {
     drop(registrations);
     if !in_time {
         for partition in waiting {
-            partition.result = Err(AppendError::TimedOut);
+            partition.result = Err(AppendError::TimedOut.into());
         }
     }
 }
@@ -242,7 +301,7 @@ fn settle(partition: &mut PartitionOutcome) -> bool {
         None => false,
         Some(outcome) => {
             if let Err(error) = outcome {
-                partition.result = Err(error);
+                partition.result = Err(error.into());
             }
             partition.pending = None;
             true
@@ -292,8 +351,48 @@ fn partition_response(version: i16, outcome: &PartitionOutcome) -> PartitionProd
             .with_base_offset(appended.first_offset)
             .with_log_append_time_ms(appended.log_append_time_ms)
             .with_log_start_offset(appended.log_start_offset),
-        Err(failed) => refused(version, response, failed, outcome.partition.as_ref()),
+        Err(Failure::Append(failed)) => {
+            let response = response
+                .with_base_offset(outcome.seen.first_offset)
+                .with_log_append_time_ms(outcome.seen.log_append_time_ms)
+                .with_log_start_offset(outcome.seen.log_start_offset);
+            refused(version, response, failed, outcome.partition.as_ref())
+        }
+        Err(Failure::Unverified(refusal)) => without_records(response, refusal, version),
     }
+}
+
+/// Every partition is answered alike: nothing was appended.
+fn refused_whole(acks: Option<Acks>, request: &ProduceRequest, refusal: &Refusal) -> Produced {
+    if acks == Some(Acks::None) {
+        return Produced::Close;
+    }
+    let topics = request.topic_data.iter().map(|topic| {
+        let partitions = topic.partition_data.iter().map(|data| {
+            let response = PartitionProduceResponse::default().with_index(data.index);
+            without_records(response, refusal, MESSAGES_FROM)
+        });
+        TopicProduceResponse::default()
+            .with_name(topic.name.clone())
+            .with_topic_id(topic.topic_id)
+            .with_partition_responses(partitions.collect())
+    });
+    let response = ProduceResponse::default().with_responses(topics.collect());
+    Produced::Now(response)
+}
+
+fn without_records(
+    response: PartitionProduceResponse,
+    refusal: &Refusal,
+    version: i16,
+) -> PartitionProduceResponse {
+    let message = refusal.message.clone().filter(|_| version >= MESSAGES_FROM);
+    response
+        .with_error_code(refusal.code.code())
+        .with_error_message(message.map(text))
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
 }
 
 fn refused(
@@ -307,11 +406,7 @@ fn refused(
         ResponseError::KafkaStorageError if version < 4 => ResponseError::NotLeaderOrFollower,
         code => code,
     };
-    let response = response
-        .with_error_code(code.code())
-        .with_base_offset(-1)
-        .with_log_append_time_ms(-1)
-        .with_log_start_offset(-1);
+    let response = response.with_error_code(code.code());
     let errors = partition.map(|partition| failed.record_errors(partition));
     let errors = errors.unwrap_or_default();
     if version < MESSAGES_FROM || errors.is_empty() {

@@ -8,9 +8,10 @@ use super::index::TimestampOffset;
 use super::producer_state::{Verdict, marker_of};
 use super::segment::{Appended, Segment};
 use super::validate::Validator;
+use super::verification::Verification;
 use super::{Error, Log};
 use crate::model::{LeaderEpoch, Offset, TopicPartition};
-use crate::record::{self, Batch, Batches, NO_TIMESTAMP, TimestampType};
+use crate::record::{self, Batch, Batches, EndTxnMarker, Header, NO_TIMESTAMP, TimestampType};
 
 /// Who appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,18 @@ pub enum AppendError {
         epoch: i16,
         last_epoch: i16,
     },
+    #[error(
+        "Invalid coordinator epoch for producerId {producer_id}: {epoch} (zombie), {last_epoch} (current)"
+    )]
+    CoordinatorFenced {
+        producer_id: i64,
+        epoch: i32,
+        last_epoch: i32,
+    },
     #[error("Expected transactional write from producer {producer_id}")]
     InvalidTxnState { producer_id: i64 },
+    #[error("Record was not part of an ongoing transaction")]
+    NotVerified { producer_id: i64 },
     #[error("first offset {first_offset} is less than the next offset {log_end_offset}")]
     UnexpectedOffset {
         first_offset: Offset,
@@ -171,6 +182,19 @@ impl Log {
         origin: AppendOrigin,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
+        let verification = Verification::NotRequired;
+        self.append_verified(records, leader_epoch, origin, verification, now_ms)
+    }
+
+    /// The same, refused where a transaction begins that was not verified.
+    pub fn append_verified(
+        &mut self,
+        records: Bytes,
+        leader_epoch: LeaderEpoch,
+        origin: AppendOrigin,
+        verification: Verification,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
         self.check_usable()?;
         let validator = Validator {
             config: &self.config,
@@ -193,7 +217,11 @@ impl Log {
             max_timestamp: header.max_timestamp,
             duplicate: false,
         };
-        let verdict = self.producers.check(&header, origin);
+        let marker = match header.is_control() {
+            true => marker_of(&batch),
+            false => None,
+        };
+        let verdict = self.judge(&header, marker.as_ref(), origin, verification);
         let verdict = verdict.map_err(|error| self.cause_of(&header, error))?;
         if let Verdict::Duplicate(known) = verdict {
             info.first_offset = known.first_offset();
@@ -218,15 +246,37 @@ impl Log {
         self.note_write(&header, &written);
         written?;
         self.producers.apply(&header, first_offset);
-        if header.is_control()
-            && let Some(marker) = marker_of(&batch)
-        {
+        // Whether it was a marker or data, what was asked before is over.
+        if header.has_producer_id() {
+            self.verifications.end(header.producer_id);
+        }
+        if let Some(marker) = marker {
             let aborted = self.producers.apply_marker(&header, marker, first_offset);
             self.note_aborted(aborted);
         }
         self.forget_replicated_transactions();
         self.maybe_flush(now_ms)?;
         Ok(info)
+    }
+
+    fn judge(
+        &self,
+        batch: &Header,
+        marker: Option<&EndTxnMarker>,
+        origin: AppendOrigin,
+        verification: Verification,
+    ) -> Result<Verdict, AppendError> {
+        // A retry of what is in the log needs no transaction any more.
+        if let Some(known) = self.producers.duplicate(batch, origin) {
+            return Ok(Verdict::Duplicate(known));
+        }
+        self.check_verification(batch, verification)?;
+        if origin == AppendOrigin::Client {
+            self.producers.check_epoch(batch)?;
+            self.verifications.check_sequence(batch)?;
+        }
+        let verdict = self.producers.check(batch, marker, origin);
+        verdict.or_else(|error| self.judge_by_log(batch, error))
     }
 
     /// Appends batches as the leader sent them; a cut-off last batch is

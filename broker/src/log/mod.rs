@@ -21,6 +21,7 @@ mod checkpoint;
 mod cleaner;
 mod config;
 mod dir;
+mod earlier_batches;
 mod epochs;
 mod flush;
 mod index;
@@ -33,6 +34,7 @@ mod read;
 mod recovery;
 mod refused;
 mod retention;
+mod room;
 mod scan;
 mod segment;
 mod snapshots;
@@ -43,6 +45,7 @@ mod throttled;
 mod transactions;
 mod truncate;
 mod validate;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -54,13 +57,13 @@ pub use append::{AppendError, AppendInfo, AppendOrigin, RecordFault};
 pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
 pub use cleaner::{Cleaner, Config as CleanerConfig, DEDUPE_BUFFER_MIN};
 pub use config::{Error as ConfigError, LogConfig};
-pub use dir::{FailureHook, LogDir};
+pub use dir::{Failure, FailureHook, LogDir};
 pub use epochs::EpochEndOffset;
 pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    MoveError, OpenError, Space,
+    MoveError, OpenError,
 };
 pub use open::OpenParams;
 pub use producer_state::ActiveProducer;
@@ -68,16 +71,19 @@ pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
 };
 pub use recovery::Recovery;
+pub use room::Space;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
 pub use throttled::Throttled;
+pub use verification::{Verification, VerificationGuard};
 
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use epochs::LeaderEpochs;
 use producer_state::ProducerState;
 use segment::Segment;
 use snapshots::Snapshots;
+use verification::Verifications;
 
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +112,7 @@ pub struct Log {
     segments: BTreeMap<Offset, Box<Segment>>,
     epochs: LeaderEpochs,
     producers: ProducerState,
+    verifications: Verifications,
     snapshots: Snapshots,
     producer_expiration_ms: i64,
     log_start_offset: Offset,
@@ -252,8 +259,9 @@ impl Log {
 
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
-        self.producers
-            .remove_expired(now_ms, self.producer_expiration_ms);
+        let expiration_ms = self.producer_expiration_ms;
+        self.producers.remove_expired(now_ms, expiration_ms);
+        self.verifications.remove_expired(now_ms, expiration_ms);
     }
 
     /// Ends the work with this log: everything durable, indexes trimmed, so
@@ -299,6 +307,12 @@ impl Log {
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.home.as_ref().is_some_and(|home| !home.is_online())
+    }
+
+    /// Says whether the log's directory has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| home.is_full())
     }
 
     fn check_usable(&self) -> Result<(), Error> {

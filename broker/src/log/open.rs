@@ -81,6 +81,7 @@ impl Log {
             segments,
             epochs,
             producers: ProducerState::default(),
+            verifications: Default::default(),
             snapshots: Snapshots::new(files.snapshots),
             producer_expiration_ms: params.producer_expiration_ms,
             log_start_offset: params.log_start_offset.max(0),

@@ -14,7 +14,7 @@ use crate::model::Offset;
 use crate::record::{Batch, EndTxnMarker, Header, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
 
 /// Kafka remembers as many batches as a producer may have in flight.
-const BATCHES_KEPT: usize = 5;
+pub(super) const BATCHES_KEPT: usize = 5;
 /// Bound on a control batch's records when they are decoded.
 const CONTROL_SIZE_MAX: usize = 1 << 16;
 
@@ -28,6 +28,20 @@ pub(super) struct BatchMetadata {
 }
 
 impl BatchMetadata {
+    pub(super) fn of(batch: &Header, last_offset: Offset) -> Self {
+        Self {
+            last_sequence: batch.last_sequence(),
+            last_offset,
+            offset_delta: batch.last_offset_delta,
+            timestamp: batch.max_timestamp,
+        }
+    }
+
+    /// The first and the last sequence number.
+    pub(super) fn sequences(&self) -> (i32, i32) {
+        (self.first_sequence(), self.last_sequence)
+    }
+
     pub(super) fn first_offset(&self) -> Offset {
         self.last_offset - i64::from(self.offset_delta)
     }
@@ -184,34 +198,60 @@ impl ProducerState {
         });
     }
 
-    /// Judges the batch that `origin` wants to append.
+    /// Says whether the producer's transaction has no marker yet.
+    pub(super) fn has_open_transaction(&self, id: i64) -> bool {
+        let known = self.producers.get(&id);
+        known.is_some_and(|entry| entry.txn_first_offset.is_some())
+    }
+
+    /// A batch of a client that is in the log already.
+    pub(super) fn duplicate(&self, batch: &Header, origin: AppendOrigin) -> Option<BatchMetadata> {
+        if origin != AppendOrigin::Client {
+            return None;
+        }
+        find_duplicate(self.producers.get(&batch.producer_id)?, batch)
+    }
+
+    /// Refuses what comes from before the producer's last epoch.
+    pub(super) fn check_epoch(&self, batch: &Header) -> Result<(), AppendError> {
+        match self.producers.get(&batch.producer_id) {
+            Some(entry) if batch.producer_epoch < entry.epoch => {
+                Err(AppendError::InvalidProducerEpoch {
+                    producer_id: batch.producer_id,
+                    epoch: batch.producer_epoch,
+                    last_epoch: entry.epoch,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges the batch that `origin` wants to append; `marker` is what a
+    /// control batch holds.
     pub(super) fn check(
         &self,
         batch: &Header,
+        marker: Option<&EndTxnMarker>,
         origin: AppendOrigin,
     ) -> Result<Verdict, AppendError> {
         if !batch.has_producer_id() || origin == AppendOrigin::Replication {
             return Ok(Verdict::Append);
         }
-        let known = self.producers.get(&batch.producer_id);
-        if origin == AppendOrigin::Client
-            && let Some(entry) = known
-            && let Some(duplicate) = find_duplicate(entry, batch)
-        {
-            return Ok(Verdict::Duplicate(duplicate));
-        }
-        let Some(entry) = known else {
+        self.check_epoch(batch)?;
+        let Some(entry) = self.producers.get(&batch.producer_id) else {
             return Ok(Verdict::Append);
         };
-        if batch.producer_epoch < entry.epoch {
-            return Err(AppendError::InvalidProducerEpoch {
-                producer_id: batch.producer_id,
-                epoch: batch.producer_epoch,
-                last_epoch: entry.epoch,
-            });
-        }
         if batch.is_control() {
-            return Ok(Verdict::Append);
+            return match marker {
+                Some(marker) if marker.coordinator_epoch < entry.coordinator_epoch => {
+                    Err(AppendError::CoordinatorFenced {
+                        producer_id: batch.producer_id,
+                        epoch: marker.coordinator_epoch,
+                        last_epoch: entry.coordinator_epoch,
+                    })
+                }
+                _ => Ok(Verdict::Append),
+            };
         }
         if origin == AppendOrigin::Client {
             check_sequence(entry, batch)?;
@@ -222,6 +262,14 @@ impl ProducerState {
             });
         }
         Ok(Verdict::Append)
+    }
+
+    /// What is known of the batch's producer, in its epoch, if that may be less
+    /// than its last five batches.
+    pub(super) fn forgetful_entry(&self, batch: &Header) -> Option<&ProducerEntry> {
+        let entry = self.producers.get(&batch.producer_id)?;
+        let is_short = (1..BATCHES_KEPT).contains(&entry.batches.len());
+        (entry.epoch == batch.producer_epoch && is_short).then_some(entry)
     }
 
     /// Notes a data batch that is now in the log at `first_offset`.
@@ -235,12 +283,9 @@ impl ProducerState {
         if entry.batches.len() == BATCHES_KEPT {
             entry.batches.pop_front();
         }
-        entry.batches.push_back(BatchMetadata {
-            last_sequence: batch.last_sequence(),
-            last_offset: self.end_offset - 1,
-            offset_delta: batch.last_offset_delta,
-            timestamp: batch.max_timestamp,
-        });
+        entry
+            .batches
+            .push_back(BatchMetadata::of(batch, self.end_offset - 1));
         entry.last_timestamp = batch.max_timestamp;
         if batch.is_transactional() && entry.txn_first_offset.is_none() {
             entry.txn_first_offset = Some(first_offset);
@@ -300,9 +345,7 @@ fn find_duplicate(entry: &ProducerEntry, batch: &Header) -> Option<BatchMetadata
     }
     let range = (batch.base_sequence, batch.last_sequence());
     let mut known = entry.batches.iter();
-    known
-        .find(|known| (known.first_sequence(), known.last_sequence) == range)
-        .copied()
+    known.find(|known| known.sequences() == range).copied()
 }
 
 fn check_sequence(entry: &ProducerEntry, batch: &Header) -> Result<(), AppendError> {

@@ -315,6 +315,12 @@ impl Segment {
         Ok(Scan::new(self.file()?, position, self.size))
     }
 
+    /// An offset behind everything that lies before `position`, as near as the
+    /// index knows; `None` for the end of the segment.
+    pub(super) fn offset_behind(&self, position: u64) -> io::Result<Option<Offset>> {
+        self.offsets.upper_bound(position)
+    }
+
     pub(super) fn slice(&self, position: u64, length: usize) -> io::Result<FileSlice> {
         Ok(FileSlice {
             file: self.file()?,

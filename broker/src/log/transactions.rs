@@ -51,15 +51,22 @@ impl Log {
     }
 
     /// The aborted transactions with records in what was read below
-    /// `upper_bound`; a read ends with its segment.
+    /// `upper_bound`, and perhaps some that begin a little behind it.
     pub fn aborted_transactions_of(
         &self,
         read: &Read,
         upper_bound: Offset,
     ) -> Result<Vec<AbortedTransaction>, Error> {
         let floor = self.floor_segment(read.start_offset);
+        let indexed = match (self.segments.get(&floor), &read.slice) {
+            (Some(segment), Some(slice)) => {
+                self.io(segment.offset_behind(slice.position + slice.length as u64))?
+            }
+            _ => None,
+        };
         let mut later = self.segments.range(floor + 1..);
-        let end = later.next().map_or(self.log_end_offset, |(&base, _)| base);
+        let end = || later.next().map_or(self.log_end_offset, |(&base, _)| base);
+        let end = indexed.unwrap_or_else(end);
         self.aborted_transactions(read.start_offset, upper_bound.min(end))
     }
 
@@ -68,6 +75,12 @@ impl Log {
         if let Some(aborted) = aborted {
             self.active().note_aborted(aborted);
         }
+    }
+
+    /// What lies from `offset` on is not known to be replicated any more.
+    pub(super) fn lower_high_watermark_seen(&self, offset: Offset) {
+        self.high_watermark_seen
+            .fetch_min(offset, Ordering::Relaxed);
     }
 
     /// Forgets the transactions of which the markers are known to be replicated.

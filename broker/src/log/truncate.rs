@@ -26,6 +26,7 @@ impl Log {
         let result = self.truncate_files(offset, now_ms);
         self.io(result)?;
         self.epochs.truncate_from_end(self.log_end_offset);
+        self.lower_high_watermark_seen(offset);
         let result = self.reload_producers(now_ms);
         self.io(result)?;
         Ok(true)
@@ -85,6 +86,7 @@ impl Log {
         let segment = Segment::create(&self.dir, &self.storage, offset, &self.config, now_ms)?;
         self.segments.insert(offset, Box::new(segment));
         self.producers.clear(offset);
+        self.lower_high_watermark_seen(offset);
         self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.recovery_point = self.recovery_point.min(offset);

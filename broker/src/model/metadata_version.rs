@@ -98,6 +98,20 @@ impl MetadataVersion {
         self.newest_of(&table, 1)
     }
 
+    /// The version of `WriteTxnMarkers` that brokers send to each other.
+    #[must_use]
+    pub fn write_txn_markers_version(self) -> i16 {
+        self.newest_of(&[(Self::of(2, 8, 0), 1)], 0)
+    }
+
+    /// The version of `AddPartitionsToTxn` in which brokers ask each other; `None`
+    /// where some may be older than it.
+    #[must_use]
+    pub fn verification_version(self) -> Option<i16> {
+        let table = [(Self::of(3, 8, 0), 5), (Self::of(3, 5, 0), 4)];
+        Some(self.newest_of(&table, -1)).filter(|version| *version > 0)
+    }
+
     fn newest_of(self, table: &[(Self, i16)], oldest: i16) -> i16 {
         let found = table.iter().find(|(from, _)| self >= *from);
         found.map_or(oldest, |(_, version)| *version)

@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::{
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, RequestHeader, ResponseHeader,
+    WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 use super::Error;
 use super::connection::Connection;
 use crate::model::BrokerId;
-use crate::protocol::legacy::leader_epoch;
+use crate::protocol::legacy::{leader_epoch, txn_markers};
 
 /// Where a broker listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,34 @@ impl Link {
         };
         let answer = self.limited(to, headers, &body).await?;
         leader_epoch::decode_response(answer, version).map_err(|error| {
+            self.close();
+            codec(error.to_string())
+        })
+    }
+
+    /// Sends the markers of transactions, in any version; the general codec has
+    /// forgotten the first one.
+    pub async fn ask_write_txn_markers(
+        &mut self,
+        to: &Address,
+        version: i16,
+        request: &WriteTxnMarkersRequest,
+    ) -> Result<WriteTxnMarkersResponse, Error> {
+        if version > 0 {
+            return self.ask(to, version, request).await;
+        }
+        let broker = self.broker;
+        let codec = |reason: String| Error::Codec { broker, reason };
+        let body = txn_markers::encode_request(request);
+        let body = body.map_err(|error| codec(error.to_string()))?;
+        let headers = Headers {
+            key: WriteTxnMarkersRequest::KEY,
+            version,
+            request: 1,
+            response: 0,
+        };
+        let answer = self.limited(to, headers, &body).await?;
+        txn_markers::decode_response(answer).map_err(|error| {
             self.close();
             codec(error.to_string())
         })

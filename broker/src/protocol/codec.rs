@@ -90,7 +90,9 @@ impl RequestFrame {
         let Ok(client_id) = take_nullable_string(&mut frame) else {
             return Err(malformed);
         };
-        let is_flexible = api.key.request_header_version(version) >= 2;
+        // Whatever the codec has forgotten is of before the flexible versions.
+        let is_flexible =
+            !legacy::is_old(api.key, version) && api.key.request_header_version(version) >= 2;
         if is_flexible && skip_tagged_fields(&mut frame).is_err() {
             return Err(malformed);
         }

@@ -138,6 +138,9 @@ fn mutated_requests_of_every_api_and_version_do_not_panic() {
             UpdateFeatures: UpdateFeaturesRequest, DescribeProducers: DescribeProducersRequest,
             DescribeTransactions: DescribeTransactionsRequest,
             ListTransactions: ListTransactionsRequest,
+            AddPartitionsToTxn: AddPartitionsToTxnRequest,
+            AddOffsetsToTxn: AddOffsetsToTxnRequest, EndTxn: EndTxnRequest,
+            WriteTxnMarkers: WriteTxnMarkersRequest, TxnOffsetCommit: TxnOffsetCommitRequest,
             ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest,
             ConsumerGroupDescribe: ConsumerGroupDescribeRequest,
         }
@@ -174,6 +177,7 @@ fn mutated_requests_of_old_versions_do_not_panic() {
             ApiKey::DescribeDelegationToken => {
                 fuzz_old::<DescribeDelegationTokenRequest>(versions);
             }
+            ApiKey::WriteTxnMarkers => fuzz_old::<WriteTxnMarkersRequest>(versions),
             other => panic!("{other:?} has old versions and is not fuzzed"),
         }
     }

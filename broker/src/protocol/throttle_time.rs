@@ -31,7 +31,9 @@ fn place(key: ApiKey, version: i16) -> Place {
         // Versions that the codec does not know: there it is at the end.
         ApiKey::Produce if (1..3).contains(&version) => return Place::End(FIELD),
         ApiKey::Produce | ApiKey::ApiVersions if version >= 1 => return Place::Somewhere,
-        ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => return Place::Nowhere,
+        ApiKey::SaslHandshake | ApiKey::SaslAuthenticate | ApiKey::WriteTxnMarkers => {
+            return Place::Nowhere;
+        }
         ApiKey::CreateDelegationToken
         | ApiKey::RenewDelegationToken
         | ApiKey::ExpireDelegationToken

@@ -13,6 +13,7 @@
 mod batch;
 mod builder;
 mod compression;
+mod control;
 mod header;
 pub mod legacy;
 mod records;
@@ -23,8 +24,9 @@ pub use batch::{Batch, Batches, whole_batches_length};
 pub use builder::{BatchBuilder, empty_batch};
 pub use compression::{Compression, compress, compress_at, decompress};
 pub use compression::{GZIP_LEVEL_DEFAULT, ZSTD_LEVEL_DEFAULT};
+pub use control::EndTxnMarker;
 pub use header::{HEADER_SIZE, Header, LOG_OVERHEAD, TimestampType};
-pub use records::{EndTxnMarker, Record, RecordHeader, Records};
+pub use records::{Record, RecordHeader, Records};
 pub use shallow::Shallow;
 pub use varint::{read_varint, read_varlong, write_varint, write_varlong};
 

@@ -172,33 +172,3 @@ impl Cursor {
         Ok(headers)
     }
 }
-
-/// The marker that ends a transaction in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndTxnMarker {
-    pub commit: bool,
-    pub coordinator_epoch: i32,
-    pub timestamp: i64,
-}
-
-impl EndTxnMarker {
-    /// Reads the marker from the first record of a control batch; `None` for
-    /// an unknown kind of control record.
-    pub fn from_record(record: &Record) -> Result<Option<Self>, Error> {
-        const BAD: Error = Error::Malformed("a control record cannot be read");
-        let key = record.key.as_deref().ok_or(BAD)?;
-        let [_, _, kind @ ..] = key.first_chunk::<4>().ok_or(BAD)?;
-        let commit = match i16::from_be_bytes(*kind) {
-            0 => false,
-            1 => true,
-            _ => return Ok(None),
-        };
-        let value = record.value.as_deref().ok_or(BAD)?;
-        let [_, _, epoch @ ..] = value.first_chunk::<6>().ok_or(BAD)?;
-        Ok(Some(Self {
-            commit,
-            coordinator_epoch: i32::from_be_bytes(*epoch),
-            timestamp: record.timestamp,
-        }))
-    }
-}

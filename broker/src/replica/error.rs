@@ -33,10 +33,6 @@ pub enum AppendError {
     UnknownPartition,
     #[error("This server does not host this topic ID.")]
     UnknownTopicId,
-    #[error("The transactional id authorization failed: the batch names none.")]
-    WithoutTransactionalId,
-    #[error("The producer has no transaction: transactions are not served by this broker yet.")]
-    NotInTransaction,
     #[error("Cannot append to an internal topic.")]
     InternalTopic,
     #[error("Produce request specified an invalid value for required acks.")]

@@ -34,7 +34,7 @@ pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
 pub use moves::MoveReplicaError;
 pub use partition::{
     Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
-    ReadResult, Reader,
+    ReadResult, Reader, TxnMarker,
 };
 pub use quota::{Quota, Quotas, Windows};
-pub use wait::{Registration, Waiter};
+pub use wait::{Pulse, Registration, Waiter};

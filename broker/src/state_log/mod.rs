@@ -1,16 +1,21 @@
-//! What the group (later also transaction) coordinators need of their log.
+//! What the group and transaction coordinators need of their logs.
 //!
 //! Flow: decide -> append a batch to a partition of an internal topic -> wait
 //! until it is committed -> replay it into the state -> answer.
 //!
-//! **Invariant:** this module knows nothing about groups.
+//! **Invariant:** this module knows nothing about groups and transactions.
 
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod fields;
 mod replicated;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
 pub use replicated::ReplicatedLog;
+
+pub use crate::log::Verification;
 
 /// Why an append to the internal topic failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +30,12 @@ pub enum Error {
     NotEnoughReplicas,
     #[error("the batch was not committed in time")]
     Timeout,
+    #[error("the producer has a newer epoch")]
+    ProducerFenced,
+    #[error("a newer transaction coordinator has written")]
+    CoordinatorFenced,
+    #[error("the producer is in no transaction")]
+    NotInTransaction,
     #[error("the log cannot be read or written")]
     Storage,
 }
@@ -38,6 +49,18 @@ pub struct Chunk {
     pub high_watermark: i64,
 }
 
+/// Kafka's placement of an id among the partitions of an internal topic: Java's
+/// `String.hashCode` made non-negative, modulo their count. `None` while there
+/// are none.
+#[must_use]
+pub fn partition_for(id: &str, partition_count: i32) -> Option<i32> {
+    let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+    let hash = id.encode_utf16().fold(0, step);
+    // As Kafka does it: `Integer.MIN_VALUE` has no absolute value.
+    let hash = hash.checked_abs().unwrap_or(0);
+    (partition_count > 0).then(|| hash % partition_count)
+}
+
 /// One internal topic as its coordinator sees it.
 pub trait StateLog: Send + Sync + 'static {
     /// Number of partitions of the internal topic, 0 while it does not exist.
@@ -46,7 +69,17 @@ pub trait StateLog: Send + Sync + 'static {
     /// resolves with its base offset when it is committed (`acks=all`).
     /// The append itself happens before this function returns, so calls keep
     /// their order; dropping the future does not undo it.
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>>;
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+        self.append_verified(partition, batch, Verification::NotRequired)
+    }
+    /// The same for a batch of a transaction, which the transaction coordinator
+    /// may have to know of (KIP-890).
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>>;
     /// First offset of the partition.
     fn log_start_offset(&self, partition: i32) -> Result<i64, Error>;
     /// Reads whole batches from `offset`; the first may begin before it.

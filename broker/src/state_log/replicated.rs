@@ -11,11 +11,9 @@ use futures::future::BoxFuture;
 
 use super::{Chunk, Error, StateLog};
 use crate::cluster::Cluster;
-use crate::log::{AppendError as LogAppendError, AppendOrigin};
+use crate::log::{AppendError as LogAppendError, Verification};
 use crate::model::{TopicName, TopicPartition};
-use crate::replica::{
-    Acks, AppendError, Isolation, Manager, Partition, Pending, ReadRequest, Reader, Waiter,
-};
+use crate::replica::{AppendError, Isolation, Manager, Partition, ReadRequest, Reader};
 
 /// An internal topic that this broker's coordinators write to and read from.
 pub struct ReplicatedLog {
@@ -60,19 +58,26 @@ impl StateLog for ReplicatedLog {
         })
     }
 
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>> {
         let appended = self.leader(partition).and_then(|partition| {
-            let appended = partition.append_from(batch, Acks::All, AppendOrigin::Coordinator);
+            let appended = partition.append_coordinated(batch, verification);
             appended.map_err(|error| append_error(&error))
         });
         match appended {
             Err(error) => std::future::ready(Err(error)).boxed(),
             Ok((appended, None)) => std::future::ready(Ok(appended.first_offset)).boxed(),
             Ok((appended, Some(pending))) => {
-                let committed = wait(pending, self.commit_timeout);
-                committed
-                    .map(move |done| done.map(|()| appended.first_offset))
-                    .boxed()
+                let committed = pending.committed(self.commit_timeout);
+                let done = move |done: Result<(), AppendError>| {
+                    done.map(|()| appended.first_offset)
+                        .map_err(|error| append_error(&error))
+                };
+                committed.map(done).boxed()
             }
         }
     }
@@ -142,22 +147,6 @@ fn load(range: &FileRange) -> Result<Bytes, Error> {
     Ok(bytes.freeze())
 }
 
-async fn wait(pending: Pending, limit: Duration) -> Result<(), Error> {
-    let waiter = Waiter::default();
-    let _registration = pending.register(&waiter);
-    let decided = async {
-        loop {
-            if let Some(outcome) = pending.outcome() {
-                return outcome.map_err(|error| append_error(&error));
-            }
-            waiter.progress().await;
-        }
-    };
-    tokio::time::timeout(limit, decided)
-        .await
-        .unwrap_or(Err(Error::Timeout))
-}
-
 fn append_error(error: &AppendError) -> Error {
     match error {
         AppendError::UnknownPartition | AppendError::UnknownTopicId => Error::UnknownPartition,
@@ -165,19 +154,26 @@ fn append_error(error: &AppendError) -> Error {
             Error::NotEnoughReplicas
         }
         AppendError::TimedOut => Error::Timeout,
-        AppendError::NotLeader
-        | AppendError::WithoutTransactionalId
-        | AppendError::NotInTransaction
-        | AppendError::InternalTopic
-        | AppendError::InvalidAcks => Error::NotLeader,
-        AppendError::Log(error) => match &**error {
-            LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
-                Error::TooLarge
-            }
-            other => {
-                tracing::error!(error = %other, "the state log cannot be written");
-                Error::Storage
-            }
-        },
+        AppendError::NotLeader | AppendError::InternalTopic | AppendError::InvalidAcks => {
+            Error::NotLeader
+        }
+        AppendError::Log(error) => log_error(error),
+    }
+}
+
+fn log_error(error: &LogAppendError) -> Error {
+    match error {
+        LogAppendError::TooLarge { .. } | LogAppendError::LargerThanSegment { .. } => {
+            Error::TooLarge
+        }
+        LogAppendError::InvalidProducerEpoch { .. } => Error::ProducerFenced,
+        LogAppendError::CoordinatorFenced { .. } => Error::CoordinatorFenced,
+        LogAppendError::InvalidTxnState { .. } | LogAppendError::NotVerified { .. } => {
+            Error::NotInTransaction
+        }
+        other => {
+            tracing::error!(error = %other, "the state log cannot be written");
+            Error::Storage
+        }
     }
 }

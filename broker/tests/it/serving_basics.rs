@@ -15,6 +15,7 @@ const UNSUPPORTED_VERSION: i16 = 35;
 const LEADER_NOT_AVAILABLE: i16 = 5;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_TOPIC: i16 = 17;
+const INVALID_REPLICATION_FACTOR: i16 = 38;
 
 fn metadata(names: &[&str]) -> MetadataRequest {
     let topics = names
@@ -71,9 +72,9 @@ async fn a_topic_comes_into_being_when_it_is_asked_for() {
         topic.error_code == 0 && topic.partitions.iter().all(|p| p.leader_id.0 == 1)
     })
     .await;
-    // The topic of transactions is nothing that a question may shape.
+    // The topic of transactions has a shape of its own: three replicas by default.
     let internal = client.call(12, &metadata(&["__transaction_state"])).await;
-    assert_eq!(internal.topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(internal.topics[0].error_code, INVALID_REPLICATION_FACTOR);
     let silent = metadata(&["other"]).with_allow_auto_topic_creation(false);
     let answer = client.call(12, &silent).await;
     assert_eq!(answer.topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);

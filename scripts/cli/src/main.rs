@@ -27,6 +27,7 @@ mod reassign_partitions;
 mod runtime;
 mod text;
 mod topics;
+mod transactions;
 mod verifiable;
 mod zookeeper;
 mod zookeeper_shell;
@@ -103,6 +104,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "get-offsets",
         run: get_offsets::run,
+    },
+    Command {
+        name: "transactions",
+        run: transactions::run,
     },
     Command {
         name: "broker-api-versions",

@@ -45,6 +45,15 @@ pub(super) const KEYS: &[Key] = &[
         "Connections per second that this broker accepts.",
     ),
     key(
+        "request.timeout.ms",
+        Int {
+            min: 0,
+            max: i32::MAX,
+        },
+        Some("30000"),
+        "How long the markers that end transactions wait for in-sync replicas.",
+    ),
+    key(
         "fetch.max.bytes",
         Int {
             min: 1024,

@@ -4,11 +4,15 @@ use bytes::Bytes;
 
 use super::{Error, Record};
 use crate::group::Config;
+use crate::group::api::Transaction;
 use crate::record::{Batch, BatchBuilder, Batches, EndTxnMarker};
 
 /// The largest batch of the internal topic after decompression; far above what
 /// any topic accepts.
 const DECOMPRESSED_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// The sequence of a coordinator's batches, which nobody checks.
+const BASE_SEQUENCE: i32 = 0;
 
 /// Something of the log that changes groups.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,13 +34,19 @@ pub(in crate::group) enum Entry {
     },
 }
 
-/// Makes one batch, to be placed by the log.
+/// Makes one batch, to be placed by the log: inside a producer's transaction, or
+/// of no producer.
 pub(in crate::group) fn encode(
     records: &[Record],
+    transaction: Option<Transaction>,
     now_ms: i64,
     config: &Config,
 ) -> Result<Bytes, Error> {
     let mut builder = BatchBuilder::new(config.topic_compression);
+    if let Some(transaction) = transaction {
+        let (id, epoch) = (transaction.producer_id, transaction.producer_epoch);
+        builder = builder.producer(id, epoch, BASE_SEQUENCE).transactional();
+    }
     for record in records {
         let (key, value) = record.encode(config.version)?;
         if !builder.push(now_ms, Some(&key), value.as_deref(), &[]) {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Error;
-use super::fields::{Reader, Writer};
+use crate::state_log::fields::{self, Reader, Writer};
 
 /// Versions 0 to 3 have fixed fields, version 4 is flexible (KIP-915).
 const VERSION_MAX: i16 = 4;
@@ -49,7 +49,7 @@ pub(super) fn encode(value: &GroupValue, version: i16) -> Result<Bytes, Error> {
     if version >= VERSION_STATE_TIMESTAMP {
         out.i64(value.state_timestamp_ms.unwrap_or(NO_TIMESTAMP));
     }
-    out.i32(i32::try_from(value.members.len()).map_err(|_| Error::BadLength)?);
+    out.i32(i32::try_from(value.members.len()).map_err(|_| fields::Error::BadLength)?);
     for member in &value.members {
         out.string(&member.member_id)?;
         if version >= VERSION_INSTANCE_ID {

@@ -7,7 +7,6 @@
 //! allocate more than they brought.
 
 pub(super) mod batch;
-mod fields;
 mod group;
 mod offset;
 
@@ -15,7 +14,7 @@ use bytes::Bytes;
 
 use super::offsets::Commit;
 use crate::model::{MetadataVersion, TopicPartition};
-use fields::{Reader, Writer};
+use crate::state_log::fields::{self, Reader, Writer};
 pub(super) use group::{GroupValue, MemberValue};
 
 const OFFSET_KEY_VERSION: i16 = 1;
@@ -24,20 +23,12 @@ const GROUP_KEY_VERSION: i16 = 2;
 /// Why a record cannot be read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
-    #[error("the record ends too early")]
-    Truncated,
-    #[error("a string of the record is not UTF-8")]
-    NotUtf8,
-    #[error("a length in the record is not legal")]
-    BadLength,
+    #[error(transparent)]
+    Fields(#[from] fields::Error),
     #[error("the record has no key")]
     NoKey,
-    #[error("the topic in the record is not a legal name")]
-    BadTopic,
     #[error("value version {0} is not known")]
     UnknownValueVersion(i16),
-    #[error("a string is too long for the record")]
-    StringTooLong,
     #[error("the records are too large for one batch")]
     BatchTooLarge,
     #[error("the batch that holds the record is damaged")]

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::Error;
-use super::fields::{Reader, Writer};
 use crate::group::api::CommittedOffset;
 use crate::group::offsets::Commit;
+use crate::state_log::fields::{Reader, Writer};
 
 /// Versions 0 to 3 have fixed fields, version 4 is flexible (KIP-915).
 const VERSION_MAX: i16 = 4;

@@ -203,7 +203,8 @@ fn damage_is_an_error_never_a_panic() {
         group_id,
         value: None,
     };
-    assert_eq!(record.encode(NEWEST), Err(Error::StringTooLong));
+    let too_long = Error::Fields(fields::Error::StringTooLong);
+    assert_eq!(record.encode(NEWEST), Err(too_long));
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn batches_carry_records_and_markers() {
         offset_record(Some(commit(Some(7), None))),
         group_record(None),
     ];
-    let plain = batch::encode(&records, 5, &Config::default()).unwrap();
+    let plain = batch::encode(&records, None, 5, &Config::default()).unwrap();
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();

@@ -2,41 +2,18 @@
 
 mod members;
 mod offsets;
+mod transactions;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::clock::Clock;
 use futures::poll;
 
 use super::*;
-use crate::group::api::{CommittedOffset, OffsetToCommit, Phase};
+use crate::group::api::{CommittedOffset, OffsetToCommit, Phase, Transaction};
 use crate::group::subscription;
 use crate::model::TopicName;
-
-#[path = "fake_log.rs"]
-mod fake_log;
-use fake_log::FakeLog;
-
-/// Follows the runtime's paused time.
-struct PausedClock(tokio::time::Instant);
-
-impl PausedClock {
-    #[expect(clippy::disallowed_methods, reason = "the runtime owns the time here")]
-    fn shared() -> SharedClock {
-        Arc::new(Self(tokio::time::Instant::now()))
-    }
-}
-
-impl Clock for PausedClock {
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn wall_ms(&self) -> i64 {
-        1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap()
-    }
-}
+use crate::state_log::fake::{FakeLog, PausedClock};
 
 /// One broker with groups over a log that may outlive it.
 struct Broker {
@@ -163,6 +140,7 @@ fn commit_of(member: MemberRef, topic: &str, offset: i64) -> CommitRequest {
     };
     CommitRequest {
         member,
+        transaction: None,
         retention_ms: None,
         offsets: vec![offset],
     }

@@ -96,9 +96,10 @@ impl Shard {
             .collect();
         let free = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
         let removed = free.map(|(partition, _)| partition.clone());
-        let removed = removed
+        let removed: Vec<_> = removed
             .filter(|partition| known.contains(partition))
             .collect();
+        self.drop_pending(group_id, &removed);
         self.clean(group_id, removed, Answer::OffsetsDeleted(outcomes, reply));
     }
 
@@ -112,6 +113,7 @@ impl Shard {
             let mut removed = group.offsets.partitions_with_pending();
             removed.retain(|partition| gone.contains(partition));
             if !removed.is_empty() {
+                self.drop_pending(&group_id, &removed);
                 self.clean(&group_id, removed, Answer::Nobody);
             }
         }
@@ -135,6 +137,14 @@ impl Shard {
                 count = removed_count,
                 "offsets expire"
             );
+        }
+    }
+
+    /// What was deleted on request does not come back with a transaction that is
+    /// committed later.
+    fn drop_pending(&mut self, group_id: &str, partitions: &[TopicPartition]) {
+        if let Some(group) = self.groups.get_mut(group_id) {
+            group.offsets.drop_pending(partitions);
         }
     }
 

@@ -73,18 +73,20 @@ impl Shard {
                 group.offsets.begin_commit(partition);
             }
         }
-        self.append(&group_id, records, Then::Committed(commit));
+        let then = Then::Committed(commit);
+        self.append_inside(request.transaction, &group_id, records, then);
         self.reschedule(&group_id);
     }
 
     fn check_commit(&mut self, request: &CommitRequest) -> Result<(), Error> {
         let member = &request.member;
         let now = self.now();
-        if member.generation < 0 {
+        if member.generation < 0 || request.transaction.is_some() {
             // A simple consumer needs no more of a group than its offsets.
             self.group_or_new(&member.group_id);
         }
         match self.groups.get_mut(&member.group_id) {
+            Some(group) if request.transaction.is_some() => group.check_transactional(member),
             Some(group) => group.check_commit(now, member),
             None => Err(Error::IllegalGeneration),
         }

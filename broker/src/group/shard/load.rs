@@ -1,10 +1,8 @@
 //! Reading a partition of the internal topic back into memory.
 
-use std::collections::{HashMap, HashSet};
-
 use super::Shard;
+use crate::group::records;
 use crate::group::records::batch::{self, Entry};
-use crate::group::records::{self, Record};
 use crate::state_log;
 
 /// Why a partition could not be loaded.
@@ -16,14 +14,10 @@ pub(super) enum Error {
     Records(#[from] records::Error),
 }
 
-/// Groups with offsets inside open transactions, by producer id.
-type OpenTransactions = HashMap<i64, HashSet<String>>;
-
 impl Shard {
     /// Replays the partition from its start to its end and wakes the groups.
     pub(super) async fn load(&mut self) -> Result<(), Error> {
         let mut offset = self.log.log_start_offset(self.partition)?;
-        let mut open = OpenTransactions::new();
         loop {
             let size = self.config.load_buffer_size;
             let chunk = self.log.read(self.partition, offset, size).await?;
@@ -32,7 +26,7 @@ impl Shard {
                 break;
             };
             for entry in entries {
-                self.replay_entry(entry, &mut open);
+                self.replay_entry(entry);
             }
             offset = next;
         }
@@ -49,36 +43,18 @@ impl Shard {
         Ok(())
     }
 
-    fn replay_entry(&mut self, entry: Entry, open: &mut OpenTransactions) {
+    fn replay_entry(&mut self, entry: Entry) {
         match entry {
             Entry::Record { offset, record } => self.replay(record, offset),
             Entry::Transactional {
                 offset,
                 producer_id,
                 record,
-            } => match record {
-                Record::Offset {
-                    group_id,
-                    partition,
-                    commit,
-                } => {
-                    let group = self.group_of_record(&group_id);
-                    group
-                        .offsets
-                        .replay_transactional(producer_id, partition, commit, offset);
-                    open.entry(producer_id).or_default().insert(group_id);
-                }
-                metadata @ Record::Group { .. } => self.replay(metadata, offset),
-            },
+            } => self.replay_inside(producer_id, record, offset),
             Entry::Marker {
                 producer_id,
                 committed,
-            } => {
-                for group_id in open.remove(&producer_id).unwrap_or_default() {
-                    let group = self.group_of_record(&group_id);
-                    group.offsets.replay_marker(producer_id, committed);
-                }
-            }
+            } => self.end_transaction(producer_id, committed),
         }
     }
 }

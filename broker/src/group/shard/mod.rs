@@ -15,7 +15,7 @@ mod load;
 mod task;
 mod writes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use tokio::sync::oneshot;
 
 use super::api::{
     CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
-    LeavingMember, MemberRef, Overview, PartitionOutcomes, SyncRequest, Synced,
+    LeavingMember, MemberRef, Overview, PartitionOutcomes, SyncRequest, Synced, TransactionEnd,
 };
 use super::records::Record;
 use super::state::{Action, Group, Join, Now, Step, Token};
 use super::{Config, Error};
 use crate::model::TopicPartition;
-use crate::state_log::StateLog;
+use crate::state_log::{self, StateLog};
 pub(super) use task::{Task, run};
 use writes::{Then, Writes};
 
@@ -60,6 +60,10 @@ pub(super) enum Command {
     Commit {
         request: CommitRequest,
         reply: Reply<PartitionOutcomes>,
+    },
+    EndTransaction {
+        end: TransactionEnd,
+        reply: Reply<Result<(), state_log::Error>>,
     },
     Fetch {
         request: FetchRequest,
@@ -96,6 +100,8 @@ pub(super) struct Shard {
     clock: SharedClock,
     log: Arc<dyn StateLog>,
     groups: HashMap<String, Group>,
+    /// Groups with offsets inside open transactions, by producer id.
+    transactions: HashMap<i64, HashSet<String>>,
     deadlines: Deadlines,
     waiting: Waiting,
     writes: Writes,
@@ -163,6 +169,7 @@ impl Shard {
             clock,
             log,
             groups: HashMap::new(),
+            transactions: HashMap::new(),
             deadlines: Deadlines::default(),
             waiting: Waiting::default(),
             writes: Writes::default(),
@@ -209,6 +216,7 @@ impl Shard {
                 let _ = reply.send(outcome.unwrap_or_else(nobody));
             }
             Command::Commit { request, reply } => self.commit(request, reply),
+            Command::EndTransaction { end, reply } => self.append_marker(&end, reply),
             Command::Fetch { request, reply } => {
                 let _ = reply.send(self.fetch(request));
             }

@@ -8,11 +8,13 @@ use futures::stream::FuturesOrdered;
 
 use super::cleanup::Cleanup;
 use super::commit::PendingCommit;
-use super::{Group, Shard};
+use super::{Group, Reply, Shard};
 use crate::group::Error;
+use crate::group::api::{Transaction, TransactionEnd};
 use crate::group::records::{Record, batch};
 use crate::group::state::Stored;
-use crate::state_log;
+use crate::record::EndTxnMarker;
+use crate::state_log::{self, Verification};
 
 /// What follows a write.
 #[derive(Debug)]
@@ -20,13 +22,34 @@ pub(super) enum Then {
     Stored(Stored),
     Committed(PendingCommit),
     Cleaned(Cleanup),
+    /// The producer's transaction is over.
+    Ended(Ended),
     Nothing,
+}
+
+/// A marker on its way.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) producer_id: i64,
+    pub(super) committed: bool,
+    pub(super) reply: Option<Reply<Result<(), state_log::Error>>>,
+}
+
+impl Ended {
+    /// Answers once; later calls find nobody waiting.
+    fn answer(&mut self, result: Result<(), state_log::Error>) {
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(result);
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Write {
     group_id: String,
     records: Vec<Record>,
+    /// Whose transaction the records are in.
+    producer_id: Option<i64>,
     then: Then,
     deadline: Duration,
     /// The client was told that it takes too long; the records may still come.
@@ -65,22 +88,77 @@ impl Shard {
     /// Appends the records as one batch; `then` follows when it is committed or
     /// has failed.
     pub(super) fn append(&mut self, group_id: &str, records: Vec<Record>, then: Then) {
-        let now = self.now();
-        let batch = match batch::encode(&records, now.wall_ms, &self.config) {
+        self.append_inside(None, group_id, records, then);
+    }
+
+    /// The same inside a producer's transaction.
+    pub(super) fn append_inside(
+        &mut self,
+        transaction: Option<Transaction>,
+        group_id: &str,
+        records: Vec<Record>,
+        then: Then,
+    ) {
+        let now_ms = self.clock.wall_ms();
+        let batch = match batch::encode(&records, transaction, now_ms, &self.config) {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(group = group_id, %error, "records of a group cannot be written");
                 return self.follow(group_id, then, Err(state_log::Error::TooLarge));
             }
         };
-        self.writes
-            .appends
-            .push_back(self.log.append(self.partition, batch));
+        let verification = transaction.map_or(Verification::NotRequired, |of| of.verification);
+        let append = self
+            .log
+            .append_verified(self.partition, batch, verification);
+        let producer_id = transaction.map(|of| of.producer_id);
+        self.push(append, group_id, records, producer_id, then);
+    }
+
+    /// Appends the marker of a transaction, behind the offsets committed in it.
+    pub(super) fn append_marker(
+        &mut self,
+        end: &TransactionEnd,
+        reply: Reply<Result<(), state_log::Error>>,
+    ) {
+        let mut ended = Ended {
+            producer_id: end.producer_id,
+            committed: end.commit,
+            reply: Some(reply),
+        };
+        let marker = EndTxnMarker {
+            commit: end.commit,
+            coordinator_epoch: end.coordinator_epoch,
+            timestamp: self.clock.wall_ms(),
+        };
+        match marker.batch(end.producer_id, end.producer_epoch) {
+            Ok(batch) => {
+                let append = self.log.append(self.partition, batch);
+                self.push(append, "", Vec::new(), None, Then::Ended(ended));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a marker cannot be written");
+                ended.answer(Err(state_log::Error::TooLarge));
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        append: BoxFuture<'static, Result<i64, state_log::Error>>,
+        group_id: &str,
+        records: Vec<Record>,
+        producer_id: Option<i64>,
+        then: Then,
+    ) {
+        self.writes.appends.push_back(append);
+        let now = self.clock.monotonic();
         self.writes.queue.push_back(Write {
             group_id: group_id.to_owned(),
             records,
+            producer_id,
             then,
-            deadline: now.monotonic.saturating_add(self.config.commit_timeout),
+            deadline: now.saturating_add(self.config.commit_timeout),
             is_late: false,
         });
     }
@@ -92,7 +170,10 @@ impl Shard {
         };
         if let Ok(base_offset) = result {
             for (record, offset) in write.records.into_iter().zip(base_offset..) {
-                self.replay(record, offset);
+                match write.producer_id {
+                    Some(producer_id) => self.replay_inside(producer_id, record, offset),
+                    None => self.replay(record, offset),
+                }
             }
         }
         self.follow(&write.group_id, write.then, result.map(|_| ()));
@@ -108,6 +189,12 @@ impl Shard {
             }
             Then::Committed(commit) => self.finish_commit(group_id, commit, result),
             Then::Cleaned(cleanup) => self.finish_cleanup(group_id, cleanup, result),
+            Then::Ended(mut ended) => {
+                if result.is_ok() {
+                    self.end_transaction(ended.producer_id, ended.committed);
+                }
+                return ended.answer(result);
+            }
             Then::Nothing => {}
         }
         self.reschedule(group_id);
@@ -129,6 +216,7 @@ impl Shard {
             match &mut write.then {
                 Then::Committed(commit) => commit.answer(Err(Error::RequestTimedOut)),
                 Then::Cleaned(cleanup) => cleanup.answer(Err(Error::RequestTimedOut)),
+                Then::Ended(ended) => ended.answer(Err(state_log::Error::Timeout)),
                 Then::Nothing => {}
                 then @ Then::Stored(_) => {
                     failed.push((
@@ -167,6 +255,37 @@ impl Shard {
                 value: None,
             } => {
                 self.group_of_record(&group_id).replay_tombstone(now);
+            }
+        }
+    }
+
+    /// Takes over a committed record that counts once its producer's transaction
+    /// is committed.
+    pub(super) fn replay_inside(&mut self, producer_id: i64, record: Record, offset: i64) {
+        match record {
+            Record::Offset {
+                group_id,
+                partition,
+                commit,
+            } => {
+                let group = self.group_of_record(&group_id);
+                group
+                    .offsets
+                    .replay_transactional(producer_id, partition, commit, offset);
+                let groups = self.transactions.entry(producer_id).or_default();
+                groups.insert(group_id);
+            }
+            metadata @ Record::Group { .. } => self.replay(metadata, offset),
+        }
+    }
+
+    /// Takes over the marker of a producer's transaction. A group that was
+    /// removed meanwhile has no offsets to take over.
+    pub(super) fn end_transaction(&mut self, producer_id: i64, committed: bool) {
+        for group_id in self.transactions.remove(&producer_id).unwrap_or_default() {
+            if let Some(group) = self.groups.get_mut(&group_id) {
+                group.offsets.replay_marker(producer_id, committed);
+                self.reschedule(&group_id);
             }
         }
     }

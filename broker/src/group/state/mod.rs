@@ -276,6 +276,21 @@ impl Group {
         Ok(())
     }
 
+    /// The same for offsets in a transaction. Old producers bring neither member
+    /// nor generation (before KIP-447), and it is no sign of life.
+    pub(super) fn check_transactional(&self, member: &MemberRef) -> Result<(), Error> {
+        let outside = member.generation < 0;
+        if self.phase == Phase::Dead {
+            return Err(Error::CoordinatorNotAvailable);
+        }
+        let is_nobody = member.member_id.is_empty() && member.instance_id.is_none();
+        if outside && (self.phase == Phase::Empty || is_nobody) {
+            return Ok(());
+        }
+        self.check_member(&member.member_id, member.instance_id.as_deref())?;
+        self.check_generation(member.generation)
+    }
+
     fn check_generation(&self, generation: i32) -> Result<(), Error> {
         if generation == self.generation {
             Ok(())

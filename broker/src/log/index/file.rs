@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::MmapMut;
 
+use super::super::dir::is_out_of_room;
+
 /// Room is made in the file in steps of this size.
 const PAGE: usize = 4096;
 /// So many entries are held in memory before the file is mapped: thousands of
@@ -204,6 +206,31 @@ impl<const N: usize> EntryFile<N> {
         self.last_in_file(is_before)
     }
 
+    /// The first entry that `is_before` does not hold for; as [`Self::last_where`].
+    pub(super) fn first_beyond(
+        &self,
+        is_before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<Option<[u8; N]>> {
+        let next = self.last_where(is_before)?.map_or(0, |(slot, _)| slot + 1);
+        if next >= self.entries {
+            return Ok(None);
+        }
+        if let Some(entries) = &self.held {
+            return Ok(entries.get(next).copied());
+        }
+        if let Some(map) = &self.map {
+            let bytes = map.get(..self.entries * N).unwrap_or_default();
+            return Ok(bytes.as_chunks::<N>().0.get(next).copied());
+        }
+        let mut entry = [0; N];
+        let position = (next * N) as u64;
+        match File::open(&self.path).and_then(|file| file.read_exact_at(&mut entry, position)) {
+            Ok(()) => Ok(Some(entry)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads one entry after the other: less than a map costs, and a map would
     /// have to take room on the disk for the holes of a file that a crash left.
     fn last_in_file(
@@ -273,11 +300,4 @@ impl<const N: usize> EntryFile<N> {
             .truncate(false)
             .open(&self.path)
     }
-}
-
-fn is_out_of_room(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }

@@ -80,6 +80,15 @@ impl OffsetIndex {
         Ok(found.map(|(_, entry)| self.parse(&entry)))
     }
 
+    /// An offset behind everything that lies before `position`, as near as the
+    /// index knows.
+    pub(in crate::log) fn upper_bound(&self, position: u64) -> io::Result<Option<i64>> {
+        let beyond = self
+            .file
+            .first_beyond(|entry| self.parse(entry).position < position)?;
+        Ok(beyond.map(|entry| self.parse(&entry).offset))
+    }
+
     /// Writes entries that are only in memory yet.
     pub(in crate::log) fn write_held(&self) -> io::Result<()> {
         self.file.write_held()
@@ -136,6 +145,28 @@ mod tests {
 
     fn at(offset: i64, position: u64) -> OffsetPosition {
         OffsetPosition { offset, position }
+    }
+
+    #[test]
+    fn what_lies_behind_a_position_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("00000000000000000000.index");
+        let mut index = OffsetIndex::open(path.clone(), 0, 1024).unwrap();
+        for (offset, position) in [(10, 0), (20, 100), (30, 250)] {
+            index.append(at(offset, position)).unwrap();
+        }
+        let check = |index: &OffsetIndex| {
+            let cases = [(0, 10), (1, 20), (100, 20), (101, 30), (250, 30)];
+            for (position, bound) in cases {
+                assert_eq!(index.upper_bound(position).unwrap(), Some(bound));
+            }
+            assert_eq!(index.upper_bound(251).unwrap(), None);
+        };
+        check(&index);
+        // Also when it is read entry by entry.
+        index.trim().unwrap();
+        drop(index);
+        check(&OffsetIndex::open(path, 0, 1024).unwrap());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::TopicName;
-use crate::record::{Batch, BatchBuilder, Compression, Record};
+use crate::record::{Batch, BatchBuilder, Compression, EndTxnMarker, Record};
 
 pub(super) const NOW: i64 = 1_700_000_000_000;
 pub(super) const EVERYTHING: ReadBounds = ReadBounds {

@@ -22,6 +22,7 @@ mod produce;
 mod tests;
 mod tokens;
 mod topics;
+pub(crate) mod txn_markers;
 
 use bytes::BytesMut;
 use kafka_protocol::messages::ApiKey;
@@ -43,6 +44,7 @@ pub(crate) const FIRST_KNOWN: &[(ApiKey, i16)] = &[
     (ApiKey::CreateTopics, 0),
     (ApiKey::DeleteTopics, 0),
     (ApiKey::OffsetForLeaderEpoch, 0),
+    (ApiKey::WriteTxnMarkers, 0),
     (ApiKey::DescribeAcls, 0),
     (ApiKey::CreateAcls, 0),
     (ApiKey::DeleteAcls, 0),

@@ -1,13 +1,15 @@
 //! Appends to a leader, and what waits for their commitment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Partition, Role};
-use crate::log::AppendOrigin;
+use crate::log::{self, AppendOrigin, Verification, VerificationGuard};
 use crate::model::{LeaderEpoch, Offset};
-use crate::replica::error::AppendError;
+use crate::record::EndTxnMarker;
+use crate::replica::error::{AppendError, Error};
 use crate::replica::isolation::Acks;
 use crate::replica::wait::{Registration, Waiter};
 
@@ -21,6 +23,17 @@ pub struct Appended {
     pub log_start_offset: Offset,
 }
 
+/// What a transaction coordinator writes to end a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxnMarker {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Leader epoch of the coordinator's partition of `__transaction_state`.
+    pub coordinator_epoch: i32,
+    /// Else it is aborted.
+    pub commit: bool,
+}
+
 impl Partition {
     /// Appends a client's batch. With `Acks::All`, the second value is there
     /// while the in-sync replicas do not have it.
@@ -29,15 +42,74 @@ impl Partition {
         records: Bytes,
         acks: Acks,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
-        self.append_from(records, acks, AppendOrigin::Client)
+        self.append_verified(records, acks, Verification::NotRequired)
+    }
+
+    /// The same for a batch that may begin a transaction (KIP-890).
+    pub fn append_verified(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+        verification: Verification,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        self.append_from(records, acks, AppendOrigin::Client, verification)
+    }
+
+    /// A guard for the first batch of the producer's transaction in this
+    /// partition; `None` while the transaction is open.
+    pub fn begin_verification(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+    ) -> Result<Option<VerificationGuard>, Error> {
+        let state = self.state.lock();
+        let Role::Leader(_) = &state.role else {
+            return Err(Error::NotLeader);
+        };
+        let now_ms = self.around.clock.wall_ms();
+        let mut log = self.log.write();
+        Ok(log.begin_verification(producer_id, epoch, sequence, now_ms))
+    }
+
+    /// Ends the transaction of a producer in this partition, for all in-sync
+    /// replicas. An epoch older than what the partition knows, of the producer
+    /// or of the transaction coordinator, is refused.
+    pub fn append_marker(
+        self: &Arc<Self>,
+        marker: &TxnMarker,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let TxnMarker {
+            producer_id,
+            producer_epoch,
+            coordinator_epoch,
+            commit,
+        } = *marker;
+        let marker = EndTxnMarker {
+            commit,
+            coordinator_epoch,
+            timestamp: self.around.clock.wall_ms(),
+        };
+        let batch = marker.batch(producer_id, producer_epoch);
+        let batch = batch.map_err(log::AppendError::from)?;
+        self.append_coordinated(batch, Verification::NotRequired)
     }
 
     /// Appends a batch of one of this broker's coordinators.
-    pub(crate) fn append_from(
+    pub(crate) fn append_coordinated(
+        self: &Arc<Self>,
+        records: Bytes,
+        verification: Verification,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        self.append_from(records, Acks::All, AppendOrigin::Coordinator, verification)
+    }
+
+    fn append_from(
         self: &Arc<Self>,
         records: Bytes,
         acks: Acks,
         origin: AppendOrigin,
+        verification: Verification,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
         let mut state = self.state.lock();
         let Role::Leader(leader) = &state.role else {
@@ -51,7 +123,7 @@ impl Partition {
                 return Err(AppendError::NotEnoughReplicas);
             }
             let now_ms = self.around.clock.wall_ms();
-            let info = log.append_as_leader(records, epoch, origin, now_ms)?;
+            let info = log.append_verified(records, epoch, origin, verification, now_ms)?;
             self.advance(&mut state, &log);
             info
         };
@@ -84,6 +156,23 @@ impl Pending {
     #[must_use]
     pub fn register(&self, waiter: &Waiter) -> Registration {
         self.partition.register(waiter)
+    }
+
+    /// Resolves when the append is committed or cannot be, or after `limit`.
+    pub async fn committed(self, limit: Duration) -> Result<(), AppendError> {
+        let waiter = Waiter::default();
+        let _registration = self.register(&waiter);
+        let decided = async {
+            loop {
+                if let Some(outcome) = self.outcome() {
+                    return outcome;
+                }
+                waiter.progress().await;
+            }
+        };
+        tokio::time::timeout(limit, decided)
+            .await
+            .unwrap_or(Err(AppendError::TimedOut))
     }
 
     /// What became of the append; `None` while it is open.

@@ -22,6 +22,7 @@ mod moves;
 pub(crate) mod producer;
 pub(crate) mod quotas;
 pub(crate) mod records;
+pub(crate) mod transactions;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,34 +1,61 @@
-//! The primitive fields of the record formats.
+//! The primitive fields of the record formats of internal topics.
+//!
+//! **Invariant:** bytes from the log never panic and never make the reader
+//! allocate more than they brought.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Error;
 use crate::model::TopicName;
+
+/// Why fields cannot be read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the record ends too early")]
+    Truncated,
+    #[error("a string of the record is not UTF-8")]
+    NotUtf8,
+    #[error("a length in the record is not legal")]
+    BadLength,
+    #[error("the topic in the record is not a legal name")]
+    BadTopic,
+    #[error("a string is too long for the record")]
+    StringTooLong,
+}
 
 /// Appends fields in Kafka's fixed encoding.
 #[derive(Debug, Default)]
-pub(super) struct Writer(BytesMut);
+pub struct Writer(BytesMut);
 
 impl Writer {
-    pub(super) fn i16(&mut self, value: i16) {
+    pub fn i8(&mut self, value: i8) {
+        self.0.put_i8(value);
+    }
+
+    pub fn i16(&mut self, value: i16) {
         self.0.put_i16(value);
     }
 
-    pub(super) fn i32(&mut self, value: i32) {
+    pub fn i32(&mut self, value: i32) {
         self.0.put_i32(value);
     }
 
-    pub(super) fn i64(&mut self, value: i64) {
+    pub fn i64(&mut self, value: i64) {
         self.0.put_i64(value);
     }
 
-    pub(super) fn string(&mut self, value: &str) -> Result<(), Error> {
+    pub fn string(&mut self, value: &str) -> Result<(), Error> {
         self.i16(i16::try_from(value.len()).map_err(|_| Error::StringTooLong)?);
         self.0.put_slice(value.as_bytes());
         Ok(())
     }
 
-    pub(super) fn nullable_string(&mut self, value: Option<&str>) -> Result<(), Error> {
+    /// The number of elements that follow.
+    pub fn count(&mut self, count: usize) -> Result<(), Error> {
+        self.i32(i32::try_from(count).map_err(|_| Error::BadLength)?);
+        Ok(())
+    }
+
+    pub fn nullable_string(&mut self, value: Option<&str>) -> Result<(), Error> {
         match value {
             Some(value) => self.string(value),
             None => {
@@ -38,26 +65,26 @@ impl Writer {
         }
     }
 
-    pub(super) fn bytes(&mut self, value: &[u8]) -> Result<(), Error> {
+    pub fn bytes(&mut self, value: &[u8]) -> Result<(), Error> {
         self.i32(i32::try_from(value.len()).map_err(|_| Error::StringTooLong)?);
         self.0.put_slice(value);
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Bytes {
+    pub fn finish(self) -> Bytes {
         self.0.freeze()
     }
 }
 
 /// Takes fields off the front, in the fixed or the flexible encoding.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
     flexible: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Self {
+    pub fn new(rest: &'a [u8]) -> Self {
         Self {
             rest,
             flexible: false,
@@ -65,7 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Strings, bytes and arrays have variable lengths from here on.
-    pub(super) fn become_flexible(&mut self) {
+    pub fn become_flexible(&mut self) {
         self.flexible = true;
     }
 
@@ -81,15 +108,19 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    pub(super) fn i16(&mut self) -> Result<i16, Error> {
+    pub fn i8(&mut self) -> Result<i8, Error> {
+        Ok(i8::from_be_bytes(self.array()?))
+    }
+
+    pub fn i16(&mut self) -> Result<i16, Error> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i32(&mut self) -> Result<i32, Error> {
+    pub fn i32(&mut self) -> Result<i32, Error> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i64(&mut self) -> Result<i64, Error> {
+    pub fn i64(&mut self) -> Result<i64, Error> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
@@ -125,7 +156,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn nullable_string(&mut self) -> Result<Option<String>, Error> {
+    pub fn nullable_string(&mut self) -> Result<Option<String>, Error> {
         let Some(length) = self.length(|reader| Ok(reader.i16()?.into()))? else {
             return Ok(None);
         };
@@ -133,33 +164,37 @@ impl<'a> Reader<'a> {
         Ok(Some(text.to_owned()))
     }
 
-    pub(super) fn string(&mut self) -> Result<String, Error> {
+    pub fn string(&mut self) -> Result<String, Error> {
         self.nullable_string()?.ok_or(Error::BadLength)
     }
 
-    pub(super) fn topic(&mut self) -> Result<TopicName, Error> {
+    pub fn topic(&mut self) -> Result<TopicName, Error> {
         TopicName::new(&self.string()?).map_err(|_| Error::BadTopic)
     }
 
     /// Copies the bytes, so that they do not keep the read buffer alive.
-    pub(super) fn bytes(&mut self) -> Result<Bytes, Error> {
+    pub fn bytes(&mut self) -> Result<Bytes, Error> {
         let length = self.length(|reader| Ok(reader.i32()?.into()))?;
         let content = self.take(length.ok_or(Error::BadLength)?)?;
         Ok(Bytes::copy_from_slice(content))
     }
 
     /// The number of elements, each of which takes at least `size_min` bytes.
-    pub(super) fn count(&mut self, size_min: usize) -> Result<usize, Error> {
+    pub fn count(&mut self, size_min: usize) -> Result<usize, Error> {
+        self.nullable_count(size_min)?.ok_or(Error::BadLength)
+    }
+
+    /// The same of an array that may be null.
+    pub fn nullable_count(&mut self, size_min: usize) -> Result<Option<usize>, Error> {
         let count = self.length(|reader| Ok(reader.i32()?.into()))?;
-        let count = count.ok_or(Error::BadLength)?;
-        if count > self.rest.len() / size_min {
+        if count.is_some_and(|count| count > self.rest.len() / size_min) {
             return Err(Error::Truncated);
         }
         Ok(count)
     }
 
     /// Skips the tagged fields that close a structure of a flexible version.
-    pub(super) fn tagged_fields(&mut self) -> Result<(), Error> {
+    pub fn tagged_fields(&mut self) -> Result<(), Error> {
         if !self.flexible {
             return Ok(());
         }

@@ -1,17 +1,42 @@
-//! A `StateLog` in memory that can hold commits back and lose leadership.
+//! For the coordinators' tests: a `StateLog` in memory that can hold commits back
+//! and lose leadership, and a clock in paused time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use common::clock::{Clock, SharedClock};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use super::{Chunk, Error, StateLog};
+use crate::log::Verification;
 use crate::record::Batch;
-use crate::state_log::{Chunk, Error, StateLog};
 
-pub(super) struct FakeLog {
+/// Follows the runtime's paused time.
+pub(crate) struct PausedClock(tokio::time::Instant);
+
+impl PausedClock {
+    #[expect(clippy::disallowed_methods, reason = "the runtime owns the time here")]
+    pub(crate) fn shared() -> SharedClock {
+        Arc::new(Self(tokio::time::Instant::now()))
+    }
+}
+
+impl Clock for PausedClock {
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+pub(crate) struct FakeLog {
     partitions: Mutex<BTreeMap<i32, Vec<(i64, Bytes)>>>,
     mode: Mutex<Mode>,
     reads_allowed: watch::Sender<bool>,
@@ -25,7 +50,7 @@ struct Mode {
 }
 
 impl FakeLog {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             partitions: Mutex::default(),
             mode: Mutex::default(),
@@ -34,17 +59,17 @@ impl FakeLog {
     }
 
     /// Appends fail from now on, or work again.
-    pub(super) fn fail_with(&self, failure: Option<Error>) {
+    pub(crate) fn fail_with(&self, failure: Option<Error>) {
         self.mode.lock().failure = failure;
     }
 
     /// Appended batches are not committed until `release`.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.mode.lock().is_held = true;
     }
 
     /// Commits everything held back, oldest first.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         let mut mode = self.mode.lock();
         mode.is_held = false;
         for (base_offset, committed) in mode.held.drain(..) {
@@ -52,11 +77,11 @@ impl FakeLog {
         }
     }
 
-    pub(super) fn allow_reads(&self, allowed: bool) {
+    pub(crate) fn allow_reads(&self, allowed: bool) {
         self.reads_allowed.send_replace(allowed);
     }
 
-    pub(super) fn batch_count(&self) -> usize {
+    pub(crate) fn batch_count(&self) -> usize {
         self.partitions.lock().values().map(Vec::len).sum()
     }
 }
@@ -66,7 +91,12 @@ impl StateLog for FakeLog {
         4
     }
 
-    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'static, Result<i64, Error>> {
+    fn append_verified(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        _verification: Verification,
+    ) -> BoxFuture<'static, Result<i64, Error>> {
         let mut mode = self.mode.lock();
         if let Some(failure) = mode.failure {
             return futures::future::ready(Err(failure)).boxed();
