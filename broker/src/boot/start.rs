@@ -30,7 +30,9 @@ use crate::config::{Config, Dynamic, Layers, millis};
 use crate::controller;
 use crate::group;
 use crate::handlers::control::{Channel, Control};
-use crate::handlers::{AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults};
+use crate::handlers::{
+    AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults, VerifierConfig,
+};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
 use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
 use crate::peer::Peers;
@@ -489,7 +491,12 @@ impl Started {
             control,
             controller,
             features: switches.features.subscribe(),
-            verifier: transactions::verifier(config, self.broker_id),
+            verifier: VerifierConfig {
+                own_id: self.broker_id,
+                listener: config.inter_broker_listener.clone(),
+                timeout: millis(values, "request.timeout.ms"),
+                version: config.inter_broker_version.verification_version(),
+            },
             quotas: switches.quotas.clients.clone(),
         })
     }
