@@ -22,7 +22,7 @@ configs=(coordinator.properties broker.properties)
 tools=(kafka-topics kafka-console-producer kafka-console-consumer kafka-consumer-groups
   kafka-configs kafka-delete-records kafka-log-dirs kafka-leader-election
   kafka-reassign-partitions kafka-producer-perf-test kafka-consumer-perf-test
-  kafka-dump-log kafka-transactions
+  kafka-dump-log kafka-transactions kafka-verifiable-producer kafka-verifiable-consumer
   kafka-get-offsets kafka-broker-api-versions zookeeper-shell)
 
 fail() { echo "install.sh: $*" >&2; exit 1; }

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Why an address cannot be listened on.
@@ -21,6 +23,9 @@ pub enum BindError {
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// How often the kernel asks the other one on a connection without traffic.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The kernel's buffers of each accepted connection, in bytes; `None` leaves
 /// their size to the kernel, which lets them grow.
@@ -63,6 +68,28 @@ fn listen(address: SocketAddr, buffers: Buffers) -> io::Result<TcpListener> {
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// As [`connect`], but gives up, and breaks the connection later, when nothing
+/// of the other side's kernel is heard for `silence_max`: neither connecting nor
+/// asking waits until a cut network has its next packet sent again, which after
+/// a cut of twenty seconds is twenty-five after its begin. A process that is
+/// slow or paused does not count as silent.
+pub async fn connect_watched(
+    host: &str,
+    port: u16,
+    silence_max: Duration,
+) -> io::Result<TcpStream> {
+    let silent = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let connected = tokio::time::timeout(silence_max, connect(host, port));
+    let stream = connected.await.map_err(silent)??;
+    let millis = u32::try_from(silence_max.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(&stream, millis)?;
+    // An answer is waited for without anything sent: the kernel asks meanwhile.
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, PROBE_PAUSE)?;
+    sockopt::set_tcp_keepintvl(&stream, PROBE_PAUSE)?;
     Ok(stream)
 }
 

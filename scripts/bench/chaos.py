@@ -7,7 +7,7 @@ that nothing acknowledged was lost.
 Each round strikes the leader, a follower or the controller: kill -9, SIGTERM,
 a pause longer or shorter than the session, a wiped disk; with `--namespaces`,
 as root, also cuts of the network, and with `--disks`, as root, full disks
-(`strikes.py` says what each is). It prints the longest time without an
+(`strikes.py` says what each is; `starve` and `degrade` are only done by name). It prints the longest time without an
 acknowledgement, and how long after the strike all replicas were in sync again.
 After every tenth round, and at the end, all records are read back and the
 replicas' files compared. `--mix apache` has one broker of Apache's among them,
@@ -16,6 +16,7 @@ on each target in turn instead of by lot.
 """
 
 import argparse
+import contextlib
 import pathlib
 import random
 import statistics
@@ -29,6 +30,7 @@ from disks import Disks  # noqa: E402
 from isolated import Isolated, refusal  # noqa: E402
 from replicated import History, Trio, check  # noqa: E402
 from strikes import ALL, ON_DISK, ON_NETWORK, ON_PROCESS, Strikes  # noqa: E402
+from topic_load import TopicLoad  # noqa: E402
 
 # Room for the records of a long run.
 DISK_MB = 512
@@ -52,6 +54,16 @@ def plan(options, dice):
         yield pairs[round_ % len(pairs)] if options.sequence else dice.choice(pairs)
 
 
+@contextlib.contextmanager
+def directory_of(options):
+    if not options.keep:
+        with tempfile.TemporaryDirectory() as directory:
+            yield directory
+        return
+    pathlib.Path(options.keep).mkdir(parents=True)
+    yield options.keep
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
@@ -59,10 +71,13 @@ def main():
     parser.add_argument("--rate", type=int, default=1000, help="records per second")
     parser.add_argument("--faults", default="", help=f"some of {','.join(ALL)}")
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--times", default="2,8,20", help="seconds that pauses and cuts last")
     parser.add_argument("--mix", choices=("odradek", "apache"), default="odradek")
     parser.add_argument("--zookeeper", action="store_true")
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--disks", action="store_true")
+    parser.add_argument("--keep", metavar="DIRECTORY", help="use this one, and leave its files")
+    parser.add_argument("--topics", action="store_true", help="topics come and go meanwhile")
     parser.add_argument("--sequence", action="store_true")
     options = parser.parse_args()
     if options.namespaces and options.disks:
@@ -74,7 +89,7 @@ def main():
     print(f"seed {options.seed}")
     dice = random.Random(options.seed)
     gaps = {}
-    with tempfile.TemporaryDirectory() as directory:
+    with directory_of(options) as directory:
         if options.namespaces:
             trio = Isolated(directory)
         else:
@@ -84,7 +99,8 @@ def main():
                 coordinator="apache" if options.zookeeper else "odradek",
             )
         disks = Disks(trio)
-        strikes = Strikes(trio, disks, "chaos", dice)
+        times = tuple(float(seconds) for seconds in options.times.split(","))
+        strikes = Strikes(trio, disks, "chaos", dice, times)
         try:
             if options.disks and (reason := disks.make_small(DISK_MB)):
                 parser.error(reason)
@@ -93,8 +109,12 @@ def main():
             history = History(trio, "chaos", options.rate)
             history.start()
             history.wait_for_more()
+            topics = TopicLoad(trio)
+            if options.topics:
+                topics.start()
             for round_, (fault, target) in enumerate(plan(options, dice), 1):
                 history.take_gap()
+                print(f"{round_:4} {fault:7} {target:10}", end=" ", flush=True)
                 number = strikes.strike(fault, target)
                 struck = time.monotonic()
                 history.wait_for_more()
@@ -103,7 +123,7 @@ def main():
                 gap = history.take_gap()
                 gaps.setdefault((fault, target), []).append(gap)
                 print(
-                    f"{round_:4} {fault:7} {target:10} broker {number}: longest gap {gap:.2f} s,"
+                    f"broker {number}: longest gap {gap:.2f} s,"
                     f" in sync after {healed:.1f} s, {history.count()} acknowledged",
                     flush=True,
                 )
@@ -113,6 +133,12 @@ def main():
                     history = history.go_on(trio)
             history.end()
             total = check(trio, history, "chaos")
+            if options.topics:
+                present, absent, unknown = topics.check()
+                print(
+                    f"{present + absent} topics created and {absent} deleted as acknowledged,"
+                    f" {unknown} requests of unknown outcome"
+                )
             print(f"{total} acknowledged records, none lost, none twice; replicas alike")
         finally:
             trio.end()

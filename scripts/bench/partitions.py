@@ -6,7 +6,8 @@ partitions.py [--partitions 10000] [--gigabytes 5] [--idle 20] [--directory DIR]
 
   load      every partition gets two batches of 5 KB, so that its indexes are in use
   idle      the CPU that the broker uses while nobody asks anything
-  restart   kill -9, and the time from the start to the first acknowledged record
+  start     the time from the start to the first acknowledged record
+  restart   the same after kill -9
   data      the same with some gigabytes in four partitions
 
 Needs the release binaries.
@@ -114,12 +115,13 @@ def seconds_to_first_ack(cluster, topic):
 
 
 def restarts(cluster, topic, count=3):
-    taken = []
-    for _ in range(count):
-        cluster.broker.kill()
-        taken.append(seconds_to_first_ack(cluster, topic))
-        cluster.broker.wait_ready(60)
-    show("restart after kill -9", {f"s {number}": each for number, each in enumerate(taken)})
+    for what, end in (("start", cluster.broker.stop), ("restart after kill -9", cluster.broker.kill)):
+        taken = []
+        for _ in range(count):
+            end()
+            taken.append(seconds_to_first_ack(cluster, topic))
+            cluster.broker.wait_ready(60)
+        show(what, {f"s {number}": each for number, each in enumerate(taken)})
 
 
 def many(cluster, partitions, idle):

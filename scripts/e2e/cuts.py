@@ -30,12 +30,21 @@ PRODUCE = 0
 SHARE = 0.4
 
 
-class CuttingProxy:
-    """Forwards to `target` and loses answers to Produce requests."""
+def produced(frame):
+    """The number of a Produce request, by which its answer is known."""
+    key, _, correlation = struct.unpack_from(">hhi", frame)
+    return correlation if key == PRODUCE else None
 
-    def __init__(self, port, target, seed):
+
+class CuttingProxy:
+    """Forwards to `target` and loses a share of the answers to requests of which
+    `watched` gives the number: the first word of the answer."""
+
+    def __init__(self, port, target, seed, share=SHARE, watched=produced):
         self.lost = 0
         self.calm = False
+        self.watched = watched
+        self._share = share
         self._target = target
         self._random = random.Random(seed)
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -61,7 +70,7 @@ class CuttingProxy:
                 threading.Thread(target=run, daemon=True).start()
 
     def must_cut(self):
-        return not self.calm and self._random.random() < SHARE
+        return not self.calm and self._random.random() < self._share
 
 
 class _Pair:
@@ -69,7 +78,7 @@ class _Pair:
 
     def __init__(self, proxy, client, broker):
         self.proxy, self.client, self.broker = proxy, client, broker
-        self.produced = set()
+        self.under_way = set()
 
     def close(self):
         for each in (self.client, self.broker):
@@ -82,9 +91,9 @@ class _Pair:
     def requests(self):
         try:
             while frame := read_frame(self.client):
-                key, _, correlation = struct.unpack_from(">hhi", frame)
-                if key == PRODUCE:
-                    self.produced.add(correlation)
+                number = self.proxy.watched(frame)
+                if number is not None:
+                    self.under_way.add(number)
                 send_frame(self.broker, frame)
         except OSError:
             pass
@@ -94,15 +103,15 @@ class _Pair:
         try:
             while frame := read_frame(self.broker):
                 (correlation,) = struct.unpack_from(">i", frame)
-                if correlation in self.produced and self.proxy.must_cut():
+                if correlation in self.under_way and self.proxy.must_cut():
                     break
-                self.produced.discard(correlation)
+                self.under_way.discard(correlation)
                 send_frame(self.client, frame)
         except OSError:
             pass
         # All that were under way are sent again.
-        self.proxy.lost += len(self.produced)
-        self.produced.clear()
+        self.proxy.lost += len(self.under_way)
+        self.under_way.clear()
         self.close()
 
 

@@ -105,6 +105,8 @@ class Daemon:
         self.log = pathlib.Path(log)
         self.ready = ready
         self.environment = environment or {}
+        # Seconds until it serves; a JVM on a busy machine takes longer.
+        self.patience = 60
         self.process = None
 
     @property
@@ -114,7 +116,7 @@ class Daemon:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def start(self, timeout=60):
+    def start(self, timeout=None):
         """Starts the process and returns once it serves."""
         self.spawn()
         self.wait_ready(timeout)
@@ -133,7 +135,9 @@ class Daemon:
                 start_new_session=True,
             )
 
-    def wait_ready(self, timeout=60):
+    def wait_ready(self, timeout=None):
+        timeout = timeout or self.patience
+
         def serves_or_ended():
             return not self.running() or self.ready()
 
@@ -210,7 +214,9 @@ def apache_zookeeper(directory, port, keys=None):
     # It says imok before it takes sessions.
     ready = lambda: "Mode:" in four_letter(port, "srvr")  # noqa: E731
     environment = {"HEAP": "192m", "JAVA_OPTS": " ".join(options)}
-    return Daemon("zookeeper", command, directory / "zookeeper.log", ready, environment)
+    zookeeper = Daemon("zookeeper", command, directory / "zookeeper.log", ready, environment)
+    zookeeper.patience = 180
+    return zookeeper
 
 
 def broker_properties(directory, port, zookeeper_port, overrides):
@@ -238,10 +244,13 @@ def odradek_broker(directory, port, admin_port, zookeeper_port, overrides):
 
 def apache_broker(directory, port, zookeeper_port, overrides, heap, peer="kafka39"):
     properties = broker_properties(directory, port, zookeeper_port, overrides)
+    properties.setdefault("zookeeper.connection.timeout.ms", 60000)
     config = write_properties(directory / "server.properties", properties)
     command = [PEERS / peer / "run", "kafka.Kafka", config]
     ready = lambda: accepts(port)  # noqa: E731
-    return Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
+    kafka = Daemon("kafka", command, directory / "kafka.log", ready, {"HEAP": heap})
+    kafka.patience = 180
+    return kafka
 
 
 # Whose daemons a cluster has: (coordinator is ours, broker is ours).

@@ -7,6 +7,7 @@ cut a link both ways or let one broker's packets to another get lost.
 
 import os
 import subprocess
+import time
 
 import harness
 from harness import wait_until
@@ -90,9 +91,29 @@ class Isolated(Trio):
         route = ("route", "add", "blackhole", f"{self.address(to)}/32")
         ip("-n", self.namespace(number), *route)
 
+    def degrade(self, number, seconds):
+        """3 Mbit/s, and a fifth of the time everything that it sends gets lost."""
+        space = self.namespace(number)
+        bucket = ("tbf", "rate", "3mbit", "burst", "32kbit", "latency", "400ms")
+        command = ["tc", "-n", space, "qdisc", "add", "dev", "eth0", "root", *bucket]
+        subprocess.run(command, check=True, capture_output=True)
+        others = [f"{self.net}.1", *(self.address(other) for other in IDS if other != number)]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for other in others:
+                ip("-n", space, "route", "add", "blackhole", f"{other}/32")
+            time.sleep(0.2)
+            subprocess.run(
+                ["ip", "-n", space, "route", "flush", "type", "blackhole"], capture_output=True
+            )
+            time.sleep(0.8)
+
     def heal(self):
         for number in IDS:
             space = self.namespace(number)
+            subprocess.run(
+                ["tc", "-n", space, "qdisc", "del", "dev", "eth0", "root"], capture_output=True
+            )
             ip("-n", space, "link", "set", "eth0", "up")
             subprocess.run(
                 ["ip", "-n", space, "route", "flush", "type", "blackhole"], capture_output=True

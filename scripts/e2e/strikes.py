@@ -4,6 +4,8 @@ A strike leaves all three brokers running and the network whole. Those of
 `ON_NETWORK` need an `Isolated`, those of `ON_DISK` disks that were made small.
 """
 
+import os
+import subprocess
 import time
 
 from replicated import IDS
@@ -11,6 +13,9 @@ from replicated import IDS
 # Shorter than the session, longer than it, and much longer.
 TIMES = (2, 8, 20)
 FLAPS = 4
+# How long a bad link and a busy machine last.
+DEGRADED_SECONDS = 60
+BUSY_SECONDS = 120
 
 
 class Strikes:
@@ -61,6 +66,22 @@ class Strikes:
         finally:
             self.disks.free(number)
 
+    def starve(self, _):
+        """Other processes want twice the processors that the machine has."""
+        spin = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", "while :; do :; done"]
+        others = [subprocess.Popen(spin) for _ in range(2 * os.cpu_count())]
+        try:
+            time.sleep(BUSY_SECONDS)
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+
+    def degrade(self, number):
+        """Its link is slow and loses much."""
+        self.trio.degrade(number, DEGRADED_SECONDS)
+        self.trio.heal()
+
     def isolate(self, number):
         """Nothing gets in or out."""
         self.trio.isolate(number)
@@ -93,4 +114,6 @@ class Strikes:
 ON_PROCESS = ("kill", "stop", "pause", "wipe")
 ON_NETWORK = ("isolate", "oneway", "bridge", "flap")
 ON_DISK = ("full",)
-ALL = ON_PROCESS + ON_NETWORK + ON_DISK
+# Only when they are named: each takes minutes.
+SLOW = ("starve", "degrade")
+ALL = ON_PROCESS + ON_NETWORK + ON_DISK + SLOW

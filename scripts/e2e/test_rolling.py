@@ -25,8 +25,7 @@ def replace(trio, number, kind):
     trio.brokers[number].stop(60)
     trio.kinds[number] = kind
     trio.brokers[number] = trio.broker(number, kind)
-    # A JVM on a busy machine.
-    trio.brokers[number].start(180)
+    trio.brokers[number].start()
 
 
 @pytest.mark.long

@@ -9,8 +9,9 @@ use common::task;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::full_dirs::FullDirs;
 use super::running::Stops;
-use crate::log::{FailureHook, Manager};
+use crate::log::{Failure, FailureHook, Manager};
 use crate::model::BrokerId;
 use crate::registry::Registry;
 
@@ -20,15 +21,21 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct DirFailures(mpsc::Receiver<PathBuf>);
 
 impl DirFailures {
-    /// Room for each of `dirs` directories: each fails at most once.
-    pub(super) fn new(dirs: usize) -> (FailureHook, Self) {
+    /// Room for each of `dirs` directories: each fails at most once. What is
+    /// only full is for the second to hear.
+    pub(super) fn new(dirs: usize) -> (FailureHook, Self, FullDirs) {
         let (sender, receiver) = mpsc::channel(dirs.max(1));
-        let hook = FailureHook::new(move |dir| {
-            if let Err(error) = sender.try_send(dir.to_owned()) {
-                tracing::error!(%error, "a failed directory cannot be reported");
+        let full = FullDirs::default();
+        let fills = full.fills();
+        let hook = FailureHook::new(move |dir, failure| match failure {
+            Failure::Full => fills.notify_one(),
+            Failure::Failed => {
+                if let Err(error) = sender.try_send(dir.to_owned()) {
+                    tracing::error!(%error, "a failed directory cannot be reported");
+                }
             }
         });
-        (hook, Self(receiver))
+        (hook, Self(receiver), full)
     }
 
     /// Reports failures until a stop; requests

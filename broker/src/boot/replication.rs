@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::clock::SharedClock;
 use tokio::task::JoinHandle;
 
 use super::farewell::Farewell;
@@ -11,7 +12,7 @@ use crate::config::{Config, millis};
 use crate::controller::{self, Rebalance};
 use crate::handlers::ProducerIdBlocks;
 use crate::handlers::control::Control;
-use crate::handlers::in_sync::{ByController, ByZnodes};
+use crate::handlers::in_sync::{ByController, ByZnodes, PastController};
 use crate::model::BrokerId;
 use crate::peer::{self, Peers};
 use crate::protocol::interbroker::{InterbrokerKey, version_in};
@@ -94,20 +95,27 @@ pub(super) fn producer_id_blocks(
 
 /// The way to whoever decides on ISRs; its connections are its own, so that it
 /// waits for nothing else.
-fn isr_channel(config: &Config, farewell: &Farewell, registry: &Registry) -> Arc<dyn IsrChannel> {
+fn isr_channel(
+    config: &Config,
+    farewell: &Farewell,
+    registry: &Registry,
+    clock: &SharedClock,
+) -> Arc<dyn IsrChannel> {
+    let znodes = ByZnodes {
+        registry: registry.clone(),
+    };
     if !config.inter_broker_version.has_alter_partition() {
-        return Arc::new(ByZnodes {
-            registry: registry.clone(),
-        });
+        return Arc::new(znodes);
     }
     let peers = peers(farewell.broker_id, config);
-    Arc::new(ByController {
+    let controller = ByController {
         own_id: farewell.broker_id,
         controller: farewell.controller.clone(),
         cluster: farewell.cluster.clone(),
         peers: Arc::new(peers),
         version: version_in(config.inter_broker_version, InterbrokerKey::AlterPartition),
-    })
+    };
+    Arc::new(PastController::new(controller, znodes, clock.clone()))
 }
 
 /// Starts what keeps the ISRs of the partitions that this broker leads.
@@ -115,8 +123,9 @@ pub(super) fn keep_isrs(
     config: &Config,
     farewell: &Farewell,
     registry: &Registry,
+    clock: &SharedClock,
     stops: &Stops,
 ) -> Vec<JoinHandle<()>> {
-    let channel = isr_channel(config, farewell, registry);
+    let channel = isr_channel(config, farewell, registry, clock);
     farewell.replicas.keep_isrs(channel, &stops.background)
 }

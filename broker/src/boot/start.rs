@@ -15,9 +15,9 @@ use super::cleaning::{Cleaning, Settings};
 use super::configs::{self, Follower, Switches};
 use super::dir_failures::DirFailures;
 use super::farewell::Farewell;
+use super::full_dirs::FullDirs;
 use super::identity;
 use super::maintenance::Maintenance;
-use super::membership::Membership;
 use super::network::Sockets;
 use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
@@ -27,19 +27,12 @@ use super::status::BrokerStatus;
 use super::transactions;
 use crate::cluster::Cluster;
 use crate::config::{Config, Dynamic, Layers, millis};
-use crate::controller;
-use crate::group;
-use crate::handlers::control::{Channel, Control};
-use crate::handlers::{
-    AutoCreateConfig, Handlers, Parts, TopicConfigs, TopicDefaults, VerifierConfig,
-};
+use crate::handlers::TopicConfigs;
 use crate::log::{self, Disk, LockedDirs, LogConfig};
-use crate::model::{BrokerId, GROUP_METADATA_TOPIC, TopicName};
-use crate::peer::Peers;
+use crate::model::{BrokerId, TopicName};
+use crate::protocol::interbroker::Endpoint;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
-use crate::state_log::ReplicatedLog;
-use crate::txn;
 use crate::zk;
 
 /// Why a broker does not start.
@@ -90,7 +83,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let broker_id = identity::broker_id(&config, &registry, dirs.paths()).await?;
     configs::load(&registry, broker_id, &topic_configs).await?;
     config.values = topic_configs.broker().values().clone();
-    let (on_dir_failure, dir_failures) = DirFailures::new(config.log_dirs.len());
+    let (on_dir_failure, dir_failures, full_dirs) = DirFailures::new(config.log_dirs.len());
     let logs = Logs {
         config: &config,
         topic_configs: &topic_configs,
@@ -107,6 +100,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
     let started = Started {
         stops,
         watchers: vec![watcher],
+        full_dirs,
         broker_id,
         cluster_id,
         registry,
@@ -215,17 +209,18 @@ impl Logs<'_> {
 }
 
 /// A broker that knows who it is and has its logs open.
-struct Started {
+pub(super) struct Started {
     stops: Stops,
     /// What must run before anything is served.
     watchers: Vec<JoinHandle<()>>,
-    broker_id: BrokerId,
-    cluster_id: String,
-    registry: Registry,
-    logs: Arc<log::Manager>,
-    topic_configs: TopicConfigs,
-    previous: PreviousSession,
-    clock: SharedClock,
+    full_dirs: FullDirs,
+    pub(super) broker_id: BrokerId,
+    pub(super) cluster_id: String,
+    pub(super) registry: Registry,
+    pub(super) logs: Arc<log::Manager>,
+    pub(super) topic_configs: TopicConfigs,
+    pub(super) previous: PreviousSession,
+    pub(super) clock: SharedClock,
     started_ms: i64,
 }
 
@@ -248,19 +243,6 @@ impl Started {
             self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
         let readiness = Arc::new(self.readiness(&cluster, &replicas).await?);
-        let status = BrokerStatus {
-            broker_id: self.broker_id,
-            cluster_id: self.cluster_id.clone(),
-            endpoints,
-            cluster: cluster.clone(),
-            replicas: replicas.clone(),
-            controller: controller.clone(),
-            session: self.registry.client().clone(),
-            limits: switches.limits.clone(),
-            clock: self.clock.clone(),
-            started_ms: self.started_ms,
-            readiness: readiness.clone(),
-        };
         let maintenance = Maintenance::new(&self.logs, &replicas, &self.clock);
         let farewell = Farewell {
             broker_id: self.broker_id,
@@ -271,6 +253,7 @@ impl Started {
             attempts_max: config.values.i32("controlled.shutdown.max.retries"),
             pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
+        let status = self.status(&farewell, endpoints, &switches, &readiness);
         let is_announced = config.values.bool("controlled.shutdown.enable");
         let background = self.background(&config, &maintenance, &farewell, &switches, &stops);
         let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
@@ -312,6 +295,29 @@ impl Started {
         })
     }
 
+    /// What operators are shown.
+    fn status(
+        &self,
+        farewell: &Farewell,
+        endpoints: Vec<Endpoint>,
+        switches: &Switches,
+        readiness: &Arc<Readiness>,
+    ) -> BrokerStatus {
+        BrokerStatus {
+            broker_id: self.broker_id,
+            cluster_id: self.cluster_id.clone(),
+            endpoints,
+            cluster: farewell.cluster.clone(),
+            replicas: farewell.replicas.clone(),
+            controller: farewell.controller.clone(),
+            session: self.registry.client().clone(),
+            limits: switches.limits.clone(),
+            clock: self.clock.clone(),
+            started_ms: self.started_ms,
+            readiness: readiness.clone(),
+        }
+    }
+
     /// Starts what runs beside the service.
     fn background(
         &mut self,
@@ -322,10 +328,18 @@ impl Started {
         stops: &Stops,
     ) -> Vec<JoinHandle<()>> {
         let mut tasks = std::mem::take(&mut self.watchers);
+        tasks.push(std::mem::take(&mut self.full_dirs).follow(
+            self.logs.clone(),
+            farewell.replicas.clone(),
+            self.registry.clone(),
+            self.clock.clone(),
+            stops.background.clone(),
+        ));
         tasks.extend(replication::keep_isrs(
             config,
             farewell,
             &self.registry,
+            &self.clock,
             stops,
         ));
         tasks.extend(maintenance.start(&config.values, &stops.background));
@@ -363,141 +377,5 @@ impl Started {
             self.registry.client().clone(),
             logs.filter(|id| topics.contains(&id.topic)).collect(),
         ))
-    }
-
-    fn replicas(
-        &self,
-        config: &Config,
-        cluster: &Arc<Cluster>,
-        stops: &Stops,
-    ) -> Result<Arc<replica::Manager>, StartError> {
-        let replication = replication::manager_config(self.broker_id, config);
-        let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
-        Ok(Arc::new(replica::Manager::new(
-            replication,
-            self.logs.clone(),
-            cluster.clone(),
-            checkpointed,
-            self.clock.clone(),
-            stops.background.clone(),
-        )))
-    }
-
-    fn groups(
-        &self,
-        config: &Config,
-        cluster: &Arc<Cluster>,
-        replicas: &Arc<replica::Manager>,
-    ) -> group::Service {
-        let config = group::Config::from_values(&config.values);
-        let topic = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
-        let (cluster, replicas) = (cluster.clone(), replicas.clone());
-        let log = ReplicatedLog::new(topic, cluster, replicas, config.commit_timeout);
-        group::Service::new(config, Arc::new(log), self.clock.clone())
-    }
-
-    fn membership(
-        &self,
-        config: &Config,
-        endpoints: &[crate::protocol::interbroker::Endpoint],
-        replicas: &Arc<replica::Manager>,
-    ) -> Membership {
-        Membership {
-            broker_id: self.broker_id,
-            endpoints: endpoints.to_vec(),
-            rack: config.rack.clone(),
-            registry: self.registry.clone(),
-            replicas: replicas.clone(),
-            previous: self.previous.clone(),
-            clock: self.clock.clone(),
-            // A killed broker's session may live for its timeout and a tick.
-            wait_max: config.coordinator.session_timeout.mul_f32(1.5),
-        }
-    }
-
-    fn control(
-        &self,
-        cluster: &Arc<Cluster>,
-        replicas: &Arc<replica::Manager>,
-        (groups, transactions): (group::Handle, txn::Handle),
-    ) -> Control {
-        Control {
-            cluster: cluster.clone(),
-            replicas: replicas.clone(),
-            groups,
-            transactions,
-            registry: self.registry.clone(),
-            topic_configs: self.topic_configs.clone(),
-            turn: Arc::default(),
-        }
-    }
-
-    fn controller(
-        &self,
-        config: &Config,
-        control: Control,
-        peers: Arc<Peers>,
-        switches: &Switches,
-    ) -> (controller::Service, controller::Handle) {
-        let channel = Channel {
-            own_id: self.broker_id,
-            control,
-            peers,
-        };
-        let controller = controller::Config {
-            broker_id: self.broker_id,
-            inter_broker_listener: config.inter_broker_listener.clone(),
-            unclean_leader_election: switches.unclean_leader_election.clone(),
-            delete_topic_enable: config.values.bool("delete.topic.enable"),
-            rebalance: replication::rebalance(config),
-        };
-        controller::Service::new(
-            controller,
-            self.registry.clone(),
-            Arc::new(channel),
-            self.clock.clone(),
-        )
-    }
-
-    fn handlers(
-        &self,
-        config: &Config,
-        control: Control,
-        controller: controller::Handle,
-        switches: &Switches,
-    ) -> Handlers {
-        let values = &config.values;
-        let int = |name| values.i32(name);
-        let size = |name| usize::try_from(values.i32(name)).unwrap_or(0);
-        Handlers::new(Parts {
-            broker_id: self.broker_id,
-            cluster_id: self.cluster_id.clone(),
-            cluster: control.cluster.clone(),
-            replicas: control.replicas.clone(),
-            groups: control.groups.clone(),
-            registry: self.registry.clone(),
-            topic_configs: self.topic_configs.clone(),
-            producer_id_blocks: replication::producer_id_blocks(config, &control, &controller),
-            auto_create: AutoCreateConfig::from_values(values),
-            topic_defaults: TopicDefaults {
-                partitions: int("num.partitions"),
-                replication_factor: int("default.replication.factor"),
-            },
-            deletion_enabled: values.bool("delete.topic.enable"),
-            fetch_bytes_max: size("fetch.max.bytes"),
-            fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
-            clock: self.clock.clone(),
-            values: values.clone(),
-            control,
-            controller,
-            features: switches.features.subscribe(),
-            verifier: VerifierConfig {
-                own_id: self.broker_id,
-                listener: config.inter_broker_listener.clone(),
-                timeout: millis(values, "request.timeout.ms"),
-                version: config.inter_broker_version.verification_version(),
-            },
-            quotas: switches.quotas.clients.clone(),
-        })
     }
 }

@@ -43,6 +43,7 @@ impl Active {
         response: &ControlResponse,
     ) -> Result<()> {
         let mut failed = Vec::new();
+        let mut is_any_back = false;
         let known = self.context.offline_dirs.entry(broker).or_default();
         for state in &request.partitions {
             let partition = &state.topic_partition;
@@ -59,15 +60,15 @@ impl Active {
                         });
                     }
                 }
-                0 => {
-                    known.remove(partition);
-                }
-                // It has heard the same or more already.
-                STALE_CONTROLLER_EPOCH => {
-                    known.remove(partition);
-                }
+                // Or it has heard the same or more already.
+                0 | STALE_CONTROLLER_EPOCH => is_any_back |= known.remove(partition),
                 code => tracing::error!(broker, %partition, code, "the broker refused a partition"),
             }
+        }
+        if is_any_back {
+            // A full disk has room again; nobody else may have been fit to lead.
+            tracing::info!(broker, "replicas are on disks that work again");
+            self.elect_missing_leaders().await?;
         }
         if failed.is_empty() {
             return Ok(());

@@ -9,7 +9,9 @@ mod convert;
 pub(crate) mod nearest;
 mod reader;
 mod session;
+mod waiting;
 mod wanted;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,8 @@ use self::reader::Fetcher;
 pub(crate) use self::session::Sessions;
 use self::session::{Opened, OpenedAs, Question};
 use self::wanted::Wanted;
+pub(crate) use self::watch::watch_max;
+use self::watch::{Watch, Watcher};
 use super::context::RequestContext;
 use super::error;
 use super::moved::Leaders;
@@ -36,7 +40,7 @@ use crate::log;
 use crate::model::{BrokerId, TopicPartition};
 use crate::protocol::fetch_response::{AbortedTransaction, Partition, Response, Topic};
 use crate::record::Compression;
-use crate::replica::{self, Isolation, ReadRequest, Reader, Registration, Waiter};
+use crate::replica::{self, Isolation, ReadRequest, Reader};
 
 /// Before, a reader does not know zstd (KIP-110).
 const ZSTD_FROM: i16 = 10;
@@ -67,16 +71,23 @@ pub(crate) enum Fetched {
 /// Reads once; waits when the request allows it and there is too little.
 pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchRequest) -> Fetched {
     let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let fetch = match Fetch::open(source, ctx, request) {
+    let mut fetch = match Fetch::open(source, ctx, request) {
         Ok(fetch) => fetch,
         Err(refusal) => return Fetched::Now(refused(refusal)),
     };
-    let first = fetch.read();
-    let is_enough = wait_max.is_zero() || fetch.is_enough(&first);
+    if let Some(watch) = fetch.watch.take() {
+        if fetch.bytes_min > 0 && !wait_max.is_zero() {
+            return Fetched::Later(fetch.go_on_watching(watch, wait_max).boxed());
+        }
+        fetch.wanted = fetch.opened.wanted(&source.known.snapshot());
+    }
+    let pulse = source.known.replicas.pulse().count();
+    let found = fetch.read();
+    let is_enough = wait_max.is_zero() || fetch.is_enough(&found);
     match (is_enough, fetch.conversion) {
-        (true, None) => Fetched::Now(fetch.answer(first.results)),
-        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, first.results).boxed()),
-        (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max).boxed()),
+        (true, None) => Fetched::Now(fetch.answer(found.results)),
+        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, found.results).boxed()),
+        (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max, found, pulse).boxed()),
     }
 }
 
@@ -100,6 +111,7 @@ struct Fetch {
     bytes_max: usize,
     conversion: Option<Conversion>,
     wanted: Vec<Wanted>,
+    watch: Option<Watch>,
     /// The account of a consumer that may have a quota.
     throttle: Option<Arc<Throttle>>,
 }
@@ -133,8 +145,13 @@ impl Fetch {
             names_by_id: wanted::names_by_id(version),
             wanted: wanted::flatten(version, &snapshot, request.topics),
             forgotten: wanted::forgotten(version, request.forgotten_topics_data),
+            watcher: Watcher { fetcher, isolation },
         };
-        let Opened { wanted, opened } = source.sessions.open(question, &snapshot)?;
+        let Opened {
+            wanted,
+            opened,
+            watch,
+        } = source.sessions.open(question, &snapshot)?;
         Ok(Self {
             source: source.clone(),
             version,
@@ -147,6 +164,7 @@ impl Fetch {
             bytes_max,
             conversion: Conversion::of(version),
             wanted,
+            watch,
             throttle,
         })
     }
@@ -278,64 +296,6 @@ impl Fetch {
         }
     }
 
-    /// Enough is: the bytes asked for, also where the answer has no room for
-    /// them; a segment that ends, for the next answer begins in another one;
-    /// something wrong with a partition; or nothing to wait for.
-    fn is_enough(&self, found: &Found) -> bool {
-        let mut bytes = 0;
-        let mut may_come = false;
-        for result in &found.results {
-            if is_unknown(result.error_code) {
-                continue;
-            }
-            let is_elsewhere = result.preferred_read_replica >= 0;
-            if result.error_code != 0 || result.diverging_epoch.is_some() || is_elsewhere {
-                return true;
-            }
-            may_come = true;
-            bytes += result.records_length();
-        }
-        !may_come || found.is_behind || bytes.max(found.available) >= self.bytes_min
-    }
-
-    async fn wait_and_answer(self, wait_max: Duration) -> Response {
-        let results = self.wait(wait_max).await;
-        match self.conversion {
-            None => self.answer(results),
-            Some(conversion) => conversion.run(self, results).await,
-        }
-    }
-
-    async fn wait(&self, wait_max: Duration) -> Vec<Partition> {
-        let waiter = Waiter::default();
-        let _registrations = self.register(&waiter);
-        let enough = async {
-            loop {
-                let found = self.read();
-                if self.is_enough(&found) {
-                    return found.results;
-                }
-                waiter.progress().await;
-            }
-        };
-        match tokio::time::timeout(wait_max, enough).await {
-            Ok(results) => results,
-            Err(_) => self.read().results,
-        }
-    }
-
-    fn register(&self, waiter: &Waiter) -> Vec<Registration> {
-        let mut registrations = Vec::new();
-        for wanted in &self.wanted {
-            let Some(name) = &wanted.name else { continue };
-            let id = TopicPartition::new(name.clone(), wanted.index);
-            if let Ok(partition) = self.source.known.replica(&id) {
-                registrations.push(partition.register(waiter));
-            }
-        }
-        registrations
-    }
-
     /// What a follower gets of throttled replicas counts, in sync or not.
     fn note_throttled(&self, results: &[Partition]) {
         if !self.fetcher.is_follower() {
@@ -432,16 +392,6 @@ fn response_bytes(results: &[Partition]) -> usize {
         + of_partitions
             .map(|length| length + PARTITION)
             .sum::<usize>()
-}
-
-/// Partitions that do not exist are no reason to answer early: the others are
-/// waited for, as in Kafka.
-fn is_unknown(error_code: i16) -> bool {
-    [
-        ResponseError::UnknownTopicOrPartition.code(),
-        ResponseError::UnknownTopicId.code(),
-    ]
-    .contains(&error_code)
 }
 
 /// What was read of all partitions.

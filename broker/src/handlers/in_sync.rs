@@ -2,6 +2,10 @@
 //! to the state nodes, where the cluster's protocol is from before there was
 //! a request for it.
 
+mod past_controller;
+
+pub use past_controller::{PATIENCE, PastController};
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;

@@ -51,6 +51,7 @@ mod offset_for_leader_epoch;
 mod offset_znodes;
 mod operator;
 mod partitions;
+mod parts;
 mod produce;
 pub mod producer_id_blocks;
 mod reassignments;
@@ -74,7 +75,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::SharedClock;
-use common::config::Values;
 use common::wire::Frame;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -85,14 +85,13 @@ use tokio::sync::watch;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
-use self::control::Control;
 pub use self::create_topics::Defaults as TopicDefaults;
 use self::describe_configs::DescribeConfigs;
 use self::groups::Groups;
 use self::init_producer_id::ProducerIds;
 use self::interbroker::Interbroker;
-use self::offset_znodes::OffsetZnodes;
 use self::partitions::Partitions;
+pub use self::parts::Parts;
 pub use self::producer_id_blocks::ProducerIdBlocks;
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
@@ -104,14 +103,10 @@ use self::verification::Verifier;
 pub use self::verification::VerifierConfig;
 use self::write_txn_markers::Markers;
 use crate::cluster::Cluster;
-use crate::controller;
-use crate::group;
 use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
-use crate::quota::ClientQuotas;
-use crate::registry::{FinalizedFeatures, Registry};
-use crate::replica::Manager;
+use crate::registry::FinalizedFeatures;
 use crate::server::{Outcome, Peer, Reply, Service};
 
 /// Whether this broker is the controller, which some APIs need.
@@ -119,39 +114,6 @@ use crate::server::{Outcome, Peer, Reply, Service};
 pub(crate) enum Role {
     Controller,
     Other,
-}
-
-/// What the handlers need to be built.
-pub struct Parts {
-    pub broker_id: BrokerId,
-    pub cluster_id: String,
-    pub cluster: Arc<Cluster>,
-    pub replicas: Arc<Manager>,
-    pub groups: group::Handle,
-    pub registry: Registry,
-    pub topic_configs: TopicConfigs,
-    pub producer_id_blocks: ProducerIdBlocks,
-    pub auto_create: AutoCreateConfig,
-    pub topic_defaults: TopicDefaults,
-    /// `delete.topic.enable`.
-    pub deletion_enabled: bool,
-    /// `fetch.max.bytes`.
-    pub fetch_bytes_max: usize,
-    /// `max.incremental.fetch.session.cache.slots`.
-    pub fetch_session_slots: usize,
-    pub clock: SharedClock,
-    /// The broker's own configuration.
-    pub values: Values,
-    /// What the controller asks of this broker.
-    pub control: Control,
-    /// The controller of this process, whether active or not.
-    pub controller: controller::Handle,
-    /// What clients may use.
-    pub quotas: Arc<ClientQuotas>,
-    /// What the cluster's brokers agreed on.
-    pub features: watch::Receiver<FinalizedFeatures>,
-    /// How transactions are verified.
-    pub verifier: VerifierConfig,
 }
 
 /// Serves every API of the table.
@@ -179,71 +141,6 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let admin = Arc::new(TopicAdmin {
-            registry: parts.registry.clone(),
-            cluster: parts.cluster.clone(),
-            deletion_enabled: parts.deletion_enabled,
-        });
-        let partitions = Partitions {
-            replicas: parts.replicas,
-            cluster: parts.cluster.clone(),
-        };
-        Self {
-            broker_id: parts.broker_id,
-            cluster_id: parts.cluster_id,
-            cluster: parts.cluster.clone(),
-            groups: Groups {
-                handle: parts.groups,
-                cluster: parts.cluster.clone(),
-                znodes: OffsetZnodes::new(parts.registry.clone(), &parts.values),
-            },
-            transactions: Transactions {
-                handle: parts.control.transactions.clone(),
-                groups: parts.control.groups.clone(),
-                cluster: parts.cluster.clone(),
-                group_partition_count: parts.auto_create.group_metadata.partitions,
-            },
-            clock: parts.clock.clone(),
-            markers: Markers {
-                known: partitions.clone(),
-                groups: parts.control.groups.clone(),
-                timeout: parts.verifier.timeout,
-            },
-            verifier: Verifier::new(
-                parts.verifier,
-                parts.cluster.clone(),
-                parts.control.transactions.clone(),
-                parts.topic_configs.clone(),
-            ),
-            topic_configs: parts.topic_configs,
-            auto_create: AutoCreate::new(parts.auto_create, admin.clone()),
-            admin,
-            topic_defaults: parts.topic_defaults,
-            producer_ids: ProducerIds::new(parts.producer_id_blocks),
-            meter: Meter {
-                quotas: parts.quotas,
-                clock: parts.clock.clone(),
-            },
-            fetches: fetch::Source {
-                known: partitions.clone(),
-                bytes_max: parts.fetch_bytes_max,
-                sessions: Arc::new(fetch::Sessions::new(parts.fetch_session_slots, parts.clock)),
-                broker_id: parts.broker_id,
-                rack_aware: parts.values.str("replica.selector.class")
-                    == fetch::nearest::RACK_AWARE,
-            },
-            partitions,
-            config_turn: tokio::sync::Mutex::default(),
-            interbroker: Interbroker {
-                control: parts.control,
-                controller: parts.controller,
-            },
-            features: parts.features,
-        }
-    }
-
     fn role(&self) -> Role {
         match topic_admin::is_controller(&self.cluster, self.broker_id) {
             true => Role::Controller,

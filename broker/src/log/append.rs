@@ -275,7 +275,8 @@ impl Log {
             self.producers.check_epoch(batch)?;
             self.verifications.check_sequence(batch)?;
         }
-        self.producers.check(batch, marker, origin)
+        let verdict = self.producers.check(batch, marker, origin);
+        verdict.or_else(|error| self.judge_by_log(batch, error))
     }
 
     /// Appends batches as the leader sent them; a cut-off last batch is

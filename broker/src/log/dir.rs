@@ -15,22 +15,34 @@ use parking_lot::Mutex;
 
 use super::checkpoint::Offsets;
 use super::cleaner::CleanerCheckpoint;
+use super::room::Full;
 use super::storage::Storage;
 
-/// Hears of each directory that fails, once.
+/// What befalls a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It is out of service until a restart; told once.
+    Failed,
+    /// It has no room left; told again after there was some.
+    Full,
+}
+
+type Hook = dyn Fn(&Path, Failure) + Send + Sync;
+
+/// Hears of each directory that fails or is full.
 #[derive(Clone)]
-pub struct FailureHook(Arc<dyn Fn(&Path) + Send + Sync>);
+pub struct FailureHook(Arc<Hook>);
 
 impl FailureHook {
     #[must_use]
-    pub fn new(hook: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+    pub fn new(hook: impl Fn(&Path, Failure) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hook))
     }
 }
 
 impl Default for FailureHook {
     fn default() -> Self {
-        Self::new(|_| {})
+        Self::new(|_, _| {})
     }
 }
 
@@ -46,6 +58,7 @@ pub struct LogDir {
     path: PathBuf,
     failed: AtomicBool,
     may_lack_tails: AtomicBool,
+    full: Full,
     hook: FailureHook,
     log_count: AtomicUsize,
     /// A hash of what each checkpoint says, so that an idle broker writes none.
@@ -64,6 +77,7 @@ impl LogDir {
             path,
             failed: AtomicBool::new(false),
             may_lack_tails: AtomicBool::new(false),
+            full: Full::default(),
             hook,
             log_count: AtomicUsize::new(0),
             written: Mutex::default(),
@@ -114,11 +128,30 @@ impl LogDir {
     }
 
     /// Takes the directory out of service if `error` says that the device does
-    /// not work. A full disk passes.
+    /// not work. A full disk stays in service, for readers.
     pub(in crate::log) fn note(&self, error: &io::Error) {
         if is_of_the_device(error) {
             self.fail(error);
+        } else if is_out_of_room(error) && self.full.begin(&self.path) {
+            let dir = self.path.display();
+            tracing::error!(%dir, %error, "the log directory is full: its logs can only be read");
+            (self.hook.0)(&self.path, Failure::Full);
         }
+    }
+
+    /// Says whether a write found no room, and none has been made since.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full.holds()
+    }
+
+    /// Looks whether a full directory has room again; `true` once it has.
+    pub fn has_room_again(&self) -> bool {
+        let has_ended = self.full.end_if_room(&self.path);
+        if has_ended {
+            tracing::info!(dir = %self.path.display(), "the log directory has room again");
+        }
+        has_ended
     }
 
     /// Takes the directory out of service.
@@ -126,7 +159,7 @@ impl LogDir {
         if !self.failed.swap(true, Ordering::AcqRel) {
             let dir = self.path.display();
             tracing::error!(%dir, %error, "the log directory failed: its logs are offline until a restart");
-            (self.hook.0)(&self.path);
+            (self.hook.0)(&self.path, Failure::Failed);
         }
     }
 }
@@ -140,11 +173,17 @@ fn hash_of(offsets: &Offsets) -> u64 {
 /// Errors of the process, of one file or of a full disk leave the rest alone.
 fn is_of_the_device(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    let passes = matches!(
-        error.kind(),
-        Kind::StorageFull | Kind::QuotaExceeded | Kind::NotFound | Kind::InvalidInput
-    );
+    let passes =
+        is_out_of_room(error) || matches!(error.kind(), Kind::NotFound | Kind::InvalidInput);
     error.raw_os_error().is_some() && !passes && !is_of_the_process(error)
+}
+
+/// The disk works, and has no room for what was to be written.
+pub(in crate::log) fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The process has no descriptors or memory left, and the disk was not asked.
@@ -183,7 +222,8 @@ mod tests {
         ] {
             let heard = Arc::new(AtomicUsize::new(0));
             let count = heard.clone();
-            let hook = FailureHook::new(move |_| {
+            let hook = FailureHook::new(move |_, failure| {
+                assert_eq!(failure == Failure::Full, code == ENOSPC);
                 count.fetch_add(1, Ordering::Relaxed);
             });
             let dir = LogDir::open(root.path().to_owned(), Arc::new(Disk), hook);
@@ -191,7 +231,8 @@ mod tests {
                 dir.note(&io::Error::from_raw_os_error(code));
             }
             assert_eq!(dir.is_online(), is_online, "{code}");
-            let expected = usize::from(!is_online);
+            assert_eq!(dir.is_full(), code == ENOSPC);
+            let expected = usize::from(!is_online || code == ENOSPC);
             assert_eq!(heard.load(Ordering::Relaxed), expected, "told once");
         }
     }

@@ -30,7 +30,7 @@ use super::config::LogConfig;
 use super::{CheckpointError, Error, FailureHook, Log, LogDir, OpenParams, Storage};
 use crate::model::{Offset, TopicId, TopicPartition};
 use deletion::DoomedDir;
-pub use describe::{DirDescription, LogDescription, Space};
+pub use describe::{DirDescription, LogDescription};
 pub use dirs::LockedDirs;
 pub use future::MoveError;
 use new_dirs::NewDirs;

@@ -21,6 +21,7 @@ mod checkpoint;
 mod cleaner;
 mod config;
 mod dir;
+mod earlier_batches;
 mod epochs;
 mod flush;
 mod index;
@@ -33,6 +34,7 @@ mod read;
 mod recovery;
 mod refused;
 mod retention;
+mod room;
 mod scan;
 mod segment;
 mod snapshots;
@@ -55,13 +57,13 @@ pub use append::{AppendError, AppendInfo, AppendOrigin, RecordFault};
 pub use checkpoint::{Error as CheckpointError, Identity, Offsets, stored_broker_id};
 pub use cleaner::{Cleaner, Config as CleanerConfig, DEDUPE_BUFFER_MIN};
 pub use config::{Error as ConfigError, LogConfig};
-pub use dir::{FailureHook, LogDir};
+pub use dir::{Failure, FailureHook, LogDir};
 pub use epochs::EpochEndOffset;
 pub use flush::FlushPlan;
 pub use index::AbortedTransaction;
 pub use manager::{
     Config as ManagerConfig, DirDescription, LockedDirs, LogDescription, LogHandle, Manager,
-    MoveError, OpenError, Space,
+    MoveError, OpenError,
 };
 pub use open::OpenParams;
 pub use producer_state::ActiveProducer;
@@ -69,6 +71,7 @@ pub use read::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, Read, ReadBounds, ReadError, TimedOffset,
 };
 pub use recovery::Recovery;
+pub use room::Space;
 pub use storage::{Disk, FileSlice, SegmentFile, Storage};
 #[cfg(test)]
 pub(crate) use tests::open as open_for_tests;
@@ -304,6 +307,12 @@ impl Log {
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.home.as_ref().is_some_and(|home| !home.is_online())
+    }
+
+    /// Says whether the log's directory has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| home.is_full())
     }
 
     fn check_usable(&self) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use crate::model::Offset;
 use crate::record::{Batch, EndTxnMarker, Header, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
 
 /// Kafka remembers as many batches as a producer may have in flight.
-const BATCHES_KEPT: usize = 5;
+pub(super) const BATCHES_KEPT: usize = 5;
 /// Bound on a control batch's records when they are decoded.
 const CONTROL_SIZE_MAX: usize = 1 << 16;
 
@@ -28,6 +28,20 @@ pub(super) struct BatchMetadata {
 }
 
 impl BatchMetadata {
+    pub(super) fn of(batch: &Header, last_offset: Offset) -> Self {
+        Self {
+            last_sequence: batch.last_sequence(),
+            last_offset,
+            offset_delta: batch.last_offset_delta,
+            timestamp: batch.max_timestamp,
+        }
+    }
+
+    /// The first and the last sequence number.
+    pub(super) fn sequences(&self) -> (i32, i32) {
+        (self.first_sequence(), self.last_sequence)
+    }
+
     pub(super) fn first_offset(&self) -> Offset {
         self.last_offset - i64::from(self.offset_delta)
     }
@@ -250,6 +264,14 @@ impl ProducerState {
         Ok(Verdict::Append)
     }
 
+    /// What is known of the batch's producer, in its epoch, if that may be less
+    /// than its last five batches.
+    pub(super) fn forgetful_entry(&self, batch: &Header) -> Option<&ProducerEntry> {
+        let entry = self.producers.get(&batch.producer_id)?;
+        let is_short = (1..BATCHES_KEPT).contains(&entry.batches.len());
+        (entry.epoch == batch.producer_epoch && is_short).then_some(entry)
+    }
+
     /// Notes a data batch that is now in the log at `first_offset`.
     pub(super) fn apply(&mut self, batch: &Header, first_offset: Offset) {
         self.end_offset = first_offset + i64::from(batch.last_offset_delta) + 1;
@@ -261,12 +283,9 @@ impl ProducerState {
         if entry.batches.len() == BATCHES_KEPT {
             entry.batches.pop_front();
         }
-        entry.batches.push_back(BatchMetadata {
-            last_sequence: batch.last_sequence(),
-            last_offset: self.end_offset - 1,
-            offset_delta: batch.last_offset_delta,
-            timestamp: batch.max_timestamp,
-        });
+        entry
+            .batches
+            .push_back(BatchMetadata::of(batch, self.end_offset - 1));
         entry.last_timestamp = batch.max_timestamp;
         if batch.is_transactional() && entry.txn_first_offset.is_none() {
             entry.txn_first_offset = Some(first_offset);
@@ -326,9 +345,7 @@ fn find_duplicate(entry: &ProducerEntry, batch: &Header) -> Option<BatchMetadata
     }
     let range = (batch.base_sequence, batch.last_sequence());
     let mut known = entry.batches.iter();
-    known
-        .find(|known| (known.first_sequence(), known.last_sequence) == range)
-        .copied()
+    known.find(|known| known.sequences() == range).copied()
 }
 
 fn check_sequence(entry: &ProducerEntry, batch: &Header) -> Result<(), AppendError> {

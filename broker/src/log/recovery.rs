@@ -39,7 +39,8 @@ impl Log {
         let bases: Vec<_> = self.segments.keys().copied().collect();
         let last = bases.last().copied();
         let mut producers = None;
-        for base_offset in bases {
+        for (index, base_offset) in bases.iter().copied().enumerate() {
+            let bound = bases.get(index + 1).copied().unwrap_or(Offset::MAX);
             let Some(mut segment) = self.segments.remove(&base_offset) else {
                 continue;
             };
@@ -47,7 +48,7 @@ impl Log {
                 || (!clean && base_offset >= unflushed_from)
                 || (Some(base_offset) == last && has_damaged_end(&segment)?);
             let damage = match suspect {
-                true => self.recover_segment(&mut segment, &mut producers)?,
+                true => self.recover_segment(&mut segment, bound, &mut producers)?,
                 false => None,
             };
             self.segments.insert(base_offset, segment);
@@ -64,11 +65,13 @@ impl Log {
         Ok(())
     }
 
-    /// Reads a segment as a whole and builds its indexes anew. `producers` is
-    /// there once a transaction was seen, and then up to date.
+    /// Reads a segment as a whole and builds its indexes anew; no batch may reach
+    /// `bound`, where the next one begins. `producers` is there once a transaction
+    /// was seen, and then up to date.
     fn recover_segment(
         &mut self,
         segment: &mut Segment,
+        bound: Offset,
         producers: &mut Option<ProducerState>,
     ) -> io::Result<Option<Damage>> {
         let interval = u64::try_from(self.config.index_interval_bytes).unwrap_or(0);
@@ -87,6 +90,10 @@ impl Log {
             let relative = header.last_offset() - segment.base_offset();
             if header.base_offset < next_offset || i32::try_from(relative).is_err() {
                 disorder = Some(record::Error::Malformed("the offsets do not grow"));
+                break;
+            }
+            if header.last_offset() >= bound {
+                disorder = Some(record::Error::Malformed("the next segment has the offset"));
                 break;
             }
             segment.index_batch(position, header, interval)?;

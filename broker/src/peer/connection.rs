@@ -1,6 +1,7 @@
 //! One connection to another broker: a request, its answer, the next request.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use common::frame::{self, FrameReader};
@@ -16,6 +17,11 @@ use crate::protocol::interbroker;
 /// the records that were asked for.
 const ANSWER_BYTES_MAX: usize = 100 << 20;
 
+/// After this time without a word from the other machine, a cut network is
+/// taken for what it is and another connection is tried, again and again: so
+/// replication goes on soon after the network does.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -27,7 +33,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(broker: BrokerId, host: &str, port: u16) -> Result<Self, Error> {
-        let stream = net::connect(host, port).await;
+        let stream = net::connect_watched(host, port, SILENCE_MAX).await;
         let stream = stream.map_err(|source| Error::Connect {
             broker,
             host: host.to_owned(),

@@ -12,8 +12,10 @@
 //! that is under way.
 
 pub(in crate::replica) mod agreement;
+mod calm;
 pub(in crate::replica) mod exchange;
 mod lane;
+mod request;
 mod session;
 
 use std::collections::HashMap;

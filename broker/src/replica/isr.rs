@@ -37,7 +37,10 @@ pub struct IsrProposal {
     pub recovery: i8,
     pub partition_epoch: PartitionEpoch,
     pub controller_epoch: ControllerEpoch,
-    pub(super) number: u64,
+    /// Replicas leave, and none joins.
+    pub is_shrink: bool,
+    /// Counts the proposals of a leader.
+    pub number: u64,
 }
 
 /// The decision on one proposal, or a code of Kafka.

@@ -17,6 +17,10 @@ use std::time::Duration;
 use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch};
 use crate::protocol::interbroker::{AlteredIsr, PartitionState};
 
+/// A follower that has not asked for so long may be gone. It asks twice a
+/// second when there is nothing to read.
+const HEIR_SILENCE_MAX: Duration = Duration::from_secs(2);
+
 /// Codes of a refused ISR.
 mod code {
     pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -46,6 +50,8 @@ pub(super) struct LeaderState {
     proposal: Option<Proposal>,
     /// Counts proposals, so that late answers are told apart.
     proposals: u64,
+    /// The controller was told that another replica is to lead.
+    hands_over: bool,
     followers: BTreeMap<BrokerId, Follower>,
 }
 
@@ -54,7 +60,7 @@ pub(super) struct LeaderState {
 pub(super) struct Proposal {
     pub(super) number: u64,
     pub(super) isr: Vec<BrokerId>,
-    is_expansion: bool,
+    pub(super) is_expansion: bool,
 }
 
 /// What a follower's fetches told.
@@ -142,6 +148,7 @@ impl LeaderState {
             start_offset,
             proposal: None,
             proposals: 0,
+            hands_over: false,
             followers: others.map(follower).collect(),
         }
     }
@@ -170,6 +177,31 @@ impl LeaderState {
             }
         }
         next
+    }
+
+    /// Whether a replica is there that can lead instead of this one: in sync,
+    /// alive, and heard of lately.
+    pub(super) fn has_heir(&self, now: Duration, is_alive: &dyn Fn(BrokerId) -> bool) -> bool {
+        let can_lead = |id: &BrokerId| {
+            self.followers.get(id).is_some_and(|follower| {
+                let silence = now.saturating_sub(follower.last_fetch);
+                follower.log_end.is_some() && silence < HEIR_SILENCE_MAX && is_alive(*id)
+            })
+        };
+        // With an ISR in question nobody knows who may be elected.
+        self.proposal.is_none() && self.isr.iter().any(can_lead)
+    }
+
+    /// Says whether to hand over, which is for the controller to do. Until it
+    /// has, the ISR does not shrink: the heir may be the last besides.
+    pub(super) fn hand_over(&mut self, now: Duration, is_alive: &dyn Fn(BrokerId) -> bool) -> bool {
+        self.hands_over = self.has_heir(now, is_alive);
+        self.hands_over
+    }
+
+    /// It leads on: the reason to hand over is gone.
+    pub(super) fn stay(&mut self) {
+        self.hands_over = false;
     }
 
     /// Where the log ended when this epoch began.
@@ -295,7 +327,7 @@ impl LeaderState {
     /// Proposes to drop those who did not catch up for too long. Says whether
     /// it did.
     pub(super) fn maybe_shrink(&mut self, rules: &Rules<'_>) -> bool {
-        if self.proposal.is_some() {
+        if self.proposal.is_some() || self.hands_over {
             return false;
         }
         let is_behind = |id: &BrokerId| {

@@ -1,6 +1,7 @@
 //! All replicas of this broker, and what the controller wants of them.
 
 mod parallel;
+mod stop;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::isr::{self, IsrChannel, Queue};
 use super::moves::Moves;
 use super::partition::{Partition, Surroundings};
 use super::quota::{Quotas, Windows};
+use super::wait::Pulse;
 use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
 use crate::model::{
@@ -28,8 +30,7 @@ use crate::model::{
 };
 use crate::peer::Address;
 use crate::protocol::interbroker::{
-    ControlHeader, ControlResponse, EPOCH_DURING_DELETE, LeaderAndIsrRequest, PartitionState,
-    StopReplicaRequest,
+    ControlHeader, ControlResponse, LeaderAndIsrRequest, PartitionState,
 };
 
 /// Codes of the control requests' answers.
@@ -111,6 +112,7 @@ impl Manager {
                 config.log_dirs_windows,
                 &clock,
             )),
+            pulse: Pulse::default(),
             broker_epoch: AtomicI64::new(0),
         });
         Self {
@@ -127,6 +129,12 @@ impl Manager {
             checkpointed,
             control: Mutex::default(),
         }
+    }
+
+    /// Where progress of any partition shows.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.around.pulse
     }
 
     /// The limits of replication.
@@ -232,6 +240,16 @@ impl Manager {
             .collect()
     }
 
+    /// Whether replicas lie on a full disk that others can do without.
+    #[must_use]
+    pub fn has_replicas_to_give_way(&self) -> bool {
+        self.logs.dirs().iter().any(|dir| dir.is_full())
+            && self
+                .partitions
+                .iter()
+                .any(|entry| entry.value().would_give_way())
+    }
+
     /// High watermarks, for their checkpoint.
     #[must_use]
     pub fn high_watermarks(&self) -> HashMap<TopicPartition, Offset> {
@@ -303,11 +321,16 @@ impl Manager {
             // This is how the controller learns which replicas are gone.
             return Err(code::STORAGE_ERROR);
         }
-        if let Some(known) = partition.epoch() {
-            let is_again = decided.leader_epoch == known && !partition.is_stopped();
-            if decided.leader_epoch < known || is_again {
-                return Err(code::STALE_CONTROLLER_EPOCH);
-            }
+        let known = partition.epoch();
+        if known.is_some_and(|known| decided.leader_epoch < known) {
+            return Err(code::STALE_CONTROLLER_EPOCH);
+        }
+        if partition.gives_way(decided) {
+            tracing::warn!(partition = %id, "no room on the disk: others are to do without this replica");
+            return Err(code::STORAGE_ERROR);
+        }
+        if known == Some(decided.leader_epoch) && !partition.is_stopped() {
+            return Err(code::STALE_CONTROLLER_EPOCH);
         }
         let led_in = partition.leads_in();
         if decided.leader == own_id {
@@ -391,57 +414,6 @@ impl Manager {
         log.reconfigure(config);
         drop(log);
         Ok(handle)
-    }
-
-    /// Gives replicas up, with or without their data.
-    pub fn stop_replicas(
-        &self,
-        request: &StopReplicaRequest,
-    ) -> (ControlResponse, Vec<RoleChange>) {
-        let mut control = self.control.lock();
-        if let Some(refusal) = self.refuse(&mut control, &request.header) {
-            return (refusal, Vec::new());
-        }
-        let mut response = ControlResponse::default();
-        let mut changes = Vec::new();
-        for stop in &request.partitions {
-            let id = &stop.topic_partition;
-            let known = self
-                .partition(id)
-                .ok()
-                .and_then(|partition| partition.epoch());
-            let is_old = stop.leader_epoch != EPOCH_DURING_DELETE
-                && stop.leader_epoch >= 0
-                && known.is_some_and(|known| stop.leader_epoch < known);
-            if is_old {
-                response
-                    .partition_errors
-                    .push((id.clone(), code::FENCED_LEADER_EPOCH));
-                continue;
-            }
-            self.fetchers.unfollow(id);
-            if let Ok(partition) = self.partition(id) {
-                let led = partition.leads_in().is_some();
-                partition.stop();
-                changes.extend(led.then(|| RoleChange {
-                    partition: id.clone(),
-                    leads_in: None,
-                }));
-            }
-            if stop.delete {
-                self.cancel_move(id);
-                self.partitions.remove(id);
-            }
-            if stop.delete
-                && let Err(error) = self.logs.delete_async(id, self.clock.wall_ms())
-            {
-                tracing::error!(partition = %id, %error, "the log cannot be deleted");
-                response
-                    .partition_errors
-                    .push((id.clone(), code::STORAGE_ERROR));
-            }
-        }
-        (response, changes)
     }
 
     /// Checks a request that carries only metadata.

@@ -37,4 +37,4 @@ pub use partition::{
     ReadResult, Reader, TxnMarker,
 };
 pub use quota::{Quota, Quotas, Windows};
-pub use wait::{Registration, Waiter};
+pub use wait::{Pulse, Registration, Waiter};

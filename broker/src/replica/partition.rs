@@ -9,6 +9,7 @@
 mod append;
 mod delete_records;
 mod follow;
+mod full_disk;
 mod in_sync;
 mod moving;
 mod read;
@@ -33,7 +34,7 @@ use super::error::Error;
 use super::isr::Queue;
 use super::leader::{LeaderState, Rules};
 use super::quota::Quotas;
-use super::wait::{Registration, Waiter, Waiters};
+use super::wait::{Pulse, Registration, Waiter, Waiters};
 use crate::cluster::Cluster;
 use crate::log::{ActiveProducer, Log, LogConfig, LogHandle};
 use crate::model::{
@@ -51,6 +52,7 @@ pub(super) struct Surroundings {
     pub(super) lag_max: Duration,
     pub(super) isr_queue: Queue,
     pub(super) quotas: Arc<Quotas>,
+    pub(super) pulse: Pulse,
     /// Of the newest registration.
     pub(super) broker_epoch: AtomicI64,
 }
@@ -113,10 +115,10 @@ impl Partition {
         };
         Self {
             id,
+            waiters: Waiters::new(&around.pulse),
             around,
             log,
             state: Mutex::new(state),
-            waiters: Waiters::default(),
             lags: AtomicBool::new(true),
         }
     }

@@ -3,8 +3,9 @@
 //! A request registers one `Waiter` with every partition that it reads or
 //! wrote; each of them wakes it when its offsets or its role change.
 //!
-//! **Invariant:** a waiter looks again after it registered and before it
-//! sleeps, so progress in between is not missed.
+//! **Invariant:** a waiter that registered looks again before it sleeps, unless
+//! the `Pulse` is still where it was before the first look; so progress in
+//! between is not missed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,11 +25,29 @@ impl Waiter {
     pub async fn progress(&self) {
         self.notify.notified().await;
     }
+
+    /// As if a partition made progress.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+}
+
+/// Counts the progress of all partitions of a broker: where it stands still,
+/// nothing changed that a waiter waits for.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Those who wait for one partition.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
+    pulse: Pulse,
     next_id: AtomicU64,
     waiting: Arc<Mutex<HashMap<u64, Arc<Notify>>>>,
 }
@@ -41,6 +60,13 @@ pub struct Registration {
 }
 
 impl Waiters {
+    pub(super) fn new(pulse: &Pulse) -> Self {
+        Self {
+            pulse: pulse.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn register(&self, waiter: &Waiter) -> Registration {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.waiting.lock().insert(id, waiter.notify.clone());
@@ -51,6 +77,8 @@ impl Waiters {
     }
 
     pub(super) fn wake(&self) {
+        // Before the lock: whoever registers too late for it sees the count.
+        self.pulse.0.fetch_add(1, Ordering::SeqCst);
         for notify in self.waiting.lock().values() {
             notify.notify_one();
         }
@@ -76,5 +104,14 @@ mod tests {
         waiter.progress().await;
         drop(registration);
         assert!(waiters.waiting.lock().is_empty());
+    }
+
+    #[test]
+    fn progress_of_any_partition_moves_the_pulse() {
+        let pulse = Pulse::default();
+        let (one, other) = (Waiters::new(&pulse), Waiters::new(&pulse));
+        one.wake();
+        other.wake();
+        assert_eq!(pulse.count(), 2);
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** files are only read, and a damaged one is told, never trusted.
 
+mod decoder;
+mod fields;
+
 use std::path::Path;
 
 use broker::record::{Batch, Batches, EndTxnMarker, Header, MAGIC, Record, TimestampType};
@@ -10,6 +13,7 @@ use bytes::Bytes;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Options, Parser};
 use crate::{admin, console};
+use decoder::Decoder;
 
 const PURPOSE: &str = "This tool helps to parse a log file and dump its contents to the console, useful for debugging a seemingly corrupt log segment.";
 const INDENT: &str = "|";
@@ -28,6 +32,14 @@ fn parser() -> Parser {
             "Print keys and values too; goes into batches.",
         )
         .flag("deep-iteration", "Go into batches: print each record.")
+        .flag(
+            "offsets-decoder",
+            "Print what the records of __consumer_offsets say.",
+        )
+        .flag(
+            "transaction-log-decoder",
+            "Print what the records of __transaction_state say.",
+        )
         .int("max-bytes", "size", "Of each segment only this many bytes.")
         .or("2147483647")
         .int("max-message-size", "size", "Accepted for compatibility.")
@@ -44,17 +56,24 @@ struct View {
     has_records: bool,
     has_data: bool,
     has_metadata: bool,
+    decoder: Decoder,
     bytes_max: usize,
 }
 
 impl View {
     fn of(options: &Options) -> Result<Self, crate::options::Error> {
-        let has_data = options.has("print-data-log");
+        let decoder = match options.has("offsets-decoder") {
+            true => Decoder::Offsets,
+            false if options.has("transaction-log-decoder") => Decoder::Transactions,
+            false => Decoder::Text,
+        };
+        let has_data = options.has("print-data-log") || decoder != Decoder::Text;
         let most = options.i32("max-bytes")?.unwrap_or(i32::MAX);
         Ok(Self {
             has_records: has_data || options.has("deep-iteration"),
             has_data,
             has_metadata: !options.has("skip-record-metadata"),
+            decoder,
             bytes_max: usize::try_from(most).unwrap_or_default(),
         })
     }
@@ -229,11 +248,9 @@ fn record_line(batch: &Batch, record: &Record, view: View) -> String {
         }
     }
     if view.has_data && !header.is_control() {
-        if let Some(key) = &record.key {
-            line += &format!(" key: {}", text(key));
-        }
-        if let Some(value) = &record.value {
-            line += &format!(" payload: {}", text(value));
+        let (key, value) = view.decoder.decode(record);
+        for (name, text) in [("key", key), ("payload", value)] {
+            line += &text.map_or_else(String::new, |text| format!(" {name}: {text}"));
         }
     }
     line
@@ -308,6 +325,7 @@ mod tests {
             has_records: true,
             has_data: true,
             has_metadata: true,
+            decoder: Decoder::Text,
             bytes_max: usize::MAX,
         };
         let lines: Vec<String> = batch
@@ -337,6 +355,7 @@ mod tests {
             has_records: true,
             has_data: true,
             has_metadata: true,
+            decoder: Decoder::Text,
             bytes_max: usize::MAX,
         };
         let record = entry.records(100).unwrap().next().unwrap().unwrap();
@@ -355,6 +374,7 @@ mod tests {
         assert!(read("--files a --print-data-log").has_records);
         assert!(!read("--files a").has_records);
         assert!(!read("--files a --deep-iteration").has_data);
+        assert!(read("--files a --offsets-decoder").has_data);
         assert_eq!(big_endian(&[0, 0, 1, 2]), 258);
     }
 }

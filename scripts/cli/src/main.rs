@@ -28,6 +28,7 @@ mod runtime;
 mod text;
 mod topics;
 mod transactions;
+mod verifiable;
 mod zookeeper;
 mod zookeeper_shell;
 
@@ -87,6 +88,14 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "consumer-perf-test",
         run: perf::consumer::run,
+    },
+    Command {
+        name: "verifiable-producer",
+        run: verifiable::producer::run,
+    },
+    Command {
+        name: "verifiable-consumer",
+        run: verifiable::consumer::run,
     },
     Command {
         name: "dump-log",

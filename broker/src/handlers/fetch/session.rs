@@ -9,12 +9,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::clock::SharedClock;
 use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 
 use super::wanted::{Key, Wanted};
+use super::watch::{Watch, Watcher};
 use crate::cluster::Snapshot;
 use crate::protocol::fetch_response::Partition;
 
@@ -36,12 +38,16 @@ pub(super) struct Question {
     pub(super) names_by_id: bool,
     pub(super) wanted: Vec<Wanted>,
     pub(super) forgotten: Vec<Key>,
+    pub(super) watcher: Watcher,
 }
 
 /// What is to be read, and how the answer will be given.
 pub(super) struct Opened {
+    /// Empty where there is a watch.
     pub(super) wanted: Vec<Wanted>,
     pub(super) opened: OpenedAs,
+    /// Nothing happened since the last answer.
+    pub(super) watch: Option<Watch>,
 }
 
 /// How a request's answer relates to sessions.
@@ -69,6 +75,8 @@ pub(super) struct Answered<'a> {
 pub(crate) struct Sessions {
     /// `max.incremental.fetch.session.cache.slots`.
     slots: usize,
+    /// How long a quiet session may do without being read for.
+    watch_max: Duration,
     clock: SharedClock,
     cache: Mutex<HashMap<i32, Arc<Session>>>,
 }
@@ -88,6 +96,7 @@ struct State {
     /// Whoever got records goes to the end, so that each gets its turn.
     order: BTreeMap<u64, Key>,
     next_turn: u64,
+    watch: Option<Watch>,
 }
 
 struct Cached {
@@ -98,6 +107,25 @@ struct Cached {
 }
 
 impl OpenedAs {
+    /// All partitions of the session, as they are to be read.
+    pub(super) fn wanted(&self, snapshot: &Snapshot) -> Vec<Wanted> {
+        match self {
+            Self::Incremental { session, .. } => session.state.lock().in_turn(snapshot),
+            Self::Sessionless | Self::Full { .. } => Vec::new(),
+        }
+    }
+
+    /// Keeps what the session's next request may go on with, unless that has
+    /// come already.
+    pub(super) fn keep(&self, watch: Watch) {
+        if let Self::Incremental { session, epoch } = self {
+            let mut state = session.state.lock();
+            if state.epoch == *epoch {
+                state.watch = Some(watch);
+            }
+        }
+    }
+
     /// The session that goes on, or none.
     pub(super) fn session_id(&self) -> i32 {
         match self {
@@ -108,12 +136,21 @@ impl OpenedAs {
 }
 
 impl Sessions {
-    pub(crate) fn new(slots: usize, clock: SharedClock) -> Self {
+    pub(crate) fn new(slots: usize, watch_max: Duration, clock: SharedClock) -> Self {
         Self {
             slots,
+            watch_max,
             clock,
             cache: Mutex::default(),
         }
+    }
+
+    pub(super) fn watch_max(&self) -> Duration {
+        self.watch_max
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     /// What the request wants by itself or together with its session.
@@ -131,6 +168,7 @@ impl Sessions {
                     FINAL_EPOCH => OpenedAs::Sessionless,
                     _ => OpenedAs::Full { names_by_id },
                 },
+                watch: None,
             });
         }
         let mut cache = self.cache.lock();
@@ -149,15 +187,25 @@ impl Sessions {
             return Ok(Opened {
                 wanted: question.wanted,
                 opened: OpenedAs::Sessionless,
+                watch: None,
             });
         }
         state.last_used_ms = self.clock.wall_ms();
         state.epoch = next_epoch(state.epoch);
-        let (wanted, epoch) = (state.in_turn(snapshot), state.epoch);
+        let epoch = state.epoch;
+        let watch = state.watch.take().filter(|watch| {
+            let is_same = question.wanted.is_empty() && question.forgotten.is_empty();
+            is_same && watch.holds(question.watcher, self.clock.monotonic())
+        });
+        let wanted = match watch {
+            Some(_) => Vec::new(),
+            None => state.in_turn(snapshot),
+        };
         drop(state);
         Ok(Opened {
             wanted,
             opened: OpenedAs::Incremental { session, epoch },
+            watch,
         })
     }
 
@@ -214,6 +262,7 @@ impl Sessions {
             cached: HashMap::with_capacity(results.len()),
             order: BTreeMap::new(),
             next_turn: 0,
+            watch: None,
         };
         for (wanted, result) in results {
             state.put(wanted, result.high_watermark, result.log_start_offset);

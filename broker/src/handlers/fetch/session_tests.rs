@@ -1,7 +1,14 @@
 use common::clock::ManualClock;
 
 use super::*;
+use crate::handlers::fetch::reader::Fetcher;
 use crate::model::{TopicId, TopicName};
+use crate::replica::{Isolation, Waiter};
+
+const WATCHER: Watcher = Watcher {
+    fetcher: Fetcher::Consumer(crate::replica::Reader::Client),
+    isolation: Isolation::ReadUncommitted,
+};
 
 struct Reader {
     sessions: Sessions,
@@ -34,7 +41,7 @@ impl Reader {
     fn new(slots: usize) -> Self {
         let clock = Arc::new(ManualClock::new());
         Self {
-            sessions: Sessions::new(slots, clock.clone()),
+            sessions: Sessions::new(slots, Duration::from_secs(3), clock.clone()),
             clock,
         }
     }
@@ -51,6 +58,7 @@ impl Reader {
             names_by_id: false,
             wanted,
             forgotten,
+            watcher: WATCHER,
         };
         self.sessions.open(question, &Snapshot::default())
     }
@@ -145,6 +153,7 @@ fn wrong_epochs_and_sessions_are_refused() {
         names_by_id: true,
         wanted: vec![],
         forgotten: vec![],
+        watcher: WATCHER,
     };
     let refused = reader.sessions.open(by_id, &Snapshot::default()).err();
     assert_eq!(refused, Some(ResponseError::FetchSessionTopicIdError));
@@ -212,4 +221,40 @@ fn a_full_cache_keeps_what_is_in_use_and_large() {
         none.fetch((0, INITIAL_EPOCH), list(1), quiet),
         (NO_SESSION, 0, vec![0])
     );
+}
+
+#[test]
+fn a_quiet_session_is_not_looked_up_again() {
+    let reader = Reader::new(2);
+    let (id, ..) = reader.fetch((0, 0), vec![wanted("a", 0, 10)], quiet);
+    let waiter = Waiter::default();
+    let keep = |opened: &OpenedAs| {
+        opened.keep(Watch {
+            watcher: WATCHER,
+            waiter: waiter.clone(),
+            _registrations: Vec::new(),
+            until: Duration::MAX,
+        });
+    };
+    let first = reader.ask((id, 1), vec![], vec![]).unwrap();
+    assert_eq!((first.wanted.len(), first.watch.is_some()), (1, false));
+    keep(&first.opened);
+    let again = reader.ask((id, 2), vec![], vec![]).unwrap();
+    assert_eq!((again.wanted.len(), again.watch.is_some()), (0, true));
+    assert_eq!(again.opened.wanted(&Snapshot::default()).len(), 1);
+    let answered = reader.sessions.answer(&again.opened, &[], vec![]);
+    assert_eq!((answered.error_code, answered.session_id), (0, id));
+
+    keep(&again.opened);
+    let moved = reader.ask((id, 3), vec![wanted("a", 0, 11)], vec![]);
+    assert!(moved.unwrap().watch.is_none(), "another position");
+    let other = reader.ask((id, 4), vec![], vec![]).unwrap();
+    assert!(other.watch.is_none(), "a watch serves once");
+    keep(&other.opened);
+    waiter.wake();
+    let woken = reader.ask((id, 5), vec![], vec![]).unwrap();
+    assert_eq!((woken.wanted.len(), woken.watch.is_some()), (1, false));
+    keep(&other.opened);
+    let late = reader.ask((id, 6), vec![], vec![]).unwrap();
+    assert!(late.watch.is_none(), "kept by a request that is over");
 }

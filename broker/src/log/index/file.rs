@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::MmapMut;
 
+use super::super::dir::is_out_of_room;
+
 /// Room is made in the file in steps of this size.
 const PAGE: usize = 4096;
 /// So many entries are held in memory before the file is mapped: thousands of
@@ -298,11 +300,4 @@ impl<const N: usize> EntryFile<N> {
             .truncate(false)
             .open(&self.path)
     }
-}
-
-fn is_out_of_room(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }

@@ -1,10 +1,9 @@
 //! What the directories hold, for those who ask.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::{LogDir, LogHandle};
+use super::super::{LogDir, LogHandle, Space};
 use super::Manager;
 use crate::model::{Offset, TopicPartition};
 
@@ -15,13 +14,6 @@ pub struct DirDescription {
     /// `None` when the directory is offline.
     pub space: Option<Space>,
     pub logs: Vec<LogDescription>,
-}
-
-/// Bytes of a directory's file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Space {
-    pub total: u64,
-    pub usable: u64,
 }
 
 /// A log in it.
@@ -91,14 +83,7 @@ fn describe(dir: &Arc<LogDir>) -> DirDescription {
 }
 
 fn space_of(dir: &LogDir) -> Option<Space> {
-    match rustix::fs::statvfs(dir.path()) {
-        Ok(stat) => Some(Space {
-            total: stat.f_blocks.saturating_mul(stat.f_frsize),
-            usable: stat.f_bavail.saturating_mul(stat.f_frsize),
-        }),
-        Err(errno) => {
-            dir.note(&io::Error::from(errno));
-            None
-        }
-    }
+    Space::of(dir.path())
+        .inspect_err(|error| dir.note(error))
+        .ok()
 }

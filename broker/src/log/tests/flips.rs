@@ -384,3 +384,24 @@ fn a_cut_at_every_byte_of_a_side_file_loses_no_record() {
         }
     }
 }
+
+/// No checksum covers a base offset. The last batch of a segment has no neighbour
+/// in its file that shows that it moved.
+#[test]
+fn a_batch_that_moved_into_the_next_segment_is_cut_off() {
+    let original = Original::new();
+    let file = PathBuf::from("a.b-c-1/00000000000000000000.log");
+    let bytes = Bytes::from(fs::read(original.root.path().join(&file)).unwrap());
+    let size = bytes.len();
+    let last = crate::record::Batches::strict(bytes).last().unwrap();
+    let start = size - last.unwrap().bytes().len();
+    for bit in 8 * start..8 * (start + BASE_OFFSET_SIZE) {
+        let damage = Damaged {
+            kind: "log".to_owned(),
+            file: file.clone(),
+            harm: Harm::Flip(bit),
+            end: End::KilledEarly,
+        };
+        check(&original, &damage);
+    }
+}

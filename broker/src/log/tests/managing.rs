@@ -275,7 +275,7 @@ fn a_directory_that_fails_takes_its_logs_with_it_and_no_others() {
     let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let told = heard.clone();
     let mut settings = config();
-    settings.on_dir_failure = FailureHook::new(move |dir| told.lock().push(dir.to_owned()));
+    settings.on_dir_failure = FailureHook::new(move |dir, _| told.lock().push(dir.to_owned()));
     let locks = LockedDirs::acquire(&dirs).unwrap();
     let config_of = |_: &str| small();
     let manager_ = Manager::open(locks, settings, Arc::new(storage), NOW, &config_of).unwrap();

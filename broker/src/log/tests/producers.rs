@@ -82,6 +82,45 @@ fn retries_are_recognised_and_gaps_refused_also_after_a_restart() {
     try_append(&mut log, sequenced(7, 2, 0, 1)).unwrap();
 }
 
+/// A broker that was stopped in an orderly way knows one batch of a producer by
+/// its snapshot; the producer had more under way and sends the first again.
+#[test]
+fn all_batches_under_way_are_recognised_after_an_orderly_restart() {
+    let config = LogConfig::default();
+    let (dir, mut log) = new_log(&config);
+    for (sequence, count) in [(0, 1), (1, 3), (4, 1), (5, 2), (7, 1), (8, 1)] {
+        try_append(&mut log, sequenced(7, 1, sequence, count)).unwrap();
+        try_append(&mut log, sequenced(8, 0, sequence, count)).unwrap();
+    }
+    let end = log.log_end_offset();
+    log.close(NOW).unwrap();
+    let mut log = open_clean(dir.path(), &config);
+    for (sequence, count, first) in [(1, 3, 2), (4, 1, 8), (5, 2, 10), (7, 1, 14), (8, 1, 16)] {
+        let again = try_append(&mut log, sequenced(7, 1, sequence, count)).unwrap();
+        assert!(again.duplicate, "{sequence}");
+        assert_eq!(again.first_offset, first, "{sequence}");
+    }
+    // The sixth, others than were sent, another epoch, and a gap.
+    for (epoch, sequence, count) in [(1, 0, 1), (1, 1, 2), (1, 4, 3), (1, 10, 1)] {
+        let refused = try_append(&mut log, sequenced(7, epoch, sequence, count));
+        assert!(
+            matches!(refused, Err(AppendError::OutOfOrderSequence { .. })),
+            "{sequence}: {refused:?}"
+        );
+    }
+    assert_eq!(log.log_end_offset(), end);
+    try_append(&mut log, sequenced(7, 1, 9, 1)).unwrap();
+    assert!(
+        try_append(&mut log, sequenced(7, 1, 4, 1))
+            .unwrap()
+            .duplicate
+    );
+    assert!(
+        try_append(&mut log, sequenced(7, 1, 1, 3)).is_err(),
+        "it is the sixth now"
+    );
+}
+
 #[test]
 fn five_batches_are_remembered_and_sequences_wrap() {
     let (_dir, mut log) = new_log(&LogConfig::default());

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::fetch_request::{
-    FetchPartition, FetchTopic, ForgottenTopic, ReplicaState,
-};
-use kafka_protocol::messages::{FetchRequest, TopicName as WireName};
-use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::agreement::{self, Agreement, DIVERGING_FROM};
+use super::Fetchers;
+use super::agreement::{self, Agreement};
+use super::calm::Calm;
 use super::exchange::{Exchange, Outcome};
-use super::session::{Difference, Session};
-use super::{FetchConfig, Fetchers};
+use super::request::Request;
+use super::session::Session;
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::peer::{Address, Link};
 use crate::replica::partition::{Partition, Position};
@@ -27,9 +24,7 @@ const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
 /// From here on, a leader remembers what it was told.
 const SESSIONS_FROM: i16 = 7;
 /// From here on, topics are named by their ids.
-const TOPIC_IDS_FROM: i16 = 13;
-/// From here on, the replica tells its broker's epoch.
-const REPLICA_STATE_FROM: i16 = 15;
+pub(super) const TOPIC_IDS_FROM: i16 = 13;
 
 /// A partition that is fetched for.
 #[derive(Clone)]
@@ -47,6 +42,23 @@ pub(super) struct Asked {
     pub(super) followed: Followed,
     pub(super) topic_id: TopicId,
     pub(super) position: Position,
+}
+
+/// How a request differs from the one before.
+struct Call {
+    /// It asks for the same.
+    is_same: bool,
+    /// Whoever pauses after a failure must not wait for a long poll without it.
+    wait_max: Duration,
+}
+
+/// What came of one request.
+enum Round {
+    /// The leader cannot be asked.
+    Failed,
+    Done,
+    /// There was nothing for those who were asked for.
+    Quiet(BTreeMap<TopicPartition, Asked>),
 }
 
 pub(super) struct Lane {
@@ -101,10 +113,14 @@ impl Lane {
         let mut link = Link::new(self.leader, client_id, fetchers.config.timeout);
         let mut session = Session::default();
         let mut failures = 0;
+        let mut quiet: Option<(Calm, BTreeMap<TopicPartition, Asked>)> = None;
         loop {
             let changed = self.changed.notified();
             let now = fetchers.around.clock.monotonic();
-            let asked = self.due(now);
+            let (calm, asked) = match quiet.take().filter(|(calm, _)| calm.lasts(now)) {
+                Some((calm, asked)) => (Some(calm), asked),
+                None => (None, self.due(now)),
+            };
             if asked.is_empty() {
                 if self.followed.lock().is_empty() {
                     link.close();
@@ -113,23 +129,35 @@ impl Lane {
                 let _ = tokio::time::timeout(pause, changed).await;
                 continue;
             }
-            let done = tokio::select! {
+            let call = Call {
+                is_same: calm.is_some(),
+                wait_max: self.until_due(now),
+            };
+            let round = tokio::select! {
                 // Those who came must not wait for a long poll without them.
                 () = changed => {
                     link.close();
                     session.reset();
                     continue;
                 }
-                done = self.fetch(fetchers, &mut link, &mut session, asked) => done,
+                round = self.fetch(fetchers, &mut link, &mut session, asked, call) => round,
             };
-            if done {
-                failures = 0;
-                continue;
+            match round {
+                Round::Failed => {
+                    session.reset();
+                    let pause = backoff(failures, fetchers.config.backoff_max);
+                    failures += 1;
+                    let _ = tokio::time::timeout(pause, self.changed.notified()).await;
+                    continue;
+                }
+                Round::Quiet(asked) if session.is_open() => {
+                    let is_all = || asked.len() == self.followed.lock().len();
+                    let calm = calm.or_else(|| Calm::of(&asked, now).filter(|_| is_all()));
+                    quiet = calm.map(|calm| (calm, asked));
+                }
+                Round::Quiet(_) | Round::Done => {}
             }
-            session.reset();
-            let pause = backoff(failures, fetchers.config.backoff_max);
-            failures += 1;
-            let _ = tokio::time::timeout(pause, self.changed.notified()).await;
+            failures = 0;
         }
     }
 
@@ -164,16 +192,17 @@ impl Lane {
         waits.filter(|wait| !wait.is_zero()).min().unwrap_or(IDLE)
     }
 
-    /// One request and what came of it; false when the leader cannot be asked.
+    /// One request and what came of it.
     async fn fetch(
         &self,
         fetchers: &Fetchers,
         link: &mut Link,
         session: &mut Session,
         asked: BTreeMap<TopicPartition, Asked>,
-    ) -> bool {
+        call: Call,
+    ) -> Round {
         let Some(address) = fetchers.address(self.leader) else {
-            return false;
+            return Round::Failed;
         };
         let exchange = Exchange {
             own_id: fetchers.around.own_id,
@@ -183,9 +212,9 @@ impl Lane {
         let asked = match fetchers.config.version.has_diverging_epochs() {
             true => asked,
             false => match self.agreed(fetchers, link, &address, asked).await {
-                Some(asked) if asked.is_empty() => return true,
+                Some(asked) if asked.is_empty() => return Round::Done,
                 Some(asked) => asked,
-                None => return false,
+                None => return Round::Failed,
             },
         };
         let has_ids = asked.values().all(|asked| !asked.topic_id.is_nil());
@@ -199,11 +228,15 @@ impl Lane {
         if version < SESSIONS_FROM {
             session.reset();
         }
-        let difference = session.next(version >= TOPIC_IDS_FROM, &asked);
+        let difference = match call.is_same {
+            true => session.nothing_new(),
+            false => session.next(version >= TOPIC_IDS_FROM, &asked),
+        };
         let request = Request {
             config: &fetchers.config,
             own: (around.own_id, epoch),
             version,
+            wait_max: call.wait_max,
         };
         let request = request.build(&difference, &asked);
         let answer = match link.ask(&address, version, &request).await {
@@ -215,16 +248,19 @@ impl Lane {
                 // Mostly a session that the leader has forgotten.
                 let code = answer.error_code;
                 tracing::debug!(leader = self.leader, code, "the leader refused a fetch");
-                return false;
+                return Round::Failed;
             }
             Err(error) => {
                 tracing::debug!(leader = self.leader, %error, "cannot fetch from the leader");
-                return false;
+                return Round::Failed;
             }
         };
+        if answer.responses.is_empty() {
+            return Round::Quiet(asked);
+        }
         let outcomes = exchange.take_in(link, version, asked, answer).await;
         self.note(outcomes, fetchers);
-        true
+        Round::Done
     }
 
     /// Compares the logs that were not compared yet with the leader's; gives
@@ -301,92 +337,8 @@ fn backoff(failures: u32, max: Duration) -> Duration {
         .min(max.max(BACKOFF_MIN))
 }
 
-/// What is the same for all partitions of a request.
-struct Request<'a> {
-    config: &'a FetchConfig,
-    own: (BrokerId, i64),
-    version: i16,
-}
-
-impl Request<'_> {
-    fn build(
-        &self,
-        difference: &Difference,
-        asked: &BTreeMap<TopicPartition, Asked>,
-    ) -> FetchRequest {
-        let (config, (own_id, own_epoch)) = (self.config, self.own);
-        let request = FetchRequest::default()
-            .with_max_wait_ms(config.wait_max_ms)
-            .with_min_bytes(config.bytes_min)
-            .with_max_bytes(config.bytes_max)
-            .with_session_id(difference.session_id)
-            .with_session_epoch(difference.session_epoch)
-            .with_topics(self.topics(difference, asked))
-            .with_forgotten_topics_data(self.forgotten(difference));
-        match self.version {
-            REPLICA_STATE_FROM.. => request.with_replica_state(
-                ReplicaState::default()
-                    .with_replica_id(own_id.into())
-                    .with_replica_epoch(own_epoch),
-            ),
-            _ => request.with_replica_id(own_id.into()),
-        }
-    }
-
-    fn topics(
-        &self,
-        difference: &Difference,
-        asked: &BTreeMap<TopicPartition, Asked>,
-    ) -> Vec<FetchTopic> {
-        let mut topics: Vec<FetchTopic> = Vec::new();
-        let mut current = None;
-        for id in &difference.changed {
-            let Some(asked) = asked.get(id) else { continue };
-            if current != Some(&id.topic) {
-                current = Some(&id.topic);
-                let topic = FetchTopic::default();
-                topics.push(match self.version {
-                    TOPIC_IDS_FROM.. => topic.with_topic_id(asked.topic_id),
-                    _ => topic.with_topic(wire_name(id)),
-                });
-            }
-            let partition = FetchPartition::default()
-                .with_partition(id.partition)
-                .with_current_leader_epoch(asked.followed.epoch)
-                .with_fetch_offset(asked.position.offset)
-                .with_last_fetched_epoch(match self.version {
-                    DIVERGING_FROM.. => asked.position.last_epoch.unwrap_or(-1),
-                    _ => -1,
-                })
-                .with_log_start_offset(asked.position.log_start)
-                .with_partition_max_bytes(self.config.partition_bytes_max);
-            if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(partition);
-            }
-        }
-        topics
-    }
-
-    fn forgotten(&self, difference: &Difference) -> Vec<ForgottenTopic> {
-        let forgotten = difference.forgotten.iter().map(|(id, topic_id)| {
-            let topic = ForgottenTopic::default().with_partitions(vec![id.partition]);
-            match self.version {
-                TOPIC_IDS_FROM.. => topic.with_topic_id(*topic_id),
-                _ => topic.with_topic(wire_name(id)),
-            }
-        });
-        forgotten.collect()
-    }
-}
-
-fn wire_name(id: &TopicPartition) -> WireName {
-    WireName(StrBytes::from_string(id.topic.to_string()))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use kafka_protocol::protocol::Encodable;
-
     use super::*;
     use crate::replica::partition::tests::any_partition;
 
@@ -403,46 +355,6 @@ pub(super) mod tests {
             },
         };
         (id, asked)
-    }
-
-    #[test]
-    fn partitions_are_named_as_their_version_does() {
-        let config = FetchConfig {
-            lanes: 1,
-            wait_max_ms: 500,
-            bytes_min: 1,
-            bytes_max: 2,
-            partition_bytes_max: 3,
-            backoff_max: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            version: crate::model::NEWEST,
-        };
-        let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();
-        for version in [5, 11, 12, 13, 17] {
-            let request = Request {
-                config: &config,
-                own: (8, 99),
-                version,
-            };
-            let difference = Session::default().next(version >= TOPIC_IDS_FROM, &all);
-            let built = request.build(&difference, &all);
-            assert_eq!(built.topics.len(), 1);
-            assert_eq!(built.topics[0].topic.is_empty(), version >= TOPIC_IDS_FROM);
-            let partition = &built.topics[0].partitions[1];
-            assert_eq!(
-                (partition.fetch_offset, partition.current_leader_epoch),
-                (5, 3)
-            );
-            let replica = match version {
-                REPLICA_STATE_FROM.. => built.replica_state.replica_id.0,
-                _ => built.replica_id.0,
-            };
-            assert_eq!(replica, 8);
-            let is_told = partition.last_fetched_epoch == 2;
-            assert_eq!(is_told, version >= DIVERGING_FROM);
-            let mut bytes = Vec::new();
-            built.encode(&mut bytes, version).unwrap();
-        }
     }
 
     #[test]

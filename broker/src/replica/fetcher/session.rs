@@ -88,6 +88,21 @@ impl Session {
         }
     }
 
+    /// Says whether the leader remembers what it was told.
+    pub(super) fn is_open(&self) -> bool {
+        self.id != NO_SESSION && self.epoch != OPENING
+    }
+
+    /// What is to be sent when all is as it was.
+    pub(super) fn nothing_new(&self) -> Difference {
+        Difference {
+            session_id: self.id,
+            session_epoch: self.epoch,
+            changed: Vec::new(),
+            forgotten: Vec::new(),
+        }
+    }
+
     /// The leader answered; it may have opened a session, or have none to give.
     pub(super) fn on_answer(&mut self, session_id: i32) {
         if session_id == NO_SESSION {
@@ -129,6 +144,9 @@ mod tests {
         assert_eq!((second.session_id, second.session_epoch), (9, 1));
         assert_eq!(second.changed, ids(&[1]));
         session.on_answer(9);
+        let same = session.nothing_new();
+        assert_eq!((same.session_id, same.session_epoch), (9, 2));
+        assert!(session.is_open() && same.changed.is_empty());
         let third = session.next(true, &all(&[0]));
         assert_eq!((third.session_epoch, third.changed.len()), (2, 0));
         assert_eq!(third.forgotten.len(), 2);
@@ -140,6 +158,7 @@ mod tests {
         session.next(true, &all(&[0, 0]));
         session.on_answer(9);
         session.reset();
+        assert!(!session.is_open(), "all is to be told");
         let again = session.next(true, &all(&[0, 0]));
         assert_eq!((again.session_id, again.session_epoch), (9, 0));
         assert_eq!(again.changed.len(), 2);

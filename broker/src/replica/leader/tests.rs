@@ -210,3 +210,26 @@ fn fetches_of_strangers_and_of_the_past_do_not_count() {
     assert_eq!(leader.on_fetch(3, &old), Err(NotCounted::NotAssigned));
     assert_eq!(leader.follower_end(2), Some(8));
 }
+
+/// A leader whose disk is full hands over to a follower that was just heard of,
+/// and does not make itself the only member of the ISR meanwhile.
+#[test]
+fn a_leader_hands_over_only_to_who_is_there() {
+    let at = Duration::from_secs;
+    let mut alone = leader(&[1], &[1, 2]);
+    fetch(&mut alone, 2, 5, 5, 1);
+    assert!(!alone.hand_over(at(1), NOBODY_DIED), "2 is not in sync");
+    let mut both = leader(&[1, 2], &[1, 2]);
+    assert!(!both.hand_over(at(1), NOBODY_DIED), "2 was never heard of");
+    fetch(&mut both, 2, 5, 5, 1);
+    assert!(!both.hand_over(at(9), NOBODY_DIED), "2 is silent");
+    assert!(!both.hand_over(at(1), &|_| false), "2 is dead");
+    assert!(both.hand_over(at(1), NOBODY_DIED));
+    assert!(!both.maybe_shrink(&rules(9, 1, 60)), "the heir stays");
+    both.stay();
+    assert!(both.maybe_shrink(&rules(9, 1, 60)));
+    assert!(
+        !both.hand_over(at(1), NOBODY_DIED),
+        "the ISR is in question"
+    );
+}

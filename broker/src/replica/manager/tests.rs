@@ -19,6 +19,7 @@ use crate::record::{BatchBuilder, Compression};
 use crate::replica::Acks;
 
 use super::*;
+use crate::protocol::interbroker::{EPOCH_DURING_DELETE, StopReplicaRequest};
 
 fn manager(dir: &std::path::Path) -> Manager {
     manager_with(dir, config_of_broker(1))

@@ -52,6 +52,15 @@ impl Partition {
         }
     }
 
+    /// Says whether this replica leads and has `id` in its ISR.
+    #[must_use]
+    pub fn has_in_sync(&self, id: BrokerId) -> bool {
+        match &self.state.lock().role {
+            Role::Leader(leader) => leader.isr.contains(&id),
+            _ => false,
+        }
+    }
+
     /// Drops followers that lag for too long from the ISR.
     pub(in crate::replica) fn maybe_shrink_isr(&self) {
         let mut state = self.state.lock();
@@ -87,6 +96,7 @@ impl Partition {
             recovery: leader.recovery,
             partition_epoch: leader.partition_epoch,
             controller_epoch: leader.controller_epoch,
+            is_shrink: !proposal.is_expansion,
             number: proposal.number,
         })
     }

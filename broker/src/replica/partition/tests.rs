@@ -91,6 +91,7 @@ impl Site {
                 Windows::default(),
                 &common::clock::system(),
             )),
+            pulse: Pulse::default(),
             broker_epoch: AtomicI64::new(1),
         });
         let log = Arc::new(RwLock::new(log));
@@ -201,6 +202,13 @@ pub(in crate::replica) fn any_partition(index: i32) -> (TopicPartition, Arc<Part
     let site = Site::of(&[1], 1);
     let id = TopicPartition::new(TopicName::new("t").unwrap(), index);
     (id, site.replicas[&1].clone())
+}
+
+/// Lets a partition follow a leader in `epoch`.
+pub(in crate::replica) fn follow_in(partition: &Partition, epoch: LeaderEpoch) {
+    partition
+        .become_follower(&decided(2, epoch, &[1, 2], &[1, 2]))
+        .unwrap();
 }
 
 fn bytes_of(part: Part) -> Bytes {

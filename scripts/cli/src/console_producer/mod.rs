@@ -8,6 +8,8 @@ mod arguments;
 mod input;
 mod reader;
 
+use bytes::Bytes;
+
 use crate::client::Client;
 use crate::client::producer::{Failed, Producer};
 use crate::failure::{Failure, Outcome};
@@ -89,14 +91,15 @@ async fn sleep_if(due: Option<std::time::Duration>) {
 
 fn tell(topic: &str, lost: &[Failed]) {
     for record in lost {
-        let size = |size: Option<usize>| {
-            size.map_or_else(|| "null".to_owned(), |size| format!("{size} bytes"))
+        let size = |bytes: &Option<Bytes>| match bytes {
+            Some(bytes) => format!("{} bytes", bytes.len()),
+            None => "null".to_owned(),
         };
         console::error(
             format_args!(
                 "Error when sending message to topic {topic} with key: {}, value: {} with error:",
-                size(record.key_size),
-                size(record.value_size)
+                size(&record.key),
+                size(&record.value)
             ),
             CALLBACK,
         );

@@ -109,6 +109,7 @@ impl LineReader {
                 Some(headers) => self.headers(headers, number)?,
                 None => Vec::new(),
             },
+            timestamp_ms: None,
         })
     }
 

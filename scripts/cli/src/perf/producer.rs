@@ -260,7 +260,8 @@ fn tell(producer: &mut Producer, stats: &mut Stats, lost: &[crate::client::produ
     let now = producer.client().wall_ms();
     for stored in producer.stored() {
         let latency = u64::try_from(stored.stored_ms - stored.sent_ms).unwrap_or_default();
-        let bytes = u64::try_from(stored.size).unwrap_or_default();
+        let size = stored.value.as_ref().map_or(0, Bytes::len);
+        let bytes = u64::try_from(size).unwrap_or_default();
         if let Some(line) = stats.record(latency, bytes, now) {
             console::say(line);
         }

@@ -90,7 +90,10 @@ async fn open(
     for at in searched {
         let producers = client.describe_producers(at, broker).await;
         let producers = producers.map_err(|error| {
-            let asked = broker.map_or("Optional.empty".to_owned(), |id| format!("Optional[{id}]"));
+            let asked = broker.map_or_else(
+                || "Optional.empty".to_owned(),
+                |id| format!("Optional[{id}]"),
+            );
             let count = searched.len();
             let what =
                 format!("Failed to describe producers for {count} partitions on broker {asked}");

@@ -126,7 +126,7 @@ async fn describe_producers(client: &Client, options: &Options) -> Outcome {
     let at = partition(options)?;
     let described = client.describe_producers(&at, broker).await;
     let producers = described.map_err(|error| {
-        let asked = broker.map_or("leader".to_owned(), |id| format!("broker {id}"));
+        let asked = broker.map_or_else(|| "leader".to_owned(), |id| format!("broker {id}"));
         let what = format!(
             "Failed to describe producers for partition {}-{} on {asked}",
             at.0, at.1

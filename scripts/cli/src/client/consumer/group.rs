@@ -128,7 +128,7 @@ impl Membership {
         let coordinator = self.coordinator(client, &settings.group_id).await?;
         let limit = settings.rebalance_timeout + JOIN_GRACE;
         let member_id = StrBytes::from_string(self.member_id.clone());
-        let request = |_| {
+        let request = |version| {
             let protocol = JoinGroupRequestProtocol::default()
                 .with_name(StrBytes::from_static_str(RANGE))
                 .with_metadata(assignor::encode_subscription(topics));
@@ -137,6 +137,7 @@ impl Membership {
                 .with_session_timeout_ms(millis(settings.session_timeout))
                 .with_rebalance_timeout_ms(millis(settings.rebalance_timeout))
                 .with_member_id(member_id)
+                .with_group_instance_id(instance_id(settings, version >= 5))
                 .with_protocol_type(StrBytes::from_static_str(PROTOCOL_TYPE))
                 .with_protocols(vec![protocol])
         };
@@ -160,6 +161,7 @@ impl Membership {
                     .with_group_id(group_id(settings))
                     .with_generation_id(joined.generation_id)
                     .with_member_id(joined.member_id.clone())
+                    .with_group_instance_id(instance_id(settings, version >= 3))
                     .with_assignments(assignments);
                 match version >= 5 {
                     true => request
@@ -186,9 +188,10 @@ impl Membership {
         }
         self.heartbeat_at = client.now() + settings.heartbeat_interval;
         let coordinator = self.coordinator(client, &settings.group_id).await?;
-        let request = |_| {
+        let request = |version| {
             HeartbeatRequest::default()
                 .with_group_id(group_id(settings))
+                .with_group_instance_id(instance_id(settings, version >= 3))
                 .with_generation_id(self.generation)
                 .with_member_id(StrBytes::from_string(self.member_id.clone()))
         };
@@ -199,12 +202,7 @@ impl Membership {
         };
         self.suffer(&error);
         match error.code() {
-            Some(
-                E::RebalanceInProgress
-                | E::IllegalGeneration
-                | E::UnknownMemberId
-                | E::FencedInstanceId,
-            ) => {
+            Some(E::RebalanceInProgress | E::IllegalGeneration | E::UnknownMemberId) => {
                 self.is_member = false;
                 Ok(Beat::MustRejoin)
             }
@@ -223,13 +221,14 @@ impl Membership {
         }
     }
 
-    /// Leaves, so that the others need not wait for our session to end.
+    /// Leaves, so that the others need not wait for our session to end. A static
+    /// member stays: it may come back within its session.
     pub(super) async fn leave(
         &mut self,
         client: &Client,
         settings: &ConsumerSettings,
     ) -> Result<(), Error> {
-        if self.member_id.is_empty() {
+        if self.member_id.is_empty() || settings.instance_id.is_some() {
             return Ok(());
         }
         let coordinator = self.coordinator(client, &settings.group_id).await?;
@@ -301,6 +300,12 @@ async fn assign(
 
 pub(super) fn group_id(settings: &ConsumerSettings) -> GroupId {
     GroupId(StrBytes::from_string(settings.group_id.clone()))
+}
+
+/// For versions that know static members.
+pub(super) fn instance_id(settings: &ConsumerSettings, is_known: bool) -> Option<StrBytes> {
+    let id = settings.instance_id.clone().filter(|_| is_known);
+    id.map(StrBytes::from_string)
 }
 
 fn millis(duration: Duration) -> i32 {

@@ -9,6 +9,7 @@
 //! when it returns.
 
 mod assignor;
+mod commit;
 mod fetch;
 mod group;
 mod offsets;
@@ -37,7 +38,6 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 /// With several leaders none may hold up the records of the others for long.
 const SHARED_FETCH_WAIT: Duration = Duration::from_millis(100);
-const COORDINATOR: &str = "org.apache.kafka.clients.consumer.internals.ConsumerCoordinator";
 
 /// A topic's name and a partition's index.
 pub(crate) type TopicPartition = (String, i32);
@@ -75,6 +75,13 @@ struct Position {
     delivered: i64,
 }
 
+/// How the partitions of a member changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rebalance {
+    Revoked(Vec<TopicPartition>),
+    Assigned(Vec<TopicPartition>),
+}
+
 /// Why reading ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stopped {
@@ -108,6 +115,8 @@ pub(crate) struct Consumer {
     correlation: u64,
     commit_at: Duration,
     joining: Duration,
+    /// Since the last call of `rebalances`.
+    rebalances: Vec<Rebalance>,
 }
 
 impl Consumer {
@@ -132,6 +141,7 @@ impl Consumer {
             must_refresh: true,
             correlation: 0,
             joining: Duration::ZERO,
+            rebalances: Vec::new(),
         }
     }
 
@@ -142,6 +152,11 @@ impl Consumer {
     /// How long it took, all in all, to join the group.
     pub(crate) fn joining(&self) -> Duration {
         self.joining
+    }
+
+    /// How our partitions changed since the last call.
+    pub(crate) fn rebalances(&mut self) -> Vec<Rebalance> {
+        std::mem::take(&mut self.rebalances)
     }
 
     /// The next records; none when nothing came within a fetch's wait.
@@ -186,7 +201,17 @@ impl Consumer {
         if self.membership.is_member() && self.settings.commits_itself {
             self.commit().await?;
         }
+        self.revoke();
         self.membership.leave(&self.client, &self.settings).await
+    }
+
+    /// Gives up all partitions, as the eager protocol wants before a member joins again.
+    fn revoke(&mut self) {
+        let positions = std::mem::take(&mut self.positions);
+        if !positions.is_empty() && !matches!(self.subscription, Subscription::Partition(..)) {
+            let lost = positions.into_keys().collect();
+            self.rebalances.push(Rebalance::Revoked(lost));
+        }
     }
 
     /// Asks for the topics again when they may have changed.
@@ -267,6 +292,9 @@ impl Consumer {
             }
         }
         let began = self.client.now();
+        if !self.membership.is_member() {
+            self.revoke();
+        }
         while !self.membership.is_member() {
             let names = match &self.subscription {
                 Subscription::Topics(names) => names.clone(),
@@ -286,6 +314,8 @@ impl Consumer {
                                 .map(move |index| ((topic.clone(), index), None))
                         })
                         .collect();
+                    let ours = self.positions.keys().cloned().collect();
+                    self.rebalances.push(Rebalance::Assigned(ours));
                 }
                 Err(error) if error.is(ResponseError::MemberIdRequired) => {}
                 Err(error) if group::may_join_again(&error) => {
@@ -297,40 +327,6 @@ impl Consumer {
         }
         self.joining += self.client.now().saturating_sub(began);
         Ok(())
-    }
-
-    /// A commit that fails is told; the next one makes good for it.
-    async fn try_commit(&mut self) {
-        if let Err(error) = self.commit().await {
-            let context = &self.client.config().log_context;
-            crate::console::warn(
-                format_args!("[{context}] Asynchronous auto-commit of offsets failed: {error}"),
-                COORDINATOR,
-            );
-        }
-    }
-
-    async fn commit(&mut self) -> Result<(), Error> {
-        let offsets: BTreeMap<TopicPartition, i64> = self
-            .positions
-            .iter()
-            .filter_map(|(at, position)| Some((at.clone(), position.as_ref()?.delivered)))
-            .collect();
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let group = &self.settings.group_id;
-        let coordinator = self.membership.coordinator(&self.client, group).await?;
-        let committer = Committer {
-            group_id: group::group_id(&self.settings),
-            member_id: self.membership.member_id.clone(),
-            generation: self.membership.generation,
-        };
-        let committed = self.client.commit(&coordinator, committer, offsets).await;
-        if let Err(error) = &committed {
-            self.membership.suffer(error);
-        }
-        committed
     }
 
     /// Finds where to begin with partitions that have no position.

@@ -21,6 +21,7 @@ pub(crate) struct Committer {
     pub(super) group_id: GroupId,
     pub(super) member_id: String,
     pub(super) generation: i32,
+    pub(super) instance_id: Option<StrBytes>,
 }
 
 impl Committer {
@@ -30,6 +31,7 @@ impl Committer {
             group_id: GroupId(StrBytes::from_string(group.to_owned())),
             member_id: String::new(),
             generation: -1,
+            instance_id: None,
         }
     }
 }
@@ -148,9 +150,10 @@ impl Client {
             })
             .collect();
         let answer = self
-            .call(coordinator, Lane::Group, |_| {
+            .call(coordinator, Lane::Group, |version| {
                 OffsetCommitRequest::default()
                     .with_group_id(committer.group_id)
+                    .with_group_instance_id(committer.instance_id.filter(|_| version >= 7))
                     .with_member_id(StrBytes::from_string(committer.member_id))
                     .with_generation_id_or_member_epoch(committer.generation)
                     .with_topics(topics)

@@ -16,6 +16,8 @@ pub(crate) enum Reset {
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerSettings {
     pub(crate) group_id: String,
+    /// Makes the member a static one (KIP-345).
+    pub(super) instance_id: Option<String>,
     pub(super) reset: Reset,
     pub(super) isolation_level: i8,
     pub(super) commits_itself: bool,
@@ -55,6 +57,7 @@ impl ConsumerSettings {
         };
         Ok(Self {
             group_id: settings.get("group.id").unwrap_or_default().to_owned(),
+            instance_id: settings.get("group.instance.id").map(str::to_owned),
             reset,
             isolation_level,
             commits_itself: settings.bool("enable.auto.commit", true)?,

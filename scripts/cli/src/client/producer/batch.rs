@@ -5,7 +5,7 @@ use std::time::Duration;
 use broker::record::{BatchBuilder, Compression};
 use bytes::Bytes;
 
-use super::{Error, Failed, NewRecord, failed};
+use super::{Error, Failed, NO_OFFSET, NewRecord, Stored, failed};
 
 /// Bytes of a batch besides its records.
 const BATCH_OVERHEAD: usize = 61;
@@ -67,7 +67,8 @@ impl Batch {
         let mut fits = true;
         for (record, wall_ms) in &self.records {
             let (key, value) = (record.key.as_deref(), record.value.as_deref());
-            fits &= builder.push(*wall_ms, key, value, &record.headers);
+            let timestamp = record.timestamp_ms.unwrap_or(*wall_ms);
+            fits &= builder.push(timestamp, key, value, &record.headers);
         }
         assert!(fits, "an unbounded batch takes every record");
         let built = builder.build();
@@ -79,12 +80,22 @@ impl Batch {
         self.sealed.clone()
     }
 
-    /// When each record was given, and the size of its value.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = (i64, usize)> {
-        let value = |record: &NewRecord| record.value.as_ref().map_or(0, Bytes::len);
+    /// Each record, stored from `base_offset` on.
+    pub(super) fn stored(&self, base_offset: i64, stored_ms: i64) -> impl Iterator<Item = Stored> {
         self.records
             .iter()
-            .map(move |(record, wall_ms)| (*wall_ms, value(record)))
+            .zip(0..)
+            .map(move |((record, sent_ms), index)| Stored {
+                sent_ms: *sent_ms,
+                stored_ms,
+                partition: self.partition,
+                offset: match base_offset {
+                    NO_OFFSET => NO_OFFSET,
+                    base => base + index,
+                },
+                key: record.key.clone(),
+                value: record.value.clone(),
+            })
     }
 
     /// Each record, lost for `error`.

@@ -30,29 +30,38 @@ use batch::{Batch, Identity};
 use partitioner::Partitioner;
 use settings::Acks;
 
+/// Stands for the offset of a record that nobody told.
+const NO_OFFSET: i64 = -1;
+
 /// A record to send.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NewRecord {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Vec<RecordHeader>,
+    /// Milliseconds since 1970; the time of sending if absent.
+    pub(crate) timestamp_ms: Option<i64>,
 }
 
-/// The sizes of a record that was not stored, and why.
+/// A record that was not stored, and why.
 #[derive(Debug)]
 pub(crate) struct Failed {
-    pub(crate) key_size: Option<usize>,
-    pub(crate) value_size: Option<usize>,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
     pub(crate) class: String,
     pub(crate) reason: String,
 }
 
-/// A record that was stored: when it was given and acknowledged, and its size.
-#[derive(Debug, Clone, Copy)]
+/// A record that was stored: when it was given and acknowledged, and where it is.
+#[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) sent_ms: i64,
     pub(crate) stored_ms: i64,
-    pub(crate) size: usize,
+    pub(crate) partition: i32,
+    /// -1 when nobody told (acks 0, or a repeated batch).
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
 }
 
 /// A producer for one topic.
@@ -215,9 +224,9 @@ impl Producer {
             let mut again = Vec::new();
             for (batch, result) in waiting.into_iter().zip(results) {
                 match result {
-                    Ok(()) => self.note(&batch),
+                    Ok(offset) => self.note(&batch, offset),
                     Err(error) if error.is(ResponseError::DuplicateSequenceNumber) => {
-                        self.note(&batch);
+                        self.note(&batch, NO_OFFSET);
                     }
                     Err(error) if error.is_retriable() && attempt < self.settings.retries => {
                         match self.has_expired(&batch) {
@@ -243,14 +252,10 @@ impl Producer {
         lost
     }
 
-    fn note(&mut self, batch: &Batch) {
+    fn note(&mut self, batch: &Batch, base_offset: i64) {
         let stored_ms = self.client.wall_ms();
         if let Some(stored) = &mut self.stored {
-            stored.extend(batch.sizes().map(|(sent_ms, size)| Stored {
-                sent_ms,
-                stored_ms,
-                size,
-            }));
+            stored.extend(batch.stored(base_offset, stored_ms));
         }
     }
 
@@ -321,17 +326,18 @@ impl Producer {
         Ok(())
     }
 
-    /// One request to each leader; the results are in the order of the batches.
-    async fn send_once(&self, batches: &[Batch]) -> Vec<Result<(), Error>> {
-        let mut results: Vec<Result<(), Error>> = Vec::new();
+    /// One request to each leader; the results, the offset of the batch's first
+    /// record, are in the order of the batches.
+    async fn send_once(&self, batches: &[Batch]) -> Vec<Result<i64, Error>> {
+        let mut results: Vec<Result<i64, Error>> = Vec::new();
         let mut of_leader: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
         for (index, batch) in batches.iter().enumerate() {
             match self.client.leader(&self.topic, batch.partition) {
                 Some(leader) => {
                     of_leader.entry(leader).or_default().push(index);
-                    results.push(Ok(()));
+                    results.push(Ok(NO_OFFSET));
                 }
-                None => results.push(Error::check(ResponseError::LeaderNotAvailable.code(), None)),
+                None => results.push(refused(ResponseError::LeaderNotAvailable)),
             }
         }
         let requests = of_leader.iter().map(|(leader, indexes)| async move {
@@ -346,21 +352,21 @@ impl Producer {
         results
     }
 
-    async fn produce(&self, leader: i32, batches: &[&Batch]) -> Vec<Result<(), Error>> {
+    async fn produce(&self, leader: i32, batches: &[&Batch]) -> Vec<Result<i64, Error>> {
         let answer = self.produce_request(leader, batches).await;
         match answer {
-            Ok(codes) => batches
+            Ok(answers) => batches
                 .iter()
-                .map(|batch| match codes.get(&batch.partition) {
-                    Some((code, message)) => Error::check(*code, message.as_deref()),
-                    None => Error::check(ResponseError::UnknownServerError.code(), None),
+                .map(|batch| match answers.get(&batch.partition) {
+                    Some(answer) => Error::check(answer.code, answer.message.as_deref())
+                        .map(|()| answer.base_offset),
+                    None => refused(ResponseError::UnknownServerError),
                 })
                 .collect(),
             Err(error) => {
-                let code = ResponseError::NetworkException.code();
                 let rest = batches.len().saturating_sub(1);
                 let mut results = vec![Err(error)];
-                results.extend((0..rest).map(|_| Error::check(code, None)));
+                results.extend((0..rest).map(|_| refused(ResponseError::NetworkException)));
                 results
             }
         }
@@ -370,7 +376,7 @@ impl Producer {
         &self,
         leader: i32,
         batches: &[&Batch],
-    ) -> Result<HashMap<i32, (i16, Option<String>)>, Error> {
+    ) -> Result<HashMap<i32, Answer>, Error> {
         let endpoint = self.client.broker(leader)?;
         let timeout = self.client.config().request_timeout.as_millis();
         let build = |_| {
@@ -394,7 +400,7 @@ impl Producer {
             self.client.send_only(&endpoint, Lane::Data, build).await?;
             return Ok(batches
                 .iter()
-                .map(|batch| (batch.partition, (0, None)))
+                .map(|batch| (batch.partition, Answer::default()))
                 .collect());
         }
         let answer = self.client.call(&endpoint, Lane::Data, build).await?;
@@ -403,17 +409,44 @@ impl Producer {
             .iter()
             .flat_map(|topic| &topic.partition_responses)
             .map(|partition| {
-                let message = partition.error_message.as_ref().map(ToString::to_string);
-                (partition.index, (partition.error_code, message))
+                let answer = Answer {
+                    code: partition.error_code,
+                    message: partition.error_message.as_ref().map(ToString::to_string),
+                    base_offset: partition.base_offset,
+                };
+                (partition.index, answer)
             })
             .collect())
     }
 }
 
+/// What a leader says of one batch.
+#[derive(Debug)]
+struct Answer {
+    code: i16,
+    message: Option<String>,
+    base_offset: i64,
+}
+
+impl Default for Answer {
+    /// For a leader that was not asked to answer.
+    fn default() -> Self {
+        Self {
+            code: 0,
+            message: None,
+            base_offset: NO_OFFSET,
+        }
+    }
+}
+
+fn refused(code: ResponseError) -> Result<i64, Error> {
+    Error::check(code.code(), None).map(|()| NO_OFFSET)
+}
+
 fn failed(record: &NewRecord, error: &Error) -> Failed {
     Failed {
-        key_size: record.key.as_ref().map(Bytes::len),
-        value_size: record.value.as_ref().map(Bytes::len),
+        key: record.key.clone(),
+        value: record.value.clone(),
         class: error.class(),
         reason: error.to_string(),
     }

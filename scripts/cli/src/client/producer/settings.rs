@@ -57,17 +57,19 @@ impl ProducerSettings {
             let names = "String must be one of: none, gzip, snappy, lz4, zstd";
             one_of("compression.type", codec, names)
         })?;
-        let is_idempotent = settings.bool("enable.idempotence", acks == Acks::All)?;
+        let retries = settings.number(
+            "retries",
+            i32::MAX.unsigned_abs(),
+            "Not a number of type INT",
+        )?;
+        let by_default = acks == Acks::All && retries > 0;
+        let is_idempotent = settings.bool("enable.idempotence", by_default)?;
         Ok(Self {
             acks,
             compression,
             batch_size: count(settings.i32("batch.size", 16_384)?),
             linger: settings.millis("linger.ms", 0)?,
-            retries: settings.number(
-                "retries",
-                i32::MAX.unsigned_abs(),
-                "Not a number of type INT",
-            )?,
+            retries,
             max_block: settings.millis("max.block.ms", 60_000)?,
             delivery_timeout: settings.millis("delivery.timeout.ms", 120_000)?,
             request_size_max: count(settings.i32("max.request.size", 1_048_576)?),
@@ -104,6 +106,7 @@ mod tests {
     fn idempotence_needs_all_acks() {
         assert!(read(&[]).unwrap().is_idempotent);
         assert!(!read(&[("acks", "1")]).unwrap().is_idempotent);
+        assert!(!read(&[("retries", "0")]).unwrap().is_idempotent);
         assert!(
             !read(&[("enable.idempotence", "false")])
                 .unwrap()
