@@ -84,10 +84,7 @@ def franz_go(place):
         "KGO_TEST_RECORDS": 5000,
         "KGO_LOG_LEVEL": "none",
     }
-    packages, transactions = ["./pkg/kgo"], "TestTxn"
-    found = go_test(place, packages, "-skip", transactions, environment=environment)
-    limit = ("-run", transactions, "-timeout=1m")
-    return found | go_test(place, packages, *limit, environment=environment)
+    return go_test(place, ["./pkg/kgo"], environment=environment)
 
 
 @register(
