@@ -98,6 +98,7 @@ use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
 pub use self::transaction_markers::{MarkerConfig, MarkersByWire};
 use self::transactions::Transactions;
+use self::txn_offset_commit::TxnOffsetCommit;
 use self::verification::Verifier;
 pub use self::verification::VerifierConfig;
 use self::write_txn_markers::Markers;
@@ -247,6 +248,31 @@ impl Handlers {
                 Ok(Reply::Close)
             }
         }
+    }
+
+    fn write_txn_markers(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        if let Some(throttle) = &ctx.throttle {
+            throttle.exempt();
+        }
+        let request = frame.decode_any()?;
+        let response = write_txn_markers::handle(&self.markers, request);
+        Ok(later_any(frame, response))
+    }
+
+    async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
+        let exists = groups::existing_in(&self.cluster);
+        let handler = TxnOffsetCommit {
+            groups: &self.groups.handle,
+            known: &self.partitions,
+            verifier: &self.verifier,
+            exists: &exists,
+            version: frame.version,
+        };
+        now(frame, &handler.handle(frame.decode()?).await)
     }
 
     fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {

@@ -1,5 +1,5 @@
 //! TxnOffsetCommit: offsets that count once the producer's transaction is
-//! committed (KIP-98, KIP-447); and the way to it and to WriteTxnMarkers.
+//! committed (KIP-98, KIP-447).
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
@@ -8,18 +8,14 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 };
 use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
-use super::context::RequestContext;
 use super::error;
 use super::group_wire::{ByTopic, PartitionExists, existing, owned, owned_option};
 use super::partitions::Partitions;
 use super::verification::{InTransaction, Verifier};
-use super::{Handlers, groups, later_any, now, write_txn_markers};
 use crate::group::{CommitRequest, Handle, MemberRef, OffsetToCommit, Transaction};
 use crate::log::Verification;
 use crate::model::{GROUP_METADATA_TOPIC, TopicName, TopicPartition};
-use crate::protocol::{Error, RequestFrame};
 use crate::record::NO_SEQUENCE;
-use crate::server::Reply;
 
 /// From here on, clients survive to hear that a coordinator loads (KAFKA-7296).
 const LOADING_FROM: i16 = 2;
@@ -33,36 +29,6 @@ pub(crate) struct TxnOffsetCommit<'a> {
     pub(crate) verifier: &'a Verifier,
     pub(crate) exists: PartitionExists<'a>,
     pub(crate) version: i16,
-}
-
-impl Handlers {
-    /// Answers WriteTxnMarkers, which is charged to nobody.
-    pub(super) fn write_txn_markers(
-        &self,
-        ctx: &RequestContext,
-        frame: &RequestFrame,
-    ) -> Result<Reply, Error> {
-        if let Some(throttle) = &ctx.throttle {
-            throttle.exempt();
-        }
-        let request = frame.decode_any()?;
-        let response = write_txn_markers::handle(&self.markers, request);
-        Ok(later_any(frame, response))
-    }
-
-    /// Answers TxnOffsetCommit. The connection waits, as in Kafka: what a producer
-    /// sends next comes after it.
-    pub(super) async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let exists = groups::existing_in(&self.cluster);
-        let handler = TxnOffsetCommit {
-            groups: &self.groups.handle,
-            known: &self.partitions,
-            verifier: &self.verifier,
-            exists: &exists,
-            version: frame.version,
-        };
-        now(frame, &handler.handle(frame.decode()?).await)
-    }
 }
 
 impl TxnOffsetCommit<'_> {
