@@ -8,8 +8,8 @@ use common::clock::SharedClock;
 use crate::cluster::Cluster;
 use crate::config::{Config, millis};
 use crate::group;
-use crate::handlers::{MarkerConfig, MarkersByWire};
-use crate::model::{TRANSACTION_STATE_TOPIC, TopicName};
+use crate::handlers::{MarkerConfig, MarkersByWire, VerifierConfig};
+use crate::model::{BrokerId, TRANSACTION_STATE_TOPIC, TopicName};
 use crate::replica::Manager;
 use crate::state_log::ReplicatedLog;
 use crate::txn;
@@ -41,4 +41,14 @@ pub(super) fn service(
         Arc::new(channel),
         clock.clone(),
     )
+}
+
+/// How the coordinators of transactions are asked.
+pub(super) fn verifier(config: &Config, own_id: BrokerId) -> VerifierConfig {
+    VerifierConfig {
+        own_id,
+        listener: config.inter_broker_listener.clone(),
+        timeout: millis(&config.values, "request.timeout.ms"),
+        version: config.inter_broker_version.verification_version(),
+    }
 }
