@@ -21,7 +21,8 @@ class Beside:
 
     def __init__(self, directory, overrides=None):
         # A session outlives what a busy machine does to a JVM.
-        overrides = {"zookeeper.session.timeout.ms": 18000} | (overrides or {})
+        patient = {"zookeeper.session.timeout.ms": 18000, "zookeeper.connection.timeout.ms": 60000}
+        overrides = patient | (overrides or {})
         self.ours = harness.Cluster(directory / "ours", "odradek", overrides)
         self.kafka = harness.Cluster(directory / "kafka", "jvm-broker", overrides)
 
