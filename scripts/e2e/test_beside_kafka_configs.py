@@ -243,7 +243,7 @@ def test_changes(beside):
     # What stands now is the same, once both have read it.
     stands = [(TOPIC, "t"), (BROKER, ""), (BROKER, "0")]
     found = lambda: [each for of in stands for each in different_keys(beside, 4, *of)]  # noqa: E731
-    wait_until(lambda: not found(), 20, f"both have the same configurations: {found()}")
+    wait_until(lambda: not found(), 60, f"both have the same configurations: {found()}")
 
 
 def test_a_resource_twice(beside):
