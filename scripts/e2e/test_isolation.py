@@ -8,7 +8,7 @@ from replicated import History, check
 
 
 # A controller that moves a leader back to a broker which it cannot reach leaves
-# the partition without one that knows of it, here as in Kafka.
+# the partition without one that knows of it.
 KEYS = {"replica.lag.time.max.ms": 4000, "auto.leader.rebalance.enable": "false"}
 
 
