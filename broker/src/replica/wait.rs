@@ -27,7 +27,8 @@ impl Waiter {
     }
 
     /// As if a partition made progress.
-    pub fn wake(&self) {
+    #[cfg(test)]
+    pub(crate) fn wake(&self) {
         self.notify.notify_one();
     }
 }

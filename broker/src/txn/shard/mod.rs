@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::markers::{Answer, Sender};
 use super::records::Record;
-use super::state::{End, Init, Transaction};
+use super::state::{End, Init, Metadata, Transaction};
 use super::{Config, Description, Error, InitRequest, Initialized, TransactionRef};
 use crate::model::TopicPartition;
 use crate::state_log::StateLog;
@@ -213,15 +213,8 @@ impl Shard {
         } = transaction;
         let found = self.transactions.get_mut(&transactional_id);
         let found = found.ok_or(Error::InvalidProducerIdMapping);
-        match found.and_then(|known| known.add(producer, partitions, now_ms)) {
-            Ok(Some(next)) => self.append(transactional_id, next, Then::Added(reply)),
-            Ok(None) => {
-                let _ = reply.send(Ok(()));
-            }
-            Err(error) => {
-                let _ = reply.send(Err(error));
-            }
-        }
+        let decided = found.and_then(|known| known.add(producer, partitions, now_ms));
+        self.write(transactional_id, decided, reply, Then::Added);
     }
 
     fn end(&mut self, transaction: TransactionRef, end: End, reply: Reply<()>) {
@@ -232,8 +225,20 @@ impl Shard {
         } = transaction;
         let found = self.transactions.get_mut(&transactional_id);
         let found = found.ok_or(Error::InvalidProducerIdMapping);
-        match found.and_then(|known| known.end(producer, end, now_ms)) {
-            Ok(Some(next)) => self.append(transactional_id, next, Then::Ended(reply)),
+        let decided = found.and_then(|known| known.end(producer, end, now_ms));
+        self.write(transactional_id, decided, reply, Then::Ended);
+    }
+
+    /// Appends what was decided, or answers where there is nothing to write.
+    fn write(
+        &mut self,
+        transactional_id: String,
+        decided: Result<Option<Metadata>, Error>,
+        reply: Reply<()>,
+        then: fn(Reply<()>) -> Then,
+    ) {
+        match decided {
+            Ok(Some(next)) => self.append(transactional_id, next, then(reply)),
             Ok(None) => {
                 let _ = reply.send(Ok(()));
             }
