@@ -130,7 +130,8 @@ def streams(place):
 
     def instance(number):
         state = place.directory / f"state-{number}"
-        command = java("streams", "WordCount", place.bootstrap, "lines", "counts", state)
+        at = (place.bootstrap, "lines", "counts", state)
+        command = java("streams", "WordCount", *at, "at_least_once")
         return daemon(place, f"streams-{number}", command, lambda: True)
 
     def count():
