@@ -23,6 +23,7 @@ MODULES = (
     "node_clients",
     "jvm_clients",
     "jvm_exactly_once",
+    "repository_suites",
     "monitors",
 )
 
