@@ -9,14 +9,15 @@ a pause longer or shorter than the session, a wiped disk; with `--namespaces`,
 as root, also cuts of the network, and with `--disks`, as root, full disks
 (`strikes.py` says what each is; `starve` and `degrade` are only done by name). It prints the longest time without an
 acknowledgement, and how long after the strike all replicas were in sync again.
-After every tenth round, and at the end, all records are read back and the
-replicas' files compared. `--mix apache` has one broker of Apache's among them,
+After every tenth round (`--check-every`), and at the end, all records are read
+back and the replicas' files compared. `--mix apache` has one broker of Apache's among them,
 `--zookeeper` a real ZooKeeper below them. `--sequence` strikes with each fault
 on each target in turn instead of by lot.
 """
 
 import argparse
 import contextlib
+import os
 import pathlib
 import random
 import statistics
@@ -79,6 +80,9 @@ def main():
     parser.add_argument("--keep", metavar="DIRECTORY", help="use this one, and leave its files")
     parser.add_argument("--topics", action="store_true", help="topics come and go meanwhile")
     parser.add_argument("--sequence", action="store_true")
+    parser.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", help="of brokers")
+    parser.add_argument("--more", type=int, default=0, help="acknowledgements after each strike")
+    parser.add_argument("--check-every", type=int, default=10, metavar="ROUNDS")
     options = parser.parse_args()
     if options.namespaces and options.disks:
         # After a storage error librdkafka begins a new epoch, in which it sends
@@ -88,15 +92,17 @@ def main():
         parser.error(reason)
     print(f"seed {options.seed}")
     dice = random.Random(options.seed)
+    keys = dict(key.split("=", 1) for key in options.key)
     gaps = {}
     with directory_of(options) as directory:
         if options.namespaces:
-            trio = Isolated(directory)
+            trio = Isolated(directory, keys=keys)
         else:
             trio = Trio(
                 directory,
                 brokers=("odradek", "odradek", options.mix),
                 coordinator="apache" if options.zookeeper else "odradek",
+                keys=keys,
             )
         disks = Disks(trio)
         times = tuple(float(seconds) for seconds in options.times.split(","))
@@ -120,14 +126,17 @@ def main():
                 history.wait_for_more()
                 trio.wait_in_sync("chaos")
                 healed = time.monotonic() - struck
+                for _ in range(0, options.more, 1000):
+                    history.wait_for_more(min(options.more, 1000))
                 gap = history.take_gap()
                 gaps.setdefault((fault, target), []).append(gap)
                 print(
                     f"broker {number}: longest gap {gap:.2f} s,"
-                    f" in sync after {healed:.1f} s, {history.count()} acknowledged",
+                    f" in sync after {healed:.1f} s, {history.count()} acknowledged,"
+                    f" load {os.getloadavg()[0]:.1f}",
                     flush=True,
                 )
-                if round_ % 10 == 0 and round_ < options.rounds:
+                if round_ % options.check_every == 0 and round_ < options.rounds:
                     history.end()
                     check(trio, history, "chaos")
                     history = history.go_on(trio)
