@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import harness
 import stalled
 from harness import Failed, Ports, wait_until
+from witness import WORD
 
 # Of three brokers, the usual number.
 IDS = (0, 1, 2)
@@ -226,7 +227,8 @@ class History(threading.Thread):
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 1,
-            "message.timeout.ms": 120_000,
+            # Never: how long it may take is for the test to say.
+            "message.timeout.ms": 0,
             "socket.timeout.ms": trio.request_seconds * 1000,
             "log_level": 0,
             "error_cb": self.on_error,
@@ -241,6 +243,9 @@ class History(threading.Thread):
         self.heard = deque(maxlen=20)
         # When a partition was acknowledged last, and the longest wait for it.
         self.last, self.gap = {}, 0.0
+        # The longest time in which this thread did not run at all: part of a gap
+        # that the brokers did not make.
+        self.stood_still = 0.0
 
     def run(self):
         try:
@@ -250,8 +255,10 @@ class History(threading.Thread):
 
     def send(self):
         # Few wakes a second suffice for many records.
-        wakes = min(self.rate, 500)
+        wakes, woken = min(self.rate, 500), time.monotonic()
         while not self.ending.is_set():
+            before, woken = woken, time.monotonic()
+            self.stood_still = max(self.stood_still, woken - before)
             for _ in range(self.rate // wakes):
                 partition = self.number % self.partitions
                 try:
@@ -284,18 +291,20 @@ class History(threading.Thread):
         return sum(len(each) for each in self.acknowledged.values())
 
     def wait_for_more(self, more=100):
-        """Returns once this many further records were acknowledged."""
-        wanted = self.count() + more
+        """Returns once this many further records were acknowledged, of every partition some."""
+        share = max(1, more // self.partitions)
+        wanted = {index: len(each) + share for index, each in self.acknowledged.items()}
 
         def come():
             if self.broken or self.failed:
                 raise Failed(f"the producer gave up\n{self.tell()}")
-            return self.count() >= wanted
+            return all(len(self.acknowledged[index]) >= least for index, least in wanted.items())
 
         try:
-            wait_until(come, HEAL, f"{more} more acknowledgements")
+            wait_until(come, HEAL, f"{share} more acknowledgements of each partition")
         except Failed as failed:
-            raise Failed(f"{failed}\n{self.tell()}\n{stalled.tell(self.trio, self.topic)}") from None
+            told = f"{failed}\n{self.tell()}\n{stalled.tell(self.trio, self.topic)}"
+            raise Failed(told) from None
 
     def tell(self):
         """How it goes, for one who asks why it does not."""
@@ -309,7 +318,7 @@ class History(threading.Thread):
 
     def take_gap(self):
         """The longest wait of one partition for an acknowledgement since the last call."""
-        gap, self.gap = self.gap, 0.0
+        gap, self.gap, self.stood_still = self.gap, 0.0, 0.0
         return gap
 
     def end(self):
@@ -352,8 +361,9 @@ def read_back(trio, topic, partition):
         for message in consumer.consume(10_000, timeout=1):
             if message.error():
                 continue
-            offsets.append(message.offset())
-            numbers.append(int(message.value()))
+            if message.value() != WORD:
+                offsets.append(message.offset())
+                numbers.append(int(message.value()))
             position = message.offset() + 1
             deadline = time.monotonic() + HEAL
         assert time.monotonic() < deadline, f"read only to {position} of {end}"
