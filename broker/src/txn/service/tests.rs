@@ -602,12 +602,11 @@ async fn a_stop_answers_what_is_being_written() {
     let mut ending = Box::pin(broker.end(producer, End::Commit));
     assert!(futures::poll!(&mut ending).is_pending());
     tokio::task::yield_now().await;
-    let tasks = broker.transactions.0.stop();
+    let mut stopping = Box::pin(broker.transactions.0.shards.stop());
+    assert!(futures::poll!(&mut stopping).is_pending());
     broker.log.release();
     assert_eq!(ending.await, Ok(()));
-    for task in tasks {
-        task.await.unwrap();
-    }
+    stopping.await;
     assert_eq!(
         broker.transactions.list().await,
         Err(Error::CoordinatorNotAvailable)
