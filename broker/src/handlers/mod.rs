@@ -1,5 +1,6 @@
-//! Kafka's APIs, one file each, and the only match on the API key; requests
-//! between brokers have theirs in `interbroker`.
+//! Kafka's APIs, one file each, and the match on the API key. Whole areas match
+//! their keys themselves: `groups`, `transactions`, `administration`, `operator`,
+//! and `interbroker` for requests between brokers.
 //!
 //! Flow: frame -> `Handlers::call` -> header -> one handler -> reply. A handler
 //! gets the handles that it uses and nothing more.
@@ -15,6 +16,7 @@ mod alter_replica_log_dirs;
 mod api_versions;
 mod auto_create;
 mod client_quotas;
+mod committed_offsets;
 mod consumer_group;
 mod context;
 pub mod control;
