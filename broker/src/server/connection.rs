@@ -294,6 +294,8 @@ mod tests {
 
     use super::*;
 
+    const IDLE_MAX: Duration = Duration::from_secs(60);
+
     /// Answers a frame with itself, in the way that its first byte says.
     struct Echo {
         permits: Arc<Semaphore>,
@@ -347,7 +349,7 @@ mod tests {
             };
             let config = Config {
                 request_bytes_max: 100,
-                idle_max: Duration::from_secs(60),
+                idle_max: IDLE_MAX,
                 memory,
                 buffers: common::net::Buffers::default(),
             };
@@ -380,6 +382,22 @@ mod tests {
         expect(&mut client, &[b"n1", b"n2"]).await;
         permits.add_permits(1);
         expect(&mut client, &[b"w3", b"n4"]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_quiet_connection_is_idle() {
+        let (mut client, _permits) = start().await;
+        for _ in 0..3 {
+            tokio::time::sleep(IDLE_MAX * 2 / 3).await;
+            send(&mut client, &[b"n1"]).await;
+            expect(&mut client, &[b"n1"]).await;
+        }
+        let mut byte = [0];
+        let almost = IDLE_MAX - Duration::from_secs(1);
+        let early = tokio::time::timeout(almost, client.read(&mut byte));
+        assert!(early.await.is_err());
+        let closed = tokio::time::timeout(Duration::from_secs(2), client.read(&mut byte));
+        assert_eq!(closed.await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]
