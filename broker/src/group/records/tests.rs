@@ -1,11 +1,11 @@
 //! Golden bytes, made by Kafka's own generated classes.
 
-use super::batch::{self, Entry};
 use super::*;
 use crate::group::Config;
 use crate::group::api::CommittedOffset;
 use crate::model::{NEWEST, TopicName};
-use crate::record::BatchBuilder;
+use crate::state_log::fields;
+use crate::state_log::records::Entry;
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
@@ -209,15 +209,15 @@ fn damage_is_an_error_never_a_panic() {
 
 #[test]
 fn batches_carry_records_and_markers() {
-    let records = [
+    let written = [
         offset_record(Some(commit(Some(7), None))),
         group_record(None),
     ];
-    let plain = batch::encode(&records, None, 5, &Config::default()).unwrap();
+    let plain = encode(&written, None, 5, &Config::default()).unwrap();
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();
-        let (key, value) = records[0].encode(NEWEST).unwrap();
+        let (key, value) = written[0].encode(NEWEST).unwrap();
         assert!(builder.push(5, Some(&key), value.as_deref(), &[]));
         builder.build().unwrap()
     };
@@ -230,8 +230,11 @@ fn batches_carry_records_and_markers() {
     };
     let all = Bytes::from([plain, transactional, marker].concat());
     let mut entries = Vec::new();
-    assert_eq!(batch::decode(&all, 1, &mut entries), Ok(Some(4)));
-    let [_, tombstone] = &records;
+    assert_eq!(
+        records::decode(&all, 1, |entry| entries.push(entry)),
+        Ok(Some(4))
+    );
+    let [_, tombstone] = &written;
     let expected = [
         Entry::Record {
             offset: 1,
@@ -240,7 +243,7 @@ fn batches_carry_records_and_markers() {
         Entry::Transactional {
             offset: 2,
             producer_id: 9,
-            record: records[0].clone(),
+            record: written[0].clone(),
         },
         Entry::Marker {
             producer_id: 9,
@@ -250,7 +253,8 @@ fn batches_carry_records_and_markers() {
     assert_eq!(entries, expected);
     let mut damaged = all.to_vec();
     *damaged.last_mut().unwrap() ^= 1;
-    let read = batch::decode(&damaged.into(), 0, &mut Vec::new());
+    let unread = |_: Entry<Record>| {};
+    let read = records::decode(&damaged.into(), 0, unread);
     assert_eq!(read, Err(Error::DamagedBatch));
-    assert_eq!(batch::decode(&Bytes::new(), 0, &mut entries), Ok(None));
+    assert_eq!(records::decode(&Bytes::new(), 0, unread), Ok(None));
 }
