@@ -209,7 +209,9 @@ def junit(report, strip=""):
         failed = kinds & {"failure", "error"}
         outcome = "failed" if failed else "skipped" if "skipped" in kinds else "passed"
         classname = (case.get("classname") or "").removeprefix(strip)
-        found[f"{classname}.{case.get('name')}".lstrip(".")] = outcome
+        name = f"{classname}.{case.get('name')}".lstrip(".")
+        # Of tests with the same name, one that fails is not hidden by another.
+        found[name] = "failed" if found.get(name) == "failed" else outcome
     return found
 
 
