@@ -58,7 +58,8 @@ def outcomes(text):
     "its C examples, and its own test suite on three brokers (quick form, without the tests "
     "that need no broker)",
     brokers=3,
-    keys={"num.partitions": 4},
+    # The second is Kafka's default, on which tests rely whose consumers start together.
+    keys={"num.partitions": 4, "group.initial.rebalance.delay.ms": 3000},
     install=install_librdkafka,
 )
 def librdkafka(place):

@@ -24,6 +24,7 @@ MODULES = (
     "old_javascript",
     "jvm_clients",
     "jvm_exactly_once",
+    "repository_suites",
     "monitors",
 )
 
