@@ -13,6 +13,10 @@ use super::group_wire::{
 };
 use crate::group::{CommitRequest, Handle, MemberRef, OffsetToCommit};
 use crate::model::TopicPartition;
+use crate::protocol::legacy::DatedOffsetCommit;
+
+/// A time of version 1 that leaves it to the broker.
+const NOW: i64 = -1;
 
 /// Answers when the offsets are committed. Offsets of partitions that do not
 /// exist are refused here, for groups do not know the cluster.
@@ -20,14 +24,20 @@ pub(crate) async fn handle(
     groups: &Handle,
     _ctx: &GroupRequestContext,
     exists: PartitionExists<'_>,
-    request: OffsetCommitRequest,
+    dated: DatedOffsetCommit,
 ) -> OffsetCommitResponse {
+    let request = dated.request;
+    let mut times = dated.commit_timestamps_ms.into_iter();
     let mut codes = ByTopic::default();
     let mut offsets = Vec::new();
     for topic in &request.topics {
         for asked in &topic.partitions {
+            let committed_ms = times.next().filter(|ms| *ms != NOW);
             match existing(exists, &topic.name, asked.partition_index) {
-                Some(partition) => offsets.push(offset_to_commit(partition, asked)),
+                Some(partition) => offsets.push(OffsetToCommit {
+                    committed_ms,
+                    ..offset_to_commit(partition, asked)
+                }),
                 None => {
                     let code = ResponseError::UnknownTopicOrPartition.code();
                     codes.push(topic.name.clone(), asked.partition_index, code);
@@ -50,6 +60,7 @@ fn offset_to_commit(
         offset: asked.committed_offset,
         leader_epoch: Some(asked.committed_leader_epoch).filter(|epoch| *epoch != -1),
         metadata: owned_option(asked.committed_metadata.as_ref()).unwrap_or_default(),
+        committed_ms: None,
     }
 }
 

@@ -133,6 +133,7 @@ fn offset_to_commit(
         offset: asked.committed_offset,
         leader_epoch: Some(asked.committed_leader_epoch).filter(|epoch| *epoch != -1),
         metadata: owned_option(asked.committed_metadata.as_ref()).unwrap_or_default(),
+        committed_ms: None,
     }
 }
 
