@@ -58,27 +58,34 @@ pub(in crate::group) fn encode(
 
 /// Reads whole batches; entries before `from` are left out. Gives the offset to
 /// go on with, or `None` when there is nothing. A record that cannot be read is
-/// reported and skipped, so that it does not take all other groups with it.
+/// reported and skipped, and so is a batch that is not what was written: neither
+/// takes all other groups with it.
 pub(in crate::group) fn decode(
     batches: &Bytes,
     from: i64,
     entries: &mut Vec<Entry>,
-) -> Result<Option<i64>, Error> {
+) -> Option<i64> {
     let mut next = None;
     for batch in Batches::strict(batches.clone()) {
-        let batch = batch.map_err(|_| Error::DamagedBatch)?;
-        batch.check_crc().map_err(|_| Error::DamagedBatch)?;
+        let Ok(batch) = batch else { break };
         next = Some(batch.header().next_offset())
             .filter(|next| *next > from)
             .or(next);
-        decode_batch(&batch, from, entries)?;
+        let sound = entries.len();
+        if let Err(error) = decode_batch(&batch, from, entries) {
+            // Half of a batch would be a state that never was.
+            entries.truncate(sound);
+            let offset = batch.header().base_offset;
+            tracing::error!(offset, %error, "a batch of the group topic is skipped");
+        }
     }
-    Ok(next)
+    next
 }
 
 fn decode_batch(batch: &Batch, from: i64, entries: &mut Vec<Entry>) -> Result<(), Error> {
     let header = batch.header();
     let producer_id = header.producer_id;
+    batch.check_crc().map_err(|_| Error::DamagedBatch)?;
     let records = batch
         .records(DECOMPRESSED_SIZE_MAX)
         .map_err(|_| Error::DamagedBatch)?;

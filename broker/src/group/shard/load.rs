@@ -1,28 +1,27 @@
 //! Reading a partition of the internal topic back into memory.
 
 use super::Shard;
-use crate::group::records;
 use crate::group::records::batch::{self, Entry};
 use crate::state_log;
 
-/// Why a partition could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Log(#[from] state_log::Error),
-    #[error(transparent)]
-    Records(#[from] records::Error),
-}
-
 impl Shard {
     /// Replays the partition from its start to its end and wakes the groups.
-    pub(super) async fn load(&mut self) -> Result<(), Error> {
+    pub(super) async fn load(&mut self) -> Result<(), state_log::Error> {
         let mut offset = self.log.log_start_offset(self.partition)?;
         loop {
             let size = self.config.load_buffer_size;
-            let chunk = self.log.read(self.partition, offset, size).await?;
+            let chunk = match self.log.read(self.partition, offset, size).await {
+                // Nothing tells where the next batch begins. As in Kafka, what was
+                // read is served: the alternative is to serve nobody for ever.
+                Err(error @ state_log::Error::Damaged) => {
+                    let partition = self.partition;
+                    tracing::error!(partition, offset, %error, "the rest of a group partition is not loaded");
+                    break;
+                }
+                chunk => chunk?,
+            };
             let mut entries = Vec::new();
-            let Some(next) = batch::decode(&chunk.batches, offset, &mut entries)? else {
+            let Some(next) = batch::decode(&chunk.batches, offset, &mut entries) else {
                 break;
             };
             for entry in entries {

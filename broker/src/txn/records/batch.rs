@@ -23,27 +23,30 @@ pub(in crate::txn) fn encode(records: &[Record], now_ms: i64) -> Result<Bytes, E
 
 /// Reads whole batches; records before `from` are left out. Gives the offset to
 /// go on with, or `None` when there is nothing. A record that cannot be read is
-/// reported and skipped, so that it does not take all other ids with it.
-pub(in crate::txn) fn decode(
-    batches: &Bytes,
-    from: i64,
-    records: &mut Vec<Record>,
-) -> Result<Option<i64>, Error> {
+/// reported and skipped, and so is a batch that is not what was written: neither
+/// takes all other ids with it.
+pub(in crate::txn) fn decode(batches: &Bytes, from: i64, records: &mut Vec<Record>) -> Option<i64> {
     let mut next = None;
     for batch in Batches::strict(batches.clone()) {
-        let batch = batch.map_err(|_| Error::DamagedBatch)?;
-        batch.check_crc().map_err(|_| Error::DamagedBatch)?;
+        let Ok(batch) = batch else { break };
         next = Some(batch.header().next_offset())
             .filter(|next| *next > from)
             .or(next);
-        if !batch.header().is_control() {
-            decode_batch(&batch, from, records)?;
+        if batch.header().is_control() {
+            continue;
+        }
+        let sound = records.len();
+        if let Err(error) = decode_batch(&batch, from, records) {
+            records.truncate(sound);
+            let offset = batch.header().base_offset;
+            tracing::error!(offset, %error, "a batch of the transaction topic is skipped");
         }
     }
-    Ok(next)
+    next
 }
 
 fn decode_batch(batch: &Batch, from: i64, records: &mut Vec<Record>) -> Result<(), Error> {
+    batch.check_crc().map_err(|_| Error::DamagedBatch)?;
     let found = batch
         .records(DECOMPRESSED_SIZE_MAX)
         .map_err(|_| Error::DamagedBatch)?;

@@ -2,29 +2,29 @@
 
 use super::Shard;
 use crate::state_log;
-use crate::txn::records::{self, batch};
+use crate::txn::records::batch;
 use crate::txn::state::Transaction;
-
-/// Why a partition could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Log(#[from] state_log::Error),
-    #[error(transparent)]
-    Records(#[from] records::Error),
-}
 
 impl Shard {
     /// Reads the partition from its start to its end, and goes on with what was
     /// decided.
-    pub(super) async fn load(&mut self) -> Result<(), Error> {
+    pub(super) async fn load(&mut self) -> Result<(), state_log::Error> {
         let log = self.parts.log.clone();
         let mut offset = log.log_start_offset(self.partition)?;
         loop {
             let size = self.parts.config.load_buffer_size;
-            let chunk = log.read(self.partition, offset, size).await?;
+            let chunk = match log.read(self.partition, offset, size).await {
+                // Nothing tells where the next batch begins. As in Kafka, what was
+                // read is served: the alternative is to serve nobody for ever.
+                Err(error @ state_log::Error::Damaged) => {
+                    let partition = self.partition;
+                    tracing::error!(partition, offset, %error, "the rest of a transaction partition is not loaded");
+                    break;
+                }
+                chunk => chunk?,
+            };
             let mut records = Vec::new();
-            let Some(next) = batch::decode(&chunk.batches, offset, &mut records)? else {
+            let Some(next) = batch::decode(&chunk.batches, offset, &mut records) else {
                 break;
             };
             for record in records {
