@@ -183,7 +183,8 @@ def test_a_broker_without_an_authorizer_says_so(cluster):
 
 
 def tree(cluster, whose):
-    """What the tools wrote under a chroot: entries as sets, notes in order."""
+    """What the tools wrote under a chroot; the order of entries and notes is that of
+    hash tables there."""
     shell = harness.TOP / "scripts" / "zookeeper-shell.sh"
     ask = lambda *words: harness.run([shell, f"{cluster.zookeeper}/{whose}", *words]).splitlines()  # noqa: E731
     found = {}
@@ -195,6 +196,10 @@ def tree(cluster, whose):
         if data.startswith("{"):
             data = json.loads(data)
             data["acls"] = sorted(json.dumps(entry) for entry in data.get("acls", []))
+            data = json.dumps(data)
+        if "/acl_changes_" in path:
+            path = re.sub(r"\d+$", "", path)
+            data = sorted([*found.get(path, []), data])
         found[path] = data
     return found
 

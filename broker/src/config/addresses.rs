@@ -24,7 +24,8 @@ pub fn connections_of_hosts(values: &Values) -> Result<Vec<(String, usize)>, Err
     let mut wrong = Vec::new();
     for pair in values.list(OVERRIDES) {
         // An IPv6 address has colons of its own.
-        let (host, count) = pair.rsplit_once(':').ok_or(Error::NoPair(pair.clone()))?;
+        let parts = pair.rsplit_once(':');
+        let (host, count) = parts.ok_or_else(|| Error::NoPair(pair.clone()))?;
         let (host, count) = (host.trim(), count.trim());
         let number: i32 = count
             .parse()

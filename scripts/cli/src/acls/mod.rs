@@ -39,7 +39,7 @@ enum Error {
 
 /// Where entries are kept.
 enum Store {
-    Brokers(crate::client::Client),
+    Brokers(Box<crate::client::Client>),
     Znodes(znodes::Znodes),
 }
 
@@ -78,7 +78,7 @@ impl Store {
     async fn open(options: &Options) -> Result<Self, Failure> {
         if options.has("bootstrap-server") {
             let client = admin::client(options, "command-config").map_err(Failure::new)?;
-            return Ok(Self::Brokers(client));
+            return Ok(Self::Brokers(Box::new(client)));
         }
         let class = options.text("authorizer").unwrap_or(AUTHORIZERS[0]);
         if !AUTHORIZERS.contains(&class) {

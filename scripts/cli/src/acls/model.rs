@@ -209,21 +209,21 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The entries of a resource as its znode holds them.
+/// The entries of a resource as its znode holds them, in the order of Kafka 3.9.
 pub(super) fn to_json(entries: &[Entry]) -> String {
     let entries: Vec<String> = entries
         .iter()
         .map(|entry| {
             format!(
-                "{{\"principal\":{},\"permissionType\":\"{}\",\"operation\":\"{}\",\"host\":{}}}",
+                "{{\"principal\":{},\"permissionType\":\"{}\",\"host\":{},\"operation\":\"{}\"}}",
                 json!(entry.principal),
                 entry.permission.pascal(),
-                entry.operation.pascal(),
-                json!(entry.host)
+                json!(entry.host),
+                entry.operation.pascal()
             )
         })
         .collect();
-    format!("{{\"version\":1,\"acls\":[{}]}}", entries.join(","))
+    format!("{{\"acls\":[{}],\"version\":1}}", entries.join(","))
 }
 
 /// Reads what `to_json` writes; `None` for what it does not.
@@ -292,7 +292,7 @@ mod tests {
         let text = to_json(&entries);
         assert_eq!(
             text,
-            r#"{"version":1,"acls":[{"principal":"User:a\"b","permissionType":"Deny","operation":"DescribeConfigs","host":"*"}]}"#
+            r#"{"acls":[{"principal":"User:a\"b","permissionType":"Deny","host":"*","operation":"DescribeConfigs"}],"version":1}"#
         );
         assert_eq!(from_json(text.as_bytes()).unwrap(), entries);
         assert_eq!(from_json(b""), Some(Vec::new()));
