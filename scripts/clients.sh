@@ -9,7 +9,8 @@
 #       --keep DIR                      keeps logs and data there
 #
 # What is installed goes to .clients/ at the top. Needs what scripts/test.sh needs,
-# and Node.js for the JavaScript clients. PROFILE=dev takes unoptimised daemons.
+# Node.js for the JavaScript clients, and git for the tests of aiokafka and KafkaJS.
+# PROFILE=dev takes unoptimised daemons.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ -x "$top/.venv/bin/python" ] || {

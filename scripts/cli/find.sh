@@ -2,13 +2,17 @@
 
 here=$(dirname "$(readlink -f "$0")")
 
-# Where a binary may be, best first: built here, installed, in the system.
+# Where a binary may be, best first: built here, installed, in the system. Of those
+# that are built here the newer one is the better, unless PROFILE says which.
 places() {
-    printf '%s\n' \
-        "$here/../target/release/$1" \
-        "$here/../target/debug/$1" \
-        "${ODRADEK_HOME:-$here/..}/bin/$1" \
-        "/usr/bin/$1"
+    built=${CARGO_TARGET_DIR:-$here/../target}
+    first=$built/release/$1 second=$built/debug/$1
+    profile=${PROFILE:-}
+    [ -z "$profile" ] && [ "$second" -nt "$first" ] && profile=dev
+    if [ "$profile" = dev ]; then
+        second=$first first=$built/debug/$1
+    fi
+    printf '%s\n' "$first" "$second" "${ODRADEK_HOME:-$here/..}/bin/$1" "/usr/bin/$1"
 }
 
 # Prints the path of a binary.

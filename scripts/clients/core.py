@@ -36,7 +36,7 @@ class Client:
     run: typing.Callable
     brokers: int
     keys: dict
-    """Broker keys beyond those of the harness; with five brokers a function of the id."""
+    """Broker keys beyond those of the harness; or a function of a broker's number."""
     when: str
     """Which run of the suite includes it: `always`, `long` ones, or `never`."""
     standard: bool
@@ -60,13 +60,13 @@ def client(name, version, what, **options):
     return register
 
 
-class Five(replicated.Trio):
-    """Five brokers with the ids 1 to 5, on addresses of their own."""
+class Numbered(replicated.Trio):
+    """Brokers with keys of their own, which name their addresses; the first is number 1."""
 
-    def __init__(self, directory, kind, coordinator, keys):
+    def __init__(self, directory, kinds, coordinator, keys):
         self.keys_of = keys
         super().__init__(directory, (), coordinator)
-        self.brokers = [self.broker(number, kind) for number in range(1, 6)]
+        self.brokers = [self.broker(number, kind) for number, kind in enumerate(kinds, 1)]
 
     def broker(self, number, kind):
         home = self.directory_of(number)
@@ -111,12 +111,9 @@ class Place:
             return
         coordinator, broker = harness.SERVERS[self.servers]
         kind = {True: "odradek", False: "apache"}
-        if self.client.brokers == 3:
-            self.cluster = replicated.Trio(
-                directory, (kind[broker],) * 3, kind[coordinator], self.client.keys
-            )
-        else:
-            self.cluster = Five(directory, kind[broker], kind[coordinator], self.client.keys)
+        kinds = (kind[broker],) * self.client.brokers
+        made = Numbered if callable(self.client.keys) else replicated.Trio
+        self.cluster = made(directory, kinds, kind[coordinator], self.client.keys)
         self.cluster.start()
 
     def stop(self):

@@ -4,6 +4,8 @@ import json
 import shutil
 import urllib.request
 
+import compose
+import java_programs
 from core import call, client, harness
 
 RUN_TIME = "30m"
@@ -108,8 +110,6 @@ def kafka_go(place):
     return go_test(place, ["./..."], "-p=1", f"-skip={broken}", environment=environment)
 
 
-# Each waits minutes for what is not served yet: transactions; some stop a broker by docker.
-NOT_HERE = "Txn|InitProducerId3|Transactions|JavaInterop"
 TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
 
 
@@ -133,6 +133,7 @@ def sarama_keys(number):
 
 def install_sarama(place):
     install_module(place, "github.com/IBM/sarama", ["-tags=functional", "."])
+    java_programs.install("kafka39")
     build = lambda: call(  # noqa: E731
         ["go", "install", TOXIPROXY], environment={"GOBIN": place.home / "proxy", "CGO_ENABLED": 0}
     )
@@ -172,8 +173,10 @@ def sarama_tests(place):
                     "upstream": f"127.0.1.{number}:{port}",
                 },
             )
-        environment = {"TOXIPROXY_ADDR": "http://127.0.0.1:8474", "KAFKA_VERSION": "3.9.1"}
-        options = ("-tags=functional", "-run=^TestFunc", f"-skip={NOT_HERE}")
-        return go_test(place, ["."], *options, environment=environment)
+        services = {f"kafka-{n}": daemon for n, daemon in enumerate(place.cluster.brokers, 1)}
+        with compose.docker(place.directory, services) as environment:
+            environment["KAFKA_VERSION"] = "3.9.1"
+            options = ("-tags=functional", "-run=^TestFunc")
+            return go_test(place, ["."], *options, environment=environment)
     finally:
         proxy.kill()

@@ -6,30 +6,8 @@ import time
 import urllib.error
 import urllib.request
 
-from core import CACHE, HERE, TOP, call, checks, client, create_topic, harness
-
-JVM = CACHE / "jvm"
-CLASSES = JVM / "classes"
-# Short programs start sooner without the optimising compiler.
-QUICK = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-
-
-def install(peer):
-    """Fetches a peer of scripts/peers/install.sh into the cache."""
-    call([TOP / "scripts/peers/install.sh", "--dir", JVM, peer])
-
-
-def java(peer, main, *arguments):
-    home = JVM / peer
-    log = f"-Dlog4j.configuration=file:{home}/log4j.properties"
-    return ["java", *QUICK, log, "-cp", f"{CLASSES}:{home}/libs/*", main, *arguments]
-
-
-def compile_with(peer, name):
-    CLASSES.mkdir(parents=True, exist_ok=True)
-    source = HERE / f"jvm/{name}.java"
-    javac = ["javac", "--release", "8", "-Xlint:-options", "-d", CLASSES]
-    call([*javac, "-cp", JVM / peer / "libs/*", source])
+from core import call, checks, client, create_topic, harness
+from java_programs import compile_with, install, java
 
 
 def register_tour(name, peer, version, when):
@@ -152,7 +130,8 @@ def streams(place):
 
     def instance(number):
         state = place.directory / f"state-{number}"
-        command = java("streams", "WordCount", place.bootstrap, "lines", "counts", state)
+        at = (place.bootstrap, "lines", "counts", state)
+        command = java("streams", "WordCount", *at, "at_least_once")
         return daemon(place, f"streams-{number}", command, lambda: True)
 
     def count():

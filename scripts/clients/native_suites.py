@@ -6,7 +6,7 @@ The source comes with the crate that binds it, which carries all of it.
 import re
 import shutil
 
-from core import TOP, call, checks, client
+from core import TOP, call, checks, client, create_topic
 from rust_suites import vendored
 
 CRATE, VERSION = "rdkafka-sys", "4.10.0+2.12.1"
@@ -32,6 +32,8 @@ def install_librdkafka(place):
 def examples(place):
     """examples/producer.c sends what it is typed, examples/consumer.c prints it."""
     home = place.home / "librdkafka/examples"
+    # Of one partition, whose order is that of sending.
+    create_topic(place.bootstrap, "typed", 1)
     lines = [f"line {number}" for number in range(20)]
     typed = place.directory / "typed"
     typed.write_text("".join(f"{line}\n" for line in lines))

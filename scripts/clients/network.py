@@ -1,8 +1,8 @@
 """A network of its own for clients that know only the ports of a default installation.
 
 The runner starts itself again in new user, network and mount namespaces, with nothing
-but a loopback; there the coordinator has 2181, the broker 9092 (three: to 9094), and
-/etc/hosts the names that programs use for this machine.
+but a loopback; there the coordinator has 2181, a single broker 9092, and /etc/hosts the
+names that programs use for this machine.
 """
 
 import itertools
@@ -13,7 +13,8 @@ import sys
 
 from core import HERE, harness
 
-NAMES = "localhost kafka mybroker kafka-1 kafka-2 kafka-3"
+HOSTS = ["127.0.0.1 localhost kafka mybroker zookeeper"]
+HOSTS += [f"127.0.1.{number} kafka-{number}" for number in range(1, 6)]
 # In the order in which a cluster takes them: coordinator, broker, the admin pages.
 ONE_BROKER = [2181, 9092, 8080, 8081]
 
@@ -27,11 +28,12 @@ def run_inside(each, place):
     return json.loads(found.read_text())
 
 
-def enter():
+def enter(each):
     """Makes the new network usable, and gives its ports to the next cluster."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     hosts = pathlib.Path("/tmp/clients-hosts")
-    hosts.write_text(f"127.0.0.1 {NAMES}\n")
+    hosts.write_text("".join(f"{line}\n" for line in HOSTS))
     subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
-    ports = itertools.chain(ONE_BROKER, range(20000, 21000))
+    first = ONE_BROKER if each.brokers == 1 else ONE_BROKER[:1]
+    ports = itertools.chain(first, range(20000, 21000))
     harness.Ports.take = lambda: next(ports)

@@ -51,13 +51,14 @@ def register_tour(name, package, version, install=install_package, when="long"):
         name,
         version,
         "a program that produces idempotently, reads as a group of one and then of two that goes "
-        "on where it stopped, and administers",
+        "on where it stopped, copies in transactions with a group's offsets, and administers",
         when=when,
         install=lambda place: install(place, package),
     )
     def tour(place):
         def whole():
-            create_topic(place.bootstrap, "tour", 3)
+            for topic in ("tour", "tour-copy"):
+                create_topic(place.bootstrap, topic, 3)
             command = ["node", HERE / "node/tour.js", package, place.bootstrap, "tour"]
             modules = {"NODE_PATH": place.home / "node_modules"}
             text, _ = call(command, timeout=240, environment=modules)

@@ -15,12 +15,14 @@ README = HERE / "README.md"
 MODULES = (
     "tutorial_commands",
     "tutorial_programs",
+    "client_programs",
     "python_suites",
     "go_suites",
     "rust_suites",
     "native_suites",
     "node_clients",
     "jvm_clients",
+    "jvm_exactly_once",
     "monitors",
 )
 

@@ -77,8 +77,9 @@ def main():
             print(f"{each.name:24} {each.version:16} {each.what}")
         return
     if options.inside:
-        network.enter()
-        outcomes = run(CLIENTS[names[0]], options)
+        each = CLIENTS[names[0]]
+        network.enter(each)
+        outcomes = run(each, options)
         pathlib.Path(options.inside).write_text(json.dumps(outcomes))
         return
     good = True

@@ -31,16 +31,28 @@ class Failed(AssertionError):
     """A daemon did not do what the test needs; the text says which and why."""
 
 
+# A pause between two looks that is this much longer than asked for is one in which
+# the whole test was stopped, and what it waits for with it.
+STOPPED = 5
+
+
 def wait_until(condition, timeout, what, interval=0.05):
-    """Returns the first true value of `condition`, or fails after `timeout` seconds."""
+    """Returns the first true value of `condition`, or fails after `timeout` seconds.
+
+    Time in which this process was stopped does not count.
+    """
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise Failed(f"not within {timeout} s: {what}")
         time.sleep(interval)
+        stopped = time.monotonic() - now - interval
+        if stopped > STOPPED:
+            deadline += stopped
 
 
 def accepts(port, host="127.0.0.1"):

@@ -8,21 +8,28 @@ is there twice, their order is that of sending, and the files of all replicas
 hold the same bytes.
 """
 
+import hashlib
+import operator
 import pathlib
 import signal
 import threading
 import time
-from collections import Counter
+from array import array
+from collections import Counter, deque
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import harness
+import stalled
 from harness import Failed, Ports, wait_until
+from witness import WORD
 
 # Of three brokers, the usual number.
 IDS = (0, 1, 2)
 HEAL = 60
+# The offset of an acknowledgement that came without one.
+UNKNOWN = -1
 
 
 class Trio:
@@ -189,47 +196,87 @@ class Trio:
         process.send_signal(signal.SIGCONT)
 
 
+class Acknowledged:
+    """The acknowledged records of a partition, in the order of their acknowledgements."""
+
+    def __init__(self):
+        # Arrays, for a long run acknowledges millions.
+        self.offsets, self.numbers = array("q"), array("q")
+
+    def __len__(self):
+        return len(self.offsets)
+
+    def add(self, offset, number):
+        # Of a batch whose answer got lost and whose successor was acknowledged
+        # librdkafka does not know the offset.
+        self.offsets.append(UNKNOWN if offset is None or offset < 0 else offset)
+        self.numbers.append(number)
+
+
 class History(threading.Thread):
     """Sends numbered records to every partition until it is ended."""
 
     def __init__(self, trio, topic, rate=500, after=None):
         super().__init__(daemon=True)
+        self.trio = trio
         self.number = after.number if after else 0
         self.topic, self.rate = topic, rate
         self.partitions = len(trio.partitions(topic))
-        self.producer = Producer(
-            {
-                "bootstrap.servers": trio.bootstrap,
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 1,
-                "message.timeout.ms": 120_000,
-                "socket.timeout.ms": trio.request_seconds * 1000,
-                "log_level": 0,
-            }
-        )
+        settings = {
+            "bootstrap.servers": trio.bootstrap,
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 1,
+            # Never: how long it may take is for the test to say.
+            "message.timeout.ms": 0,
+            "socket.timeout.ms": trio.request_seconds * 1000,
+            "log_level": 0,
+            "error_cb": self.on_error,
+        }
+        self.producer = Producer(settings)
         self.ending = threading.Event()
-        # partition -> [(offset, number)], and when an acknowledgement came.
-        empty = {partition: [] for partition in range(self.partitions)}
+        empty = {partition: Acknowledged() for partition in range(self.partitions)}
         self.acknowledged = after.acknowledged if after else empty
         self.failed = []
+        # What ended the sending, and what the client complained of: (when, what).
+        self.broken = None
+        self.heard = deque(maxlen=20)
         # When a partition was acknowledged last, and the longest wait for it.
         self.last, self.gap = {}, 0.0
+        # The longest time in which this thread did not run at all: part of a gap
+        # that the brokers did not make.
+        self.stood_still = 0.0
 
     def run(self):
+        try:
+            self.send()
+        except Exception as broken:  # noqa: BLE001
+            self.broken = broken
+
+    def send(self):
+        # Few wakes a second suffice for many records.
+        wakes, woken = min(self.rate, 500), time.monotonic()
         while not self.ending.is_set():
-            partition = self.number % self.partitions
-            value = str(self.number)
-            try:
-                self.producer.produce(
-                    self.topic, value, partition=partition, on_delivery=self.on_delivery
-                )
-                self.number += 1
-            except BufferError:
-                pass
+            before, woken = woken, time.monotonic()
+            self.stood_still = max(self.stood_still, woken - before)
+            for _ in range(self.rate // wakes):
+                partition = self.number % self.partitions
+                try:
+                    self.producer.produce(
+                        self.topic,
+                        str(self.number),
+                        partition=partition,
+                        on_delivery=self.on_delivery,
+                    )
+                    self.number += 1
+                except BufferError:
+                    break
             self.producer.poll(0)
-            time.sleep(1 / self.rate)
+            time.sleep(1 / wakes)
         self.producer.flush(120)
+
+    def on_error(self, error):
+        self.heard.append((time.monotonic(), str(error)))
 
     def on_delivery(self, error, message):
         if error:
@@ -238,26 +285,47 @@ class History(threading.Thread):
         now = time.monotonic()
         self.gap = max(self.gap, now - self.last.get(message.partition(), now))
         self.last[message.partition()] = now
-        number = int(message.value())
-        self.acknowledged[message.partition()].append((message.offset(), number))
+        self.acknowledged[message.partition()].add(message.offset(), int(message.value()))
 
     def count(self):
         return sum(len(each) for each in self.acknowledged.values())
 
     def wait_for_more(self, more=100):
-        """Returns once this many further records were acknowledged."""
-        wanted = self.count() + more
-        wait_until(lambda: self.count() >= wanted, HEAL, f"{more} more acknowledgements")
+        """Returns once this many further records were acknowledged, of every partition some."""
+        share = max(1, more // self.partitions)
+        wanted = {index: len(each) + share for index, each in self.acknowledged.items()}
+
+        def come():
+            if self.broken or self.failed:
+                raise Failed(f"the producer gave up\n{self.tell()}")
+            return all(len(self.acknowledged[index]) >= least for index, least in wanted.items())
+
+        try:
+            wait_until(come, HEAL, f"{share} more acknowledgements of each partition")
+        except Failed as failed:
+            told = f"{failed}\n{self.tell()}\n{stalled.tell(self.trio, self.topic)}"
+            raise Failed(told) from None
+
+    def tell(self):
+        """How it goes, for one who asks why it does not."""
+        now = time.monotonic()
+        last = {partition: f"{now - at:.1f} s ago" for partition, at in self.last.items()}
+        heard = "\n".join(f"  {now - at:.1f} s ago: {what}" for at, what in self.heard)
+        return (
+            f"ended by {self.broken!r}, {len(self.failed)} given up {self.failed[:3]},"
+            f" {len(self.producer)} not answered, acknowledged last: {last}\n{heard}"
+        )
 
     def take_gap(self):
         """The longest wait of one partition for an acknowledgement since the last call."""
-        gap, self.gap = self.gap, 0.0
+        gap, self.gap, self.stood_still = self.gap, 0.0, 0.0
         return gap
 
     def end(self):
         self.ending.set()
         self.join(150)
-        assert not self.is_alive(), "the producer did not end"
+        assert not self.is_alive(), f"the producer did not end\n{self.tell()}"
+        assert not self.broken, self.tell()
 
     def go_on(self, trio):
         """A history that continues this one, which has ended."""
@@ -267,8 +335,8 @@ class History(threading.Thread):
         return longer
 
 
-def read_all(trio, topic, partition):
-    """[(offset, number)] of a partition as a consumer sees it."""
+def read_back(trio, topic, partition):
+    """The offsets and the numbers of a partition's records as a consumer sees them."""
     consumer = Consumer(
         {
             "bootstrap.servers": trio.bootstrap,
@@ -287,17 +355,25 @@ def read_all(trio, topic, partition):
             return None
 
     [(_, end)] = wait_until(told, HEAL, "the end of the partition")
-    seen, position = [], 0
+    offsets, numbers, position = array("q"), array("q"), 0
     deadline = time.monotonic() + HEAL
     while position < end:
-        for message in consumer.consume(1000, timeout=1):
+        for message in consumer.consume(10_000, timeout=1):
             if message.error():
                 continue
-            seen.append((message.offset(), int(message.value())))
+            if message.value() != WORD:
+                offsets.append(message.offset())
+                numbers.append(int(message.value()))
             position = message.offset() + 1
+            deadline = time.monotonic() + HEAL
         assert time.monotonic() < deadline, f"read only to {position} of {end}"
     consumer.close()
-    return seen
+    return offsets, numbers
+
+
+def read_all(trio, topic, partition):
+    """[(offset, number)] of a partition as a consumer sees it."""
+    return list(zip(*read_back(trio, topic, partition), strict=True))
 
 
 def log_bytes(trio, number, topic, partition):
@@ -305,29 +381,45 @@ def log_bytes(trio, number, topic, partition):
     return b"".join(segment.read_bytes() for segment in sorted(directory.glob("*.log")))
 
 
+def log_digest(trio, number, topic, partition):
+    """What tells the files of one replica from those of another."""
+    directory = trio.directory_of(number) / "broker" / f"{topic}-{partition}"
+    digest = hashlib.blake2b()
+    for segment in sorted(directory.glob("*.log")):
+        with open(segment, "rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return digest.digest()
+
+
+def check_partition(name, acknowledged, offsets, numbers):
+    """What was read of a partition is what was acknowledged, each once and in order."""
+    at = dict(zip(offsets, numbers, strict=True))
+    there = set(numbers)
+    lost = [
+        (offset, number)
+        for offset, number in zip(acknowledged.offsets, acknowledged.numbers, strict=True)
+        if (number not in there if offset == UNKNOWN else at.get(offset) != number)
+    ]
+    assert not lost, f"{name}: {len(lost)} acknowledged records lost: {lost[:5]}"
+    if len(there) != len(numbers):
+        twice = [number for number, times in Counter(numbers).items() if times > 1]
+        places = [(offset, number) for offset, number in at.items() if number in twice[:3]]
+        raise AssertionError(f"{name}: {len(twice)} records are there twice: {places}")
+    assert all(map(operator.lt, numbers, numbers[1:])), f"{name}: out of order"
+
+
 def check(trio, history, topic):
     """Everything that was promised is there, and nothing else."""
     trio.wait_in_sync(topic)
     assert not history.failed, history.failed[:3]
     for partition, acknowledged in history.acknowledged.items():
-        seen = read_all(trio, topic, partition)
-        at = dict(seen)
-        there = {number for _, number in seen}
-        # Whose answer got lost and the next one's came: librdkafka knows no offset.
-        missing = lambda offset, number: (  # noqa: E731
-            number not in there if offset is None else at.get(offset) != number
-        )
-        lost = [place for place in acknowledged if missing(*place)]
-        assert not lost, f"{topic}-{partition}: {len(lost)} acknowledged records lost: {lost[:5]}"
-        numbers = [number for _, number in seen]
-        twice = [number for number, times in Counter(numbers).items() if times > 1]
-        places = [place for place in seen if place[1] in twice[:3]]
-        assert not twice, f"{topic}-{partition}: {len(twice)} records are there twice: {places}"
-        assert numbers == sorted(numbers), f"{topic}-{partition}: out of order"
+        offsets, numbers = read_back(trio, topic, partition)
+        check_partition(f"{topic}-{partition}", acknowledged, offsets, numbers)
 
     def same():
         for partition in history.acknowledged:
-            if len({log_bytes(trio, number, topic, partition) for number in trio.ids}) != 1:
+            if len({log_digest(trio, number, topic, partition) for number in trio.ids}) != 1:
                 return False
         return True
 

@@ -74,7 +74,7 @@ def test_groups_beside_a_damaged_batch_are_loaded(cluster):
     kept = {number: 10 + number for number in range(6) if number != 2} | {2: None}
     for number, offset in kept.items():
         assert offsets(cluster.bootstrap, f"group-{number}", "t") == offset
-    assert "a batch of the group topic is skipped" in cluster.broker.log.read_text()
+    assert "a batch of an internal topic is skipped" in cluster.broker.log.read_text()
     commit(cluster, "group-2", 22)
 
     # A batch whose end is not known any more hides those behind it.
@@ -83,7 +83,7 @@ def test_groups_beside_a_damaged_batch_are_loaded(cluster):
     cluster.broker.start()
     for number, offset in {0: 10, 1: 11, 3: 13, 4: None, 5: None}.items():
         assert offsets(cluster.bootstrap, f"group-{number}", "t") == offset
-    assert "the rest of a group partition is not loaded" in cluster.broker.log.read_text()
+    assert "the rest of a group shard is not loaded" in cluster.broker.log.read_text()
     commit(cluster, "group-5", 55)
     assert offsets(cluster.bootstrap, "group-5", "t") == 55
 
@@ -97,7 +97,7 @@ def test_transactions_beside_a_damaged_batch_are_loaded(cluster):
     cluster.broker.start()
     said = cluster.broker.log.read_text()
     wait_until(
-        lambda: "a batch of the transaction topic is skipped" in cluster.broker.log.read_text(),
+        lambda: "a batch of an internal topic is skipped" in cluster.broker.log.read_text(),
         60,
         f"the batch is told of\n{said[-2000:]}",
     )

@@ -1,6 +1,7 @@
 """A leader whose disk is full makes room for the others: they lead, clients go
-on, and it comes back when there is room. Kafka 3.9.1 does the same by taking
-the log directory for a failed one; there it stays so until a restart."""
+on, and it comes back when there is room. Kafka 3.9.1 takes the log directory for
+a failed one: its other directories go on, and when there are none it ends with
+exit code 1 as soon as the disk is full; either way an operator restarts it."""
 
 import pytest
 from disks import Disks

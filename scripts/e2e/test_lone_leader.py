@@ -1,5 +1,12 @@
 """What a producer with acks=all hears when the follower stops after the record
-was appended: the same from this broker as from Kafka 3.9.1."""
+was appended: the same from this broker as from Kafka 3.9.1.
+
+It is not NOT_ENOUGH_REPLICAS_AFTER_APPEND. Since KIP-966 both keep the high
+watermark where it is while fewer than `min.insync.replicas` are in sync, and both
+answer a waiting request as soon as the high watermark is high enough. The code is
+left for an ISR that shrinks, or a minimum that is raised, between these two steps
+of one thread; nothing that is sent to a broker can make it so. The unit test
+`partition::tests::refusals` holds the steps apart."""
 
 import signal
 

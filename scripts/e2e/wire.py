@@ -34,9 +34,9 @@ class Closed(AssertionError):
 class Connection:
     """One connection that keeps the bytes of an answer beside what they mean."""
 
-    def __init__(self, port, client_id="versions", timeout=10):
+    def __init__(self, port, client_id="versions", timeout=10, host="127.0.0.1"):
         self.client_id = client_id
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.socket = socket.create_connection((host, port), timeout=timeout)
         self.correlation = 0
 
     def close(self):
@@ -95,9 +95,15 @@ def make(data_class, version, **fields):
 def records(count=3, key=b"k", magic=2, size=2, timestamp=None):
     """A batch as a producer sends it, of now: retention takes older ones away."""
     first = int(time.time() * 1000) if timestamp is None else timestamp
+    values = [b"%d" % number * size for number in range(count)]
+    return records_of(values, key, magic, first)
+
+
+def records_of(values, key=None, magic=2, first=None):
+    """A batch of these values, a millisecond between them."""
+    first = int(time.time() * 1000) if first is None else first
     builder = MemoryRecordsBuilder(magic=magic, compression_type=0, batch_size=10_000_000)
-    for number in range(count):
-        value = b"%d" % number * size
+    for number, value in enumerate(values):
         builder.append(timestamp=first + number, key=key, value=value, headers=[])
     builder.close()
     return bytes(builder.buffer())

@@ -1,6 +1,6 @@
 //! Elections that somebody or the clock asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::active::{Active, Result};
 use super::context::Context;
@@ -82,9 +82,10 @@ impl Active {
         Ok(outcomes)
     }
 
-    /// Moves leaders back to brokers that lead too few of what they should.
+    /// Moves leaders back to brokers that lead too few of what they should, and
+    /// that can be told so.
     pub(super) async fn rebalance_leaders(&mut self, percentage: i32) -> Result<()> {
-        let moves = imbalanced(&self.context, percentage);
+        let moves = imbalanced(&self.context, percentage, &self.senders.unreached());
         if moves.is_empty() {
             return Ok(());
         }
@@ -120,7 +121,11 @@ fn refusal(
 
 /// The partitions to move back: those of brokers of which others lead more than
 /// `percentage` percent of what they are preferred for, where they can lead.
-fn imbalanced(context: &Context, percentage: i32) -> Vec<TopicPartition> {
+fn imbalanced(
+    context: &Context,
+    percentage: i32,
+    unreached: &BTreeSet<BrokerId>,
+) -> Vec<TopicPartition> {
     let mut preferred: BTreeMap<BrokerId, (usize, Vec<TopicPartition>)> = BTreeMap::new();
     for partition in context.all_partitions() {
         if context.is_to_delete(&partition.topic) {
@@ -139,7 +144,7 @@ fn imbalanced(context: &Context, percentage: i32) -> Vec<TopicPartition> {
     let mut moves = Vec::new();
     for (broker, (count, elsewhere)) in preferred {
         let allowed = usize::try_from(percentage).unwrap_or(0) * count;
-        if elsewhere.len() * 100 <= allowed {
+        if elsewhere.len() * 100 <= allowed || unreached.contains(&broker) {
             continue;
         }
         moves.extend(elsewhere.into_iter().filter(|partition| {
@@ -198,12 +203,19 @@ mod tests {
 
     #[test]
     fn leaders_move_back_when_too_many_are_elsewhere() {
-        assert_eq!(imbalanced(&context(1, &[1, 2]), 10).len(), 0);
-        assert_eq!(imbalanced(&context(2, &[1, 2]), 10).len(), 2);
-        assert_eq!(imbalanced(&context(2, &[2]), 10).len(), 0, "not in sync");
+        let all_hear = BTreeSet::new();
+        assert_eq!(imbalanced(&context(1, &[1, 2]), 10, &all_hear).len(), 0);
+        assert_eq!(imbalanced(&context(2, &[1, 2]), 10, &all_hear).len(), 2);
+        assert_eq!(
+            imbalanced(&context(2, &[2]), 10, &all_hear).len(),
+            0,
+            "not in sync"
+        );
         let mut down = context(5, &[1, 2]);
         down.brokers.remove(&1);
-        assert_eq!(imbalanced(&down, 10).len(), 0);
+        assert_eq!(imbalanced(&down, 10, &all_hear).len(), 0);
+        let unreached = imbalanced(&context(5, &[1, 2]), 10, &[1].into());
+        assert_eq!(unreached.len(), 0, "it would not hear that it leads");
     }
 
     #[test]

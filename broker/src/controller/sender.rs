@@ -4,8 +4,9 @@
 //! and it is dropped with the broker's registration, at the latest one session
 //! timeout after the broker stopped answering.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::shutdown::Shutdown;
@@ -32,6 +33,8 @@ pub(super) struct Senders {
 struct Queue {
     requests: Mutex<VecDeque<ControlRequest>>,
     arrived: Notify,
+    /// The last attempt to send failed.
+    fails: AtomicBool,
 }
 
 impl Senders {
@@ -73,6 +76,15 @@ impl Senders {
             stop.request();
             self.channel.disconnect(broker);
         }
+    }
+
+    /// The brokers that do not hear what they are told, as far as was tried.
+    pub(super) fn unreached(&self) -> BTreeSet<BrokerId> {
+        let fails = |queue: &Queue| queue.fails.load(Ordering::Relaxed);
+        let queues = self.queues.iter();
+        queues
+            .filter_map(|(id, (queue, _))| fails(queue).then_some(*id))
+            .collect()
     }
 
     pub(super) fn send(&self, to: BrokerId, request: ControlRequest) {
@@ -132,6 +144,7 @@ impl Task {
         loop {
             match self.channel.send(&self.broker, request.clone()).await {
                 Ok(response) => {
+                    self.queue.fails.store(false, Ordering::Relaxed);
                     if was_logged {
                         tracing::info!(broker = self.broker.id, "the broker can be reached again");
                     }
@@ -143,6 +156,7 @@ impl Task {
                 }
                 Err(error) => tracing::debug!(broker = self.broker.id, %error, "still trying"),
             }
+            self.queue.fails.store(true, Ordering::Relaxed);
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }

@@ -1,6 +1,6 @@
 //! Why a group request is refused; one variant for each answer of the protocol.
 
-use crate::state_log;
+use crate::state_log::{self, Unavailable};
 
 /// The answers of the group protocol other than success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,16 @@ pub enum Error {
     InvalidTxnState,
     #[error("the group's metadata could not be stored")]
     StoreFailed,
+}
+
+impl From<Unavailable> for Error {
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::Stopped => Self::CoordinatorNotAvailable,
+            Unavailable::Loading => Self::CoordinatorLoadInProgress,
+            Unavailable::NotHere => Self::NotCoordinator,
+        }
+    }
 }
 
 impl Error {

@@ -4,7 +4,7 @@
 //! `__consumer_offsets` -> decide on the group's pure state -> append through
 //! `state_log` -> replay when committed -> answer. `Handle::load` replays the
 //! same records when this broker becomes the partition's leader.
-//! State: each shard is owned by one task; the routing table by `Service`.
+//! State: each shard is owned by one task, which `state_log` runs.
 //!
 //! **Invariant:** what a client was told to be committed is in the log.
 //! **Invariant:** nothing here knows Kafka's wire types or sockets.
@@ -12,7 +12,6 @@
 mod api;
 mod config;
 mod error;
-mod loading;
 mod offsets;
 mod records;
 mod service;
@@ -28,5 +27,5 @@ pub use api::{
 };
 pub use config::Config;
 pub use error::Error;
-pub use loading::Loading;
 pub use service::{Handle, Service};
+pub use shard::Found;

@@ -120,7 +120,10 @@ impl Control {
     /// The coordinators of groups and transactions follow the leadership of their
     /// internal topics.
     fn tell_coordinators(&self, changes: &[RoleChange]) {
-        let _together = self.groups.begin_loading();
+        let _together = (
+            self.groups.begin_loading(),
+            self.transactions.begin_loading(),
+        );
         for change in changes {
             let partition = change.partition.partition;
             match (change.partition.topic.as_str(), change.leads_in) {

@@ -30,6 +30,23 @@ pub(super) struct Groups {
     pub(super) znodes: OffsetZnodes,
 }
 
+/// Says whether the API is one of these.
+pub(super) fn serves(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::JoinGroup
+            | ApiKey::SyncGroup
+            | ApiKey::Heartbeat
+            | ApiKey::LeaveGroup
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetFetch
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+            | ApiKey::DeleteGroups
+            | ApiKey::OffsetDelete
+    )
+}
+
 /// Hands a group request to its handler.
 pub(super) fn dispatch(
     groups: &Groups,

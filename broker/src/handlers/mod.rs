@@ -1,5 +1,6 @@
-//! Kafka's APIs, one file each, and the only match on the API key; requests
-//! between brokers have theirs in `interbroker`.
+//! Kafka's APIs, one file each, and the match on the API key. Whole areas match
+//! their keys themselves: `groups`, `transactions`, `administration`, `operator`,
+//! and `interbroker` for requests between brokers.
 //!
 //! Flow: frame -> `Handlers::call` -> header -> one handler -> reply. A handler
 //! gets the handles that it uses and nothing more.
@@ -15,6 +16,7 @@ mod alter_replica_log_dirs;
 mod api_versions;
 mod auto_create;
 mod client_quotas;
+mod committed_offsets;
 mod consumer_group;
 mod context;
 pub mod control;
@@ -107,13 +109,19 @@ use crate::model::BrokerId;
 use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
 use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
 use crate::registry::FinalizedFeatures;
-use crate::server::{Outcome, Peer, Reply, Service};
+use crate::server::{Call, Outcome, Peer, Reply, Service};
 
 /// Whether this broker is the controller, which some APIs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Controller,
     Other,
+}
+
+/// The ordered part of a request, over or under way.
+enum Ordered<'a> {
+    Done(Reply),
+    Waits(BoxFuture<'a, Result<Reply, Error>>),
 }
 
 /// Serves every API of the table.
@@ -148,49 +156,88 @@ impl Handlers {
         }
     }
 
-    async fn answer(&self, peer: &Peer, frame: Bytes) -> Result<Reply, Error> {
-        match InterbrokerFrame::parse(&frame)? {
-            Some(frame) => self.interbroker.dispatch(frame).await,
-            None => {
-                let length = frame.len();
-                let frame = RequestFrame::parse(frame)?;
-                let throttle = Throttle::of(&self.meter, &frame, length);
-                let ctx = RequestContext::new(peer, &frame, throttle.clone());
-                match throttle {
-                    None => self.dispatch(&ctx, &frame).await,
-                    Some(throttle) => throttle.metered(self.dispatch(&ctx, &frame).boxed()).await,
-                }
-            }
+    /// Runs a request; what waits in its ordered part is a future.
+    fn answer<'a>(&'a self, peer: &Peer, frame: Bytes) -> Result<Ordered<'a>, Error> {
+        if let Some(frame) = InterbrokerFrame::parse(&frame)? {
+            return Ok(Ordered::Waits(self.interbroker.dispatch(frame).boxed()));
         }
+        let length = frame.len();
+        let frame = RequestFrame::parse(frame)?;
+        let throttle = Throttle::of(&self.meter, &frame, length);
+        let ctx = RequestContext::new(peer, &frame, throttle.clone());
+        let Some(throttle) = throttle else {
+            return self.dispatch(ctx, frame);
+        };
+        let serving = async move {
+            match self.dispatch(ctx, frame)? {
+                Ordered::Done(reply) => Ok(reply),
+                Ordered::Waits(reply) => reply.await,
+            }
+        };
+        Ok(Ordered::Waits(throttle.metered(serving.boxed()).boxed()))
     }
 
-    async fn dispatch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
-        match frame.api.key {
-            ApiKey::Produce => self.produce(ctx, frame).await,
-            ApiKey::Fetch => self.fetch(ctx, frame),
-            ApiKey::ListOffsets => self.list_offsets(ctx, frame),
+    fn dispatch<'a>(
+        &'a self,
+        ctx: RequestContext,
+        frame: RequestFrame,
+    ) -> Result<Ordered<'a>, Error> {
+        if frame.api.key == ApiKey::Produce {
+            return self.produce(ctx, frame);
+        }
+        Ok(match self.dispatch_at_once(&ctx, &frame)? {
+            Some(reply) => Ordered::Done(reply),
+            None => {
+                Ordered::Waits(async move { self.dispatch_waiting(&ctx, &frame).await }.boxed())
+            }
+        })
+    }
+
+    /// Those whose ordered part waits for nothing; they cost no future.
+    fn dispatch_at_once(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Option<Reply>, Error> {
+        Ok(Some(match frame.api.key {
+            ApiKey::Fetch => self.fetch(ctx, frame)?,
+            ApiKey::ListOffsets => self.list_offsets(ctx, frame)?,
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode_any()?;
                 now_any(
                     frame,
                     &offset_for_leader_epoch::handle(&self.partitions, request),
-                )
+                )?
             }
             ApiKey::DeleteRecords => {
                 let response = delete_records::handle(&self.partitions, frame.decode()?);
-                Ok(later(frame, response))
+                later(frame, response)
             }
-            ApiKey::WriteTxnMarkers => self.write_txn_markers(ctx, frame),
+            ApiKey::WriteTxnMarkers => self.write_txn_markers(ctx, frame)?,
+            ApiKey::ApiVersions => {
+                let epoch = self.features.borrow().epoch;
+                let response = api_versions::handle(ctx, &frame.decode()?, epoch);
+                now(frame, &response)?
+            }
+            key if transactions::serves(key) => {
+                transactions::dispatch(&self.transactions, self.clock.wall_ms(), frame)?
+            }
+            key if groups::serves(key) => groups::dispatch(&self.groups, ctx, frame)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    async fn dispatch_waiting(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+    ) -> Result<Reply, Error> {
+        match frame.api.key {
             ApiKey::TxnOffsetCommit => self.commit_in_transaction(frame).await,
             ApiKey::DescribeLogDirs => {
                 let request = frame.decode_any()?;
                 let response = describe_log_dirs::handle(&self.partitions.replicas, &request);
                 now_any(frame, &response)
-            }
-            ApiKey::ApiVersions => {
-                let epoch = self.features.borrow().epoch;
-                let response = api_versions::handle(ctx, &frame.decode()?, epoch);
-                now(frame, &response)
             }
             ApiKey::AlterReplicaLogDirs => {
                 let request = frame.decode_any()?;
@@ -216,10 +263,7 @@ impl Handlers {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments => self.ask_controller(frame).await,
             key if operator::serves(key) => self.operate(frame).await,
-            key if transactions::serves(key) => {
-                transactions::dispatch(&self.transactions, self.clock.wall_ms(), frame)
-            }
-            _ => groups::dispatch(&self.groups, ctx, frame),
+            key => Err(Error::UnknownApi(key as i16)),
         }
     }
 
@@ -233,21 +277,24 @@ impl Handlers {
         now(frame, &list_offsets::handle(&self.partitions, ctx, request))
     }
 
-    async fn produce(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    fn produce<'a>(
+        &'a self,
+        ctx: RequestContext,
+        frame: RequestFrame,
+    ) -> Result<Ordered<'a>, Error> {
         let request = frame.decode_any()?;
-        let produced = produce::handle(&self.partitions, &self.verifier, ctx, request).await;
-        if let Some(throttle) = &ctx.throttle {
-            throttle.produced();
+        if let Some(checked) = transactional::check_without_id(&request) {
+            let produced = produce::handle(&self.partitions, &ctx, request, checked);
+            return Ok(Ordered::Done(produced_reply(&ctx, &frame, produced)?));
         }
-        match produced {
-            produce::Produced::Now(response) => now_any(frame, &response),
-            produce::Produced::Later(response) => Ok(later_any(frame, response)),
-            produce::Produced::Nothing => Ok(Reply::Nothing),
-            produce::Produced::Close => {
-                tracing::debug!(client = ?ctx.client_id, "an unacknowledged produce failed");
-                Ok(Reply::Close)
-            }
-        }
+        // As in Kafka the connection waits where a transaction has to be verified first.
+        let verified = async move {
+            let (partitions, version) = (&self.partitions, frame.version);
+            let checked = transactional::check(partitions, &self.verifier, version, &request).await;
+            let produced = produce::handle(partitions, &ctx, request, checked);
+            produced_reply(&ctx, &frame, produced)
+        };
+        Ok(Ordered::Waits(verified.boxed()))
     }
 
     fn write_txn_markers(
@@ -335,6 +382,25 @@ impl Handlers {
     }
 }
 
+fn produced_reply(
+    ctx: &RequestContext,
+    frame: &RequestFrame,
+    produced: produce::Produced,
+) -> Result<Reply, Error> {
+    if let Some(throttle) = &ctx.throttle {
+        throttle.produced();
+    }
+    match produced {
+        produce::Produced::Now(response) => now_any(frame, &response),
+        produce::Produced::Later(response) => Ok(later_any(frame, response)),
+        produce::Produced::Nothing => Ok(Reply::Nothing),
+        produce::Produced::Close => {
+            tracing::debug!(client = ?ctx.client_id, "an unacknowledged produce failed");
+            Ok(Reply::Close)
+        }
+    }
+}
+
 /// Encodes an answer that is there.
 fn now<R: Encodable + HeaderVersion>(frame: &RequestFrame, response: &R) -> Result<Reply, Error> {
     Ok(Reply::Now(frame.encode(response)?.into()))
@@ -380,27 +446,34 @@ fn outcome(encoded: Result<Frame, Error>) -> Outcome {
 }
 
 impl Service for Handlers {
-    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply> {
-        async move {
-            let prefix = RequestFrame::prefix(&frame);
-            let result = self.answer(peer, frame).await;
-            match (result, prefix) {
-                (Ok(reply), _) => reply,
-                (
-                    Err(Error::UnsupportedVersion {
-                        key: ApiKey::ApiVersions,
-                        ..
-                    }),
-                    Ok(prefix),
-                ) => fallback(prefix.correlation_id),
-                (Err(error), _) => {
-                    tracing::warn!(address = %peer.address, %error, "connection closed");
-                    Reply::Close
-                }
-            }
+    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> Call<'a> {
+        let prefix = RequestFrame::prefix(&frame);
+        match self.answer(peer, frame) {
+            Ok(Ordered::Done(reply)) => Call::Done(reply),
+            Ok(Ordered::Waits(reply)) => Call::Waits(
+                reply
+                    .map(move |reply| reply.unwrap_or_else(|error| failed(peer, &prefix, &error)))
+                    .boxed(),
+            ),
+            Err(error) => Call::Done(failed(peer, &prefix, &error)),
         }
-        .boxed()
     }
+}
+
+/// What is left to do for a request that cannot be served.
+fn failed(peer: &Peer, prefix: &Result<codec::Prefix, Error>, error: &Error) -> Reply {
+    if let (
+        Error::UnsupportedVersion {
+            key: ApiKey::ApiVersions,
+            ..
+        },
+        Ok(prefix),
+    ) = (error, prefix)
+    {
+        return fallback(prefix.correlation_id);
+    }
+    tracing::warn!(address = %peer.address, %error, "connection closed");
+    Reply::Close
 }
 
 /// KIP-511: an ApiVersions request from the future is answered in version 0.

@@ -1,25 +1,23 @@
 //! OffsetCommit: a consumer writes down how far it has come.
 
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::OffsetCommitResponse;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
+use super::committed_offsets::{Asked, Offsets};
 use super::error;
-use super::group_wire::{
-    ByTopic, GroupRequestContext, PartitionExists, existing, owned, owned_option,
-};
-use crate::group::{CommitRequest, Handle, MemberRef, OffsetToCommit};
-use crate::model::TopicPartition;
+use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, owned, owned_option};
+use crate::group::{CommitRequest, Handle, MemberRef};
 use crate::protocol::legacy::DatedOffsetCommit;
 
 /// A time of version 1 that leaves it to the broker.
 const NOW: i64 = -1;
 
-/// Answers when the offsets are committed. Offsets of partitions that do not
-/// exist are refused here, for groups do not know the cluster.
+/// Answers when the offsets are committed.
 pub(crate) async fn handle(
     groups: &Handle,
     _ctx: &GroupRequestContext,
@@ -27,80 +25,40 @@ pub(crate) async fn handle(
     dated: DatedOffsetCommit,
 ) -> OffsetCommitResponse {
     let request = dated.request;
-    let mut times = dated.commit_timestamps_ms.into_iter();
-    let mut codes = ByTopic::default();
-    let mut offsets = Vec::new();
-    for topic in &request.topics {
-        for asked in &topic.partitions {
-            let committed_ms = times.next().filter(|ms| *ms != NOW);
-            match existing(exists, &topic.name, asked.partition_index) {
-                Some(partition) => offsets.push(OffsetToCommit {
-                    committed_ms,
-                    ..offset_to_commit(partition, asked)
-                }),
-                None => {
-                    let code = ResponseError::UnknownTopicOrPartition.code();
-                    codes.push(topic.name.clone(), asked.partition_index, code);
-                }
-            }
-        }
-    }
-    if !offsets.is_empty() {
-        commit(groups, &request, offsets, &mut codes).await;
-    }
-    response(codes)
-}
-
-fn offset_to_commit(
-    partition: TopicPartition,
-    asked: &OffsetCommitRequestPartition,
-) -> OffsetToCommit {
-    OffsetToCommit {
-        partition,
+    let times = dated.commit_timestamps_ms.into_iter().map(Some);
+    let times = times.chain(std::iter::repeat(None));
+    let asked = request.topics.iter().flat_map(partitions_of).zip(times);
+    let asked = asked.map(|((topic, asked), committed_ms)| Asked {
+        topic: &topic.name,
+        partition_index: asked.partition_index,
         offset: asked.committed_offset,
-        leader_epoch: Some(asked.committed_leader_epoch).filter(|epoch| *epoch != -1),
-        metadata: owned_option(asked.committed_metadata.as_ref()).unwrap_or_default(),
-        committed_ms: None,
-    }
-}
-
-async fn commit(
-    groups: &Handle,
-    request: &OffsetCommitRequest,
-    offsets: Vec<OffsetToCommit>,
-    codes: &mut ByTopic<i16>,
-) {
-    let partitions: Vec<_> = offsets
-        .iter()
-        .map(|offset| offset.partition.clone())
-        .collect();
-    let member = MemberRef {
-        group_id: owned(&request.group_id),
-        generation: request.generation_id_or_member_epoch,
-        member_id: owned(&request.member_id),
-        instance_id: owned_option(request.group_instance_id.as_ref()),
-    };
-    let retention_ms = Some(request.retention_time_ms).filter(|ms| *ms != -1);
-    match groups
-        .commit(CommitRequest {
+        leader_epoch: asked.committed_leader_epoch,
+        metadata: asked.committed_metadata.as_ref(),
+        committed_ms: committed_ms.filter(|ms| *ms != NOW),
+    });
+    let offsets = Offsets::sort(exists, asked);
+    let codes = offsets.commit(async |offsets| {
+        let member = MemberRef {
+            group_id: owned(&request.group_id),
+            generation: request.generation_id_or_member_epoch,
+            member_id: owned(&request.member_id),
+            instance_id: owned_option(request.group_instance_id.as_ref()),
+        };
+        let asked = CommitRequest {
             member,
             transaction: None,
-            retention_ms,
+            retention_ms: Some(request.retention_time_ms).filter(|ms| *ms != -1),
             offsets,
-        })
-        .await
-    {
-        Ok(outcomes) => {
-            for (partition, outcome) in outcomes {
-                codes.push_partition(&partition, error::group_outcome(outcome));
-            }
-        }
-        Err(error) => {
-            for partition in partitions {
-                codes.push_partition(&partition, error::group(error));
-            }
-        }
-    }
+        };
+        groups.commit(asked).await.map_err(error::group)
+    });
+    response(codes.await)
+}
+
+fn partitions_of(
+    topic: &OffsetCommitRequestTopic,
+) -> impl Iterator<Item = (&OffsetCommitRequestTopic, &OffsetCommitRequestPartition)> {
+    topic.partitions.iter().map(move |asked| (topic, asked))
 }
 
 fn response(codes: ByTopic<i16>) -> OffsetCommitResponse {

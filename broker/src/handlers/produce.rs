@@ -15,8 +15,7 @@ use super::context::RequestContext;
 use super::error;
 use super::moved::{Leader, Leaders};
 use super::partitions::Partitions;
-use super::transactional::{self, Refusal};
-use super::verification::Verifier;
+use super::transactional::{Refusal, Verified};
 use super::wire::text;
 use crate::log::{self, Verification};
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
@@ -56,20 +55,18 @@ pub(crate) enum Produced {
     Close,
 }
 
-/// Appends the records of every partition. As in Kafka the connection waits
-/// where a transaction has to be verified first.
-pub(crate) async fn handle(
+/// Appends the records of every partition, after the `checked` transaction.
+pub(crate) fn handle(
     known: &Partitions,
-    verifier: &Verifier,
     ctx: &RequestContext,
     request: ProduceRequest,
+    checked: Result<Verified, Refusal>,
 ) -> Produced {
     let version = ctx.api_version;
     let acks = Acks::from_code(request.acks);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topic_data.len());
-    let checked = transactional::check(known, verifier, version, &request);
-    let verified = match checked.await {
+    let verified = match checked {
         Ok(verified) => verified,
         Err(refusal) => return refused_whole(acks, &request, &refusal),
     };
@@ -150,7 +147,7 @@ struct Appender<'a> {
     known: &'a Partitions,
     version: i16,
     acks: Option<Acks>,
-    verified: transactional::Verified,
+    verified: Verified,
 }
 
 impl Appender<'_> {

@@ -27,6 +27,22 @@ pub(super) struct Refusal {
 /// partitions that need nothing are not there.
 pub(super) type Verified = HashMap<TopicPartition, Result<Verification, Refusal>>;
 
+/// The check of a request that names no transaction, which asks nobody; `None` for one
+/// that does.
+pub(super) fn check_without_id(request: &ProduceRequest) -> Option<Result<Verified, Refusal>> {
+    if request.transactional_id.is_some() {
+        return None;
+    }
+    let is_refused = partitions(request).any(|(_, _, records)| is_transactional(records));
+    Some(match is_refused {
+        true => Err(Refusal {
+            code: ResponseError::TransactionalIdAuthorizationFailed,
+            message: None,
+        }),
+        false => Ok(Verified::new()),
+    })
+}
+
 /// Checks a request with records of a transaction, and asks its coordinator
 /// about them. An error is about the whole request.
 pub(super) async fn check(
@@ -36,13 +52,7 @@ pub(super) async fn check(
     request: &ProduceRequest,
 ) -> Result<Verified, Refusal> {
     let Some(transactional_id) = &request.transactional_id else {
-        return match partitions(request).any(|(_, _, records)| is_transactional(records)) {
-            true => Err(Refusal {
-                code: ResponseError::TransactionalIdAuthorizationFailed,
-                message: None,
-            }),
-            false => Ok(Verified::new()),
-        };
+        return Ok(Verified::new());
     };
     let mut producers = HashSet::new();
     let mut batches = Vec::new();

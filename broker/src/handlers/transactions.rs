@@ -1,6 +1,5 @@
-//! What producers and operators ask of the transaction coordinator besides
-//! InitProducerId and AddPartitionsToTxn: AddOffsetsToTxn, EndTxn, and
-//! ListTransactions and DescribeTransactions (KIP-664).
+//! Dispatch of what producers and operators ask of the transaction coordinator
+//! besides InitProducerId; of these, AddOffsetsToTxn and EndTxn are answered here.
 
 use std::sync::Arc;
 

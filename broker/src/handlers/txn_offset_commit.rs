@@ -2,17 +2,19 @@
 //! committed (KIP-98, KIP-447).
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
+use super::committed_offsets::{Asked, Offsets};
 use super::error;
-use super::group_wire::{ByTopic, PartitionExists, existing, owned, owned_option};
+use super::group_wire::{ByTopic, PartitionExists, owned, owned_option};
 use super::partitions::Partitions;
 use super::verification::{InTransaction, Verifier};
-use crate::group::{CommitRequest, Handle, MemberRef, OffsetToCommit, Transaction};
+use crate::group::{
+    CommitRequest, Handle, MemberRef, OffsetToCommit, PartitionOutcomes, Transaction,
+};
 use crate::log::Verification;
 use crate::model::{GROUP_METADATA_TOPIC, TopicName, TopicPartition};
 use crate::record::NO_SEQUENCE;
@@ -32,58 +34,46 @@ pub(crate) struct TxnOffsetCommit<'a> {
 }
 
 impl TxnOffsetCommit<'_> {
-    /// Answers when the offsets are in the log. Offsets of partitions that do
-    /// not exist are refused here, for groups do not know the cluster.
+    /// Answers when the offsets are in the log.
     pub(crate) async fn handle(&self, request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
-        let mut codes = ByTopic::default();
-        let mut offsets = Vec::new();
-        for topic in &request.topics {
-            for asked in &topic.partitions {
-                match existing(self.exists, &topic.name, asked.partition_index) {
-                    Some(partition) => offsets.push(offset_to_commit(partition, asked)),
-                    None => {
-                        let code = ResponseError::UnknownTopicOrPartition.code();
-                        codes.push(topic.name.clone(), asked.partition_index, code);
-                    }
-                }
-            }
-        }
-        if !offsets.is_empty() {
-            self.commit(&request, offsets, &mut codes).await;
-        }
-        response(codes)
+        let asked = request.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|asked| Asked {
+                topic: &topic.name,
+                partition_index: asked.partition_index,
+                offset: asked.committed_offset,
+                leader_epoch: asked.committed_leader_epoch,
+                metadata: asked.committed_metadata.as_ref(),
+                committed_ms: None,
+            })
+        });
+        let offsets = Offsets::sort(self.exists, asked);
+        let codes = offsets.commit(|offsets| self.commit(&request, offsets));
+        self.response(codes.await)
     }
 
     async fn commit(
         &self,
         request: &TxnOffsetCommitRequest,
         offsets: Vec<OffsetToCommit>,
-        codes: &mut ByTopic<i16>,
-    ) {
-        let partitions: Vec<_> = offsets
-            .iter()
-            .map(|offset| offset.partition.clone())
-            .collect();
-        let outcomes = match self.verified(request).await {
-            Ok(verification) => {
-                let asked = commit_request(request, offsets, verification);
-                let committed = self.groups.commit(asked).await;
-                committed.map_err(error::group)
-            }
-            Err(code) => Err(code),
+    ) -> Result<PartitionOutcomes, i16> {
+        let verification = self.verified(request).await?;
+        let asked = commit_request(request, offsets, verification);
+        let committed = self.groups.commit(asked).await;
+        committed.map_err(error::group)
+    }
+
+    fn response(&self, codes: ByTopic<i16>) -> TxnOffsetCommitResponse {
+        let partition = |(index, code)| {
+            TxnOffsetCommitResponsePartition::default()
+                .with_partition_index(index)
+                .with_error_code(self.code(code))
         };
-        match outcomes {
-            Ok(outcomes) => {
-                for (partition, outcome) in outcomes {
-                    codes.push_partition(&partition, self.code(error::group_outcome(outcome)));
-                }
-            }
-            Err(code) => {
-                for partition in partitions {
-                    codes.push_partition(&partition, self.code(code));
-                }
-            }
-        }
+        let topics = codes.into_topics().map(|(name, partitions)| {
+            TxnOffsetCommitResponseTopic::default()
+                .with_name(name)
+                .with_partitions(partitions.into_iter().map(partition).collect())
+        });
+        TxnOffsetCommitResponse::default().with_topics(topics.collect())
     }
 
     fn code(&self, code: i16) -> i16 {
@@ -124,19 +114,6 @@ impl TxnOffsetCommit<'_> {
     }
 }
 
-fn offset_to_commit(
-    partition: TopicPartition,
-    asked: &TxnOffsetCommitRequestPartition,
-) -> OffsetToCommit {
-    OffsetToCommit {
-        partition,
-        offset: asked.committed_offset,
-        leader_epoch: Some(asked.committed_leader_epoch).filter(|epoch| *epoch != -1),
-        metadata: owned_option(asked.committed_metadata.as_ref()).unwrap_or_default(),
-        committed_ms: None,
-    }
-}
-
 fn commit_request(
     request: &TxnOffsetCommitRequest,
     offsets: Vec<OffsetToCommit>,
@@ -157,18 +134,4 @@ fn commit_request(
         retention_ms: None,
         offsets,
     }
-}
-
-fn response(codes: ByTopic<i16>) -> TxnOffsetCommitResponse {
-    let partition = |(index, code)| {
-        TxnOffsetCommitResponsePartition::default()
-            .with_partition_index(index)
-            .with_error_code(code)
-    };
-    let topics = codes.into_topics().map(|(name, partitions)| {
-        TxnOffsetCommitResponseTopic::default()
-            .with_name(name)
-            .with_partitions(partitions.into_iter().map(partition).collect())
-    });
-    TxnOffsetCommitResponse::default().with_topics(topics.collect())
 }

@@ -3,7 +3,10 @@
 //! **Invariant:** answers that are there are sent before anything is waited
 //! for: only while further requests have arrived whole are they gathered.
 
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +18,11 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
-use super::{Outcome, Peer, Reply, Service};
+use super::{Call, Outcome, Peer, Reply, Service};
 
 /// Requests of one connection that may wait for their answers; the next frame
 /// is not read before one of them is answered.
@@ -60,13 +63,17 @@ pub(super) async fn serve<S: Service>(
     config: &Config,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
+    let is_stopping = AtomicBool::new(false);
     let overdue = async {
         shutdown.requested().await;
+        is_stopping.store(true, Ordering::Relaxed);
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        ended = serve_frames(stream, peer, service, config, &shutdown) => ended,
+        // First, so that what it notes is seen by the other in the same poll.
+        biased;
         () = overdue => Ok(()),
+        ended = serve_frames(stream, peer, service, config, &is_stopping) => ended,
     }
 }
 
@@ -75,7 +82,7 @@ async fn serve_frames<S: Service>(
     peer: &Peer,
     service: &S,
     config: &Config,
-    shutdown: &Shutdown,
+    is_stopping: &AtomicBool,
 ) -> Result<(), Error> {
     let (read, write) = stream.into_split();
     let mut connection = Connection {
@@ -88,6 +95,8 @@ async fn serve_frames<S: Service>(
             gathered: Gathered::default(),
         },
     };
+    let mut idle = pin!(tokio::time::sleep(config.idle_max));
+    let mut idle_from = now();
     loop {
         let is_muted = connection.pause.is_some();
         let may_read = connection.waiting.len() < IN_FLIGHT_MAX && !is_muted;
@@ -105,24 +114,57 @@ async fn serve_frames<S: Service>(
                 if may_read =>
             {
                 let Some(frame) = frame? else { return Ok(()) };
-                let mut call = service.call(peer, frame);
-                let reply = match (&mut call).now_or_never() {
-                    Some(reply) => reply,
-                    None => {
-                        connection.answers.flush().await?;
-                        call.await
-                    }
+                let reply = match service.call(peer, frame) {
+                    Call::Done(reply) => reply,
+                    Call::Waits(mut call) => match (&mut call).now_or_never() {
+                        Some(reply) => reply,
+                        None => {
+                            connection.answers.flush().await?;
+                            call.await
+                        }
+                    },
                 };
                 connection.lease = None;
                 connection.take(reply).await?;
             }
-            () = shutdown.requested() => break,
-            () = tokio::time::sleep(config.idle_max), if is_idle && !is_muted => {
+            () = poll_fn(|_| noted(is_stopping)) => break,
+            () = poll_fn(|context| over_since(idle.as_mut(), idle_from + config.idle_max, context)),
+                if is_idle && !is_muted =>
+            {
                 return Err(Error::Idle);
             }
         }
+        idle_from = now();
     }
     connection.drain().await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of tokio's timers")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn noted(flag: &AtomicBool) -> Poll<()> {
+    match flag.load(Ordering::Relaxed) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }
+}
+
+/// Ready from `deadline` on. A timer that was set for an earlier one is moved only when
+/// it goes off, since a busy connection's deadline changes with every request.
+fn over_since(
+    mut timer: Pin<&mut Sleep>,
+    deadline: Instant,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    loop {
+        ready!(timer.as_mut().poll(context));
+        if now() >= deadline {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(deadline);
+    }
 }
 
 /// The next request; where memory is bounded, only its first bytes are read
@@ -252,15 +294,17 @@ mod tests {
 
     use super::*;
 
+    const IDLE_MAX: Duration = Duration::from_secs(60);
+
     /// Answers a frame with itself, in the way that its first byte says.
     struct Echo {
         permits: Arc<Semaphore>,
     }
 
     impl Service for Echo {
-        fn call<'a>(&'a self, _: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply> {
+        fn call<'a>(&'a self, _: &'a Peer, frame: Bytes) -> Call<'a> {
             let permits = self.permits.clone();
-            async move {
+            let answer = async move {
                 match frame.first() {
                     Some(b'n') => Reply::Now(frame.into()),
                     Some(b'w') => {
@@ -277,8 +321,8 @@ mod tests {
                     })),
                     _ => Reply::Close,
                 }
-            }
-            .boxed()
+            };
+            Call::Waits(answer.boxed())
         }
     }
 
@@ -305,7 +349,7 @@ mod tests {
             };
             let config = Config {
                 request_bytes_max: 100,
-                idle_max: Duration::from_secs(60),
+                idle_max: IDLE_MAX,
                 memory,
                 buffers: common::net::Buffers::default(),
             };
@@ -338,6 +382,22 @@ mod tests {
         expect(&mut client, &[b"n1", b"n2"]).await;
         permits.add_permits(1);
         expect(&mut client, &[b"w3", b"n4"]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_quiet_connection_is_idle() {
+        let (mut client, _permits) = start().await;
+        for _ in 0..3 {
+            tokio::time::sleep(IDLE_MAX * 2 / 3).await;
+            send(&mut client, &[b"n1"]).await;
+            expect(&mut client, &[b"n1"]).await;
+        }
+        let mut byte = [0];
+        let almost = IDLE_MAX - Duration::from_secs(1);
+        let early = tokio::time::timeout(almost, client.read(&mut byte));
+        assert!(early.await.is_err());
+        let closed = tokio::time::timeout(Duration::from_secs(2), client.read(&mut byte));
+        assert_eq!(closed.await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]

@@ -42,6 +42,13 @@ pub enum Reply {
     Muting(Box<Reply>, Duration),
 }
 
+/// The ordered part of a request.
+pub enum Call<'a> {
+    Done(Reply),
+    /// It waits for something itself, and the requests behind it wait with it.
+    Waits(BoxFuture<'a, Reply>),
+}
+
 /// What a waiting answer turned into.
 pub enum Outcome {
     Answer(Frame),
@@ -62,5 +69,5 @@ pub struct Peer {
 /// Answers the frames of all connections.
 pub trait Service: Send + Sync + 'static {
     /// Runs the ordered part of a request.
-    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> BoxFuture<'a, Reply>;
+    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> Call<'a>;
 }

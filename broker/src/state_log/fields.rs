@@ -20,6 +20,8 @@ pub enum Error {
     BadTopic,
     #[error("a string is too long for the record")]
     StringTooLong,
+    #[error("{0} is none of the field's values")]
+    UnknownValue(i8),
 }
 
 /// Appends fields in Kafka's fixed encoding.

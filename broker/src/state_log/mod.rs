@@ -1,19 +1,31 @@
-//! What the group and transaction coordinators need of their logs.
+//! The frame of the group and transaction coordinators: their logs, and the shards
+//! that keep the state of one partition each.
 //!
-//! Flow: decide -> append a batch to a partition of an internal topic -> wait
-//! until it is committed -> replay it into the state -> answer.
+//! Flow: a coordinator's handle -> `shards` (routes to the partition of an internal
+//! topic) -> the loop of `shard` -> decide -> append a batch through [`StateLog`]
+//! -> wait until it is committed -> replay it into the state -> answer.
+//! `Shards::load` replays the same records when this broker becomes the partition's
+//! leader.
+//! State: each shard is owned by one task; the routing table by [`Shards`].
 //!
 //! **Invariant:** this module knows nothing about groups and transactions.
 
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fields;
+mod loading;
+pub mod records;
 mod replicated;
+mod shard;
+mod shards;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub use loading::{Found, Loading};
 pub use replicated::ReplicatedLog;
+pub use shard::Shard;
+pub use shards::{Reply, Route, Shards, Unavailable};
 
 pub use crate::log::Verification;
 
@@ -91,4 +103,29 @@ pub trait StateLog: Send + Sync + 'static {
         offset: i64,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Chunk, Error>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partition_for;
+
+    #[test]
+    fn ids_lie_where_kafka_puts_them() {
+        let cases = [
+            ("grp", 29),
+            ("console-consumer-1", 24),
+            ("my-group", 12),
+            ("über😀", 38),
+            ("", 0),
+        ];
+        for (id, partition) in cases {
+            assert_eq!(partition_for(id, 50), Some(partition), "{id}");
+        }
+        assert_eq!(
+            partition_for("polygenelubricants", 50),
+            Some(0),
+            "hashes to i32::MIN"
+        );
+        assert_eq!(partition_for("grp", 0), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Why a transactional request is refused; one variant for each answer of the
 //! protocol.
 
-use crate::state_log;
+use crate::state_log::{self, Unavailable};
 
 /// The answers of the coordinator other than success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,15 @@ pub enum Error {
     NotCoordinator,
     #[error("the state of the transactional id cannot go on")]
     Broken,
+}
+
+impl From<Unavailable> for Error {
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::Loading => Self::CoordinatorLoadInProgress,
+            Unavailable::Stopped | Unavailable::NotHere => Self::NotCoordinator,
+        }
+    }
 }
 
 impl From<state_log::Error> for Error {

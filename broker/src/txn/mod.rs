@@ -8,7 +8,7 @@
 //! have it, the shard writes that the transaction is complete. `Handle::load`
 //! reads the same records when this broker becomes the partition's leader, and
 //! goes on with every end that was decided.
-//! State: each shard is owned by one task; the routing table by `Service`.
+//! State: each shard is owned by one task, which `state_log` runs.
 //!
 //! **Invariant:** no marker is sent before the decision is committed.
 //! **Invariant:** nothing here knows Kafka's wire types or sockets.
@@ -27,4 +27,5 @@ pub use config::Config;
 pub use error::Error;
 pub use markers::{ChannelError, Marker, MarkerChannel, MarkerOutcome, MarkerResult};
 pub use service::{Handle, Service};
+pub use shard::Found;
 pub use state::{End, State};

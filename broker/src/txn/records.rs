@@ -8,15 +8,15 @@
 //! **Invariant:** bytes from the log never panic and never make the reader
 //! allocate more than they brought.
 
-pub(super) mod batch;
-
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use super::state::{Metadata, NO_EPOCH, NO_PRODUCER_ID, State};
 use crate::model::{TopicName, TopicPartition};
+use crate::record::{BatchBuilder, Compression};
 use crate::state_log::fields::{self, Reader, Writer};
+use crate::state_log::records::{self, Error, StateRecord};
 
 const KEY_VERSION: i16 = 0;
 /// The version that is written.
@@ -26,23 +26,6 @@ const VALUE_VERSION_FLEXIBLE: i16 = 1;
 /// The smallest topic of a value: an empty name and no partitions, flexible.
 const TOPIC_SIZE_MIN: usize = 3;
 const PARTITION_SIZE: usize = 4;
-
-/// Why a record cannot be read or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Fields(#[from] fields::Error),
-    #[error("the record has no key")]
-    NoKey,
-    #[error("value version {0} is not known")]
-    UnknownValueVersion(i16),
-    #[error("state {0} is not known")]
-    UnknownState(i8),
-    #[error("the records are too large for one batch")]
-    BatchTooLarge,
-    #[error("the batch that holds the record is damaged")]
-    DamagedBatch,
-}
 
 /// One record of the internal topic; `None` as metadata is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +43,10 @@ impl Record {
         let value = self.metadata.as_ref().map(encode_value).transpose()?;
         Ok((key.finish(), value))
     }
+}
 
-    /// Reads a record; `None` for a key of a version that is not known, which is
-    /// skipped.
-    pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, Error> {
+impl StateRecord for Record {
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, Error> {
         let mut key = Reader::new(key);
         if key.i16()? != KEY_VERSION {
             return Ok(None);
@@ -73,6 +56,12 @@ impl Record {
             metadata: value.map(decode_value).transpose()?,
         }))
     }
+}
+
+/// Makes one batch. Kafka never compresses them.
+pub(super) fn encode(records: &[Record], now_ms: i64) -> Result<Bytes, Error> {
+    let builder = BatchBuilder::new(Compression::None);
+    records::encode(builder, now_ms, records.iter().map(Record::encode))
 }
 
 fn encode_value(metadata: &Metadata) -> Result<Bytes, Error> {
@@ -123,7 +112,7 @@ fn decode_value(value: &[u8]) -> Result<Metadata, Error> {
     let (producer_id, producer_epoch) = (value.i64()?, value.i16()?);
     let timeout_ms = value.i32()?;
     let id = value.i8()?;
-    let state = State::from_id(id).ok_or(Error::UnknownState(id))?;
+    let state = State::from_id(id).ok_or(fields::Error::UnknownValue(id))?;
     let partitions = decode_partitions(&mut value)?;
     let (updated_ms, started_ms) = (value.i64()?, value.i64()?);
     value.tagged_fields()?;

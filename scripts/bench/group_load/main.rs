@@ -112,6 +112,7 @@ impl<'a> Load<'a> {
         let plan = Rc::new(Plan {
             servers: arguments.servers.clone(),
             clock: common::clock::system(),
+            began: tokio::time::Instant::from_std(member::real_now()),
             heartbeat: Duration::from_millis(arguments.heartbeat_ms),
             commit: Duration::from_millis(arguments.commit_ms),
             quiet: Cell::new(arguments.work == Work::Commits),
@@ -128,10 +129,13 @@ impl<'a> Load<'a> {
         for number in 0..arguments.members {
             for group in &groups {
                 let (leave, told) = watch::channel(false);
+                // Multiples of the golden ratio fill the interval evenly.
+                let phase = (members.len() as f64 * 0.618_033_988_75) % 1.0;
                 let member = Member {
                     plan: Rc::clone(&plan),
                     group: Rc::clone(group),
                     number,
+                    phase,
                     leaving: told,
                 };
                 leaving.push(leave);

@@ -24,6 +24,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Plan {
     pub(crate) servers: Vec<SocketAddr>,
     pub(crate) clock: SharedClock,
+    /// From when the members' phases count.
+    pub(crate) began: Instant,
     pub(crate) heartbeat: Duration,
     /// Zero commits as soon as the last commit is answered.
     pub(crate) commit: Duration,
@@ -33,6 +35,19 @@ pub(crate) struct Plan {
     pub(crate) measuring: Cell<bool>,
     pub(crate) latencies: RefCell<Vec<Duration>>,
     pub(crate) tally: Tally,
+}
+
+impl Plan {
+    /// When a member of `phase` (0 to 1) does next what it does every `interval`, after
+    /// `now`. Real consumers do not beat in time: all phases are equally frequent.
+    fn next(&self, interval: Duration, phase: f64, now: Instant) -> Instant {
+        if interval.is_zero() {
+            return now;
+        }
+        let first = self.began + interval.mul_f64(phase);
+        let past = now.saturating_duration_since(first).as_secs_f64();
+        first + interval.mul_f64((past / interval.as_secs_f64()).ceil())
+    }
 }
 
 /// What happened to all members together.
@@ -133,6 +148,8 @@ pub(crate) struct Member {
     pub(crate) plan: Rc<Plan>,
     pub(crate) group: Rc<Group>,
     pub(crate) number: usize,
+    /// Where in its interval it commits and beats, from 0 to 1.
+    pub(crate) phase: f64,
     pub(crate) leaving: watch::Receiver<bool>,
 }
 
@@ -239,11 +256,9 @@ impl Member {
 
     /// Commits and beats until the coordinator wants something else.
     async fn consume(&self, connection: &mut Connection, own: &mut Own) -> Result<()> {
-        // Spread over the interval by a fraction that repeats for no short run.
-        let spread = |interval: Duration| interval.mul_f64((self.number as f64 * 0.618) % 1.0);
-        let start = Instant::from_std(self.start());
-        let mut beat = start + spread(self.plan.heartbeat);
-        let mut commit = start + spread(self.plan.commit);
+        let (plan, start) = (&self.plan, now());
+        let mut beat = plan.next(plan.heartbeat, self.phase, start);
+        let mut commit = plan.next(plan.commit, self.phase, start);
         loop {
             let commits = !own.partitions.is_empty() && !self.plan.quiet.get();
             if commits && commit <= beat {
@@ -252,14 +267,14 @@ impl Member {
                 // Open loop: a late answer does not make the next commit later.
                 commit += self.plan.commit;
                 if self.plan.commit.is_zero() {
-                    commit = Instant::from_std(self.start());
+                    commit = now();
                 }
             } else {
                 // Woken in time to see that it may commit again.
-                let until = beat.min(Instant::from_std(self.start()) + Duration::from_millis(500));
+                let until = beat.min(now() + Duration::from_millis(500));
                 tokio::time::sleep_until(until).await;
                 if until < beat {
-                    commit = commit.max(until);
+                    commit = plan.next(plan.commit, self.phase, until);
                     continue;
                 }
                 let who = self.identity(own);
@@ -267,11 +282,6 @@ impl Member {
                 beat += self.plan.heartbeat;
             }
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a load has the real time")]
-    fn start(&self) -> std::time::Instant {
-        std::time::Instant::now()
     }
 
     async fn commit(&self, connection: &mut Connection, own: &mut Own, due: Instant) -> Result<()> {
@@ -306,6 +316,15 @@ impl Member {
             member_id: &own.member_id,
         }
     }
+}
+
+fn now() -> Instant {
+    Instant::from_std(real_now())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a load has the real time")]
+pub(crate) fn real_now() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 /// Every partition to one member, in turn.

@@ -6,34 +6,25 @@
 //! **Invariant:** bytes from the log never panic and never make the reader
 //! allocate more than they brought.
 
-pub(super) mod batch;
 mod group;
 mod offset;
 
 use bytes::Bytes;
 
+use super::Config;
+use super::api::Transaction;
 use super::offsets::Commit;
 use crate::model::{MetadataVersion, TopicPartition};
-use crate::state_log::fields::{self, Reader, Writer};
+use crate::record::BatchBuilder;
+use crate::state_log::fields::{Reader, Writer};
+use crate::state_log::records::{self, Error, StateRecord};
 pub(super) use group::{GroupValue, MemberValue};
 
 const OFFSET_KEY_VERSION: i16 = 1;
 const GROUP_KEY_VERSION: i16 = 2;
 
-/// Why a record cannot be read or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Fields(#[from] fields::Error),
-    #[error("the record has no key")]
-    NoKey,
-    #[error("value version {0} is not known")]
-    UnknownValueVersion(i16),
-    #[error("the records are too large for one batch")]
-    BatchTooLarge,
-    #[error("the batch that holds the record is damaged")]
-    DamagedBatch,
-}
+/// The sequence of a coordinator's batches, which nobody checks.
+const BASE_SEQUENCE: i32 = 0;
 
 /// One record of the internal topic; `None` as content is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +67,10 @@ impl Record {
         };
         Ok((key.finish(), value))
     }
+}
 
-    /// Reads a record; `None` for a kind of record that this version of the
-    /// format does not know, which is skipped.
-    pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, Error> {
+impl StateRecord for Record {
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, Error> {
         let mut key = Reader::new(key);
         match key.i16()? {
             0..=OFFSET_KEY_VERSION => {
@@ -101,6 +92,22 @@ impl Record {
             _ => Ok(None),
         }
     }
+}
+
+/// Makes one batch: inside a producer's transaction, or of no producer.
+pub(super) fn encode(
+    records: &[Record],
+    transaction: Option<Transaction>,
+    now_ms: i64,
+    config: &Config,
+) -> Result<Bytes, Error> {
+    let mut builder = BatchBuilder::new(config.topic_compression);
+    if let Some(transaction) = transaction {
+        let (id, epoch) = (transaction.producer_id, transaction.producer_epoch);
+        builder = builder.producer(id, epoch, BASE_SEQUENCE).transactional();
+    }
+    let records = records.iter().map(|record| record.encode(config.version));
+    records::encode(builder, now_ms, records)
 }
 
 #[cfg(test)]

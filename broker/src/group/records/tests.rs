@@ -1,11 +1,11 @@
 //! Golden bytes, made by Kafka's own generated classes.
 
-use super::batch::{self, Entry};
 use super::*;
 use crate::group::Config;
 use crate::group::api::CommittedOffset;
 use crate::model::{NEWEST, TopicName};
-use crate::record::BatchBuilder;
+use crate::state_log::fields;
+use crate::state_log::records::Entry;
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
@@ -209,15 +209,15 @@ fn damage_is_an_error_never_a_panic() {
 
 #[test]
 fn batches_carry_records_and_markers() {
-    let records = [
+    let written = [
         offset_record(Some(commit(Some(7), None))),
         group_record(None),
     ];
-    let plain = batch::encode(&records, None, 5, &Config::default()).unwrap();
+    let plain = encode(&written, None, 5, &Config::default()).unwrap();
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();
-        let (key, value) = records[0].encode(NEWEST).unwrap();
+        let (key, value) = written[0].encode(NEWEST).unwrap();
         assert!(builder.push(5, Some(&key), value.as_deref(), &[]));
         builder.build().unwrap()
     };
@@ -230,8 +230,9 @@ fn batches_carry_records_and_markers() {
     };
     let all = Bytes::from([plain, transactional, marker].concat());
     let mut entries = Vec::new();
-    assert_eq!(batch::decode(&all, 1, &mut entries), Some(4));
-    let [_, tombstone] = &records;
+    let next = records::decode(&all, 1, |entry| entries.push(entry));
+    assert_eq!(next, Some(4));
+    let [_, tombstone] = &written;
     let expected = [
         Entry::Record {
             offset: 1,
@@ -240,7 +241,7 @@ fn batches_carry_records_and_markers() {
         Entry::Transactional {
             offset: 2,
             producer_id: 9,
-            record: records[0].clone(),
+            record: written[0].clone(),
         },
         Entry::Marker {
             producer_id: 9,
@@ -248,12 +249,14 @@ fn batches_carry_records_and_markers() {
         },
     ];
     assert_eq!(entries, expected);
-    assert_eq!(batch::decode(&Bytes::new(), 0, &mut entries), None);
+    let unread = |_: Entry<Record>| {};
+    assert_eq!(records::decode(&Bytes::new(), 0, unread), None);
     // A batch that is not what was written counts for nothing; what follows does.
     let mut damaged = all.to_vec();
     let in_first_batch = 90;
     damaged[in_first_batch] ^= 1;
     let mut rest = Vec::new();
-    assert_eq!(batch::decode(&damaged.into(), 0, &mut rest), Some(4));
+    let next = records::decode(&damaged.into(), 0, |entry| rest.push(entry));
+    assert_eq!(next, Some(4));
     assert_eq!(rest, expected[1..]);
 }

@@ -159,23 +159,3 @@ async fn stable_member(broker: &Broker, request: JoinRequest) -> Joined {
     assert_eq!(synced.assignment, "t-0");
     joined
 }
-
-#[test]
-fn groups_lie_where_kafka_puts_them() {
-    let cases = [
-        ("grp", 29),
-        ("console-consumer-1", 24),
-        ("my-group", 12),
-        ("über😀", 38),
-        ("", 0),
-    ];
-    for (group_id, partition) in cases {
-        assert_eq!(partition_for(group_id, 50), Some(partition), "{group_id}");
-    }
-    assert_eq!(
-        partition_for("polygenelubricants", 50),
-        Some(0),
-        "hashes to i32::MIN"
-    );
-    assert_eq!(partition_for("grp", 0), None);
-}

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::Shard;
 use super::writes::Then;
-use super::{Reply, Shard};
 use crate::group::Error;
 use crate::group::api::{PartitionOutcomes, Phase};
 use crate::group::records::Record;
 use crate::model::TopicPartition;
-use crate::state_log;
+use crate::state_log::{self, Reply};
 
 /// Tombstones in one batch: far below any sensible limit of a batch's size.
 const TOMBSTONES_PER_BATCH_MAX: usize = 1_000;

@@ -1,14 +1,14 @@
 //! Committing and fetching offsets.
 
+use super::Shard;
 use super::writes::Then;
-use super::{Reply, Shard};
 use crate::group::Error;
 use crate::group::api::{CommitRequest, FetchRequest, FetchedOffsets, OffsetToCommit, Phase};
 use crate::group::api::{CommittedOffset, PartitionOutcomes};
 use crate::group::offsets::Commit;
 use crate::group::records::Record;
 use crate::model::TopicPartition;
-use crate::state_log;
+use crate::state_log::{self, Reply};
 
 /// A commit whose records are on their way.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! One partition of the internal topic with the groups that hash to it.
 //!
 //! Flow: a [`Command`] is decided on the group (`state`), what must last is
-//! appended (`writes`), replayed once committed, and answered. `load` reads the
-//! same records back through the same `replay`; `task` is the loop around it.
-//! State: one task owns a shard.
+//! appended (`writes`), replayed once committed, and answered. A load reads the
+//! same records back through the same `replay` (`life`).
+//! State: the task that `state_log` runs owns a shard.
 //!
 //! **Invariant:** offsets change by `replay` alone.
 //! **Invariant:** records are replayed in the order of the log.
@@ -11,8 +11,7 @@
 
 mod cleanup;
 mod commit;
-mod load;
-mod task;
+mod life;
 mod writes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -20,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::SharedClock;
-use tokio::sync::oneshot;
 
 use super::api::{
     CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
@@ -30,12 +28,9 @@ use super::records::Record;
 use super::state::{Action, Group, Join, Now, Step, Token};
 use super::{Config, Error};
 use crate::model::TopicPartition;
-use crate::state_log::{self, StateLog};
-pub(super) use task::{Task, run};
+use crate::state_log::{self, Reply, StateLog};
+pub use life::Found;
 use writes::{Then, Writes};
-
-/// The way back to whoever asks.
-pub(super) type Reply<T> = oneshot::Sender<T>;
 
 /// What a shard is asked to do.
 pub(super) enum Command {
@@ -176,12 +171,6 @@ impl Shard {
         }
     }
 
-    /// Committed offsets of all groups.
-    fn offset_count(&self) -> usize {
-        let groups = self.groups.values();
-        groups.map(|group| group.offsets.committed_count()).sum()
-    }
-
     fn now(&self) -> Now {
         Now {
             monotonic: self.clock.monotonic(),
@@ -190,7 +179,7 @@ impl Shard {
     }
 
     /// Decides one command. A reply that nobody waits for any more is dropped.
-    fn handle(&mut self, command: Command) {
+    fn decide(&mut self, command: Command) {
         match command {
             Command::Join {
                 request,
@@ -338,23 +327,6 @@ impl Shard {
         self.deadlines.set(group_id, group.next_deadline());
         if group.is_void() && !self.writes.concerns(group_id) {
             self.groups.remove(group_id);
-        }
-    }
-
-    /// The next moment at which something is due.
-    fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines
-            .first()
-            .into_iter()
-            .chain(self.writes.next_deadline())
-            .min()
-    }
-
-    fn on_deadline(&mut self) {
-        let now = self.clock.monotonic();
-        self.on_write_deadline(now);
-        for group_id in self.deadlines.due(now) {
-            self.step(&group_id, |group, step| group.on_deadline(step));
         }
     }
 }

@@ -8,13 +8,13 @@ use futures::stream::FuturesOrdered;
 
 use super::cleanup::Cleanup;
 use super::commit::PendingCommit;
-use super::{Group, Reply, Shard};
+use super::{Group, Shard};
 use crate::group::Error;
 use crate::group::api::{Transaction, TransactionEnd};
-use crate::group::records::{Record, batch};
+use crate::group::records::{self, Record};
 use crate::group::state::Stored;
 use crate::record::EndTxnMarker;
-use crate::state_log::{self, Verification};
+use crate::state_log::{self, Reply, Verification};
 
 /// What follows a write.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Shard {
         then: Then,
     ) {
         let now_ms = self.clock.wall_ms();
-        let batch = match batch::encode(&records, transaction, now_ms, &self.config) {
+        let batch = match records::encode(&records, transaction, now_ms, &self.config) {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(group = group_id, %error, "records of a group cannot be written");

@@ -12,16 +12,42 @@ use super::{Fields, Malformed, OldRequest, OldResponse, Writer};
 /// The pattern type of a name that means itself.
 const LITERAL: i8 = 3;
 
+/// Reads a filter, which is all that DescribeAcls asks with.
+fn filter(from: &mut Fields) -> Result<DeleteAclsFilter, Malformed> {
+    Ok(DeleteAclsFilter::default()
+        .with_resource_type_filter(from.i8()?)
+        .with_resource_name_filter(from.nullable_string()?)
+        .with_pattern_type_filter(LITERAL)
+        .with_principal_filter(from.nullable_string()?)
+        .with_host_filter(from.nullable_string()?)
+        .with_operation(from.i8()?)
+        .with_permission_type(from.i8()?))
+}
+
+/// Writes who may do what, the end of every ACL.
+fn access(
+    out: &mut Writer<'_>,
+    (principal, host): (&str, &str),
+    (operation, permission_type): (i8, i8),
+) -> Result<(), Malformed> {
+    out.string(principal)?;
+    out.string(host)?;
+    out.i8(operation);
+    out.i8(permission_type);
+    Ok(())
+}
+
 impl OldRequest for DescribeAclsRequest {
     fn decode_old(from: &mut Fields, _version: i16) -> Result<Self, Malformed> {
+        let filter = filter(from)?;
         Ok(Self::default()
-            .with_resource_type_filter(from.i8()?)
-            .with_resource_name_filter(from.nullable_string()?)
-            .with_pattern_type_filter(LITERAL)
-            .with_principal_filter(from.nullable_string()?)
-            .with_host_filter(from.nullable_string()?)
-            .with_operation(from.i8()?)
-            .with_permission_type(from.i8()?))
+            .with_resource_type_filter(filter.resource_type_filter)
+            .with_resource_name_filter(filter.resource_name_filter)
+            .with_pattern_type_filter(filter.pattern_type_filter)
+            .with_principal_filter(filter.principal_filter)
+            .with_host_filter(filter.host_filter)
+            .with_operation(filter.operation)
+            .with_permission_type(filter.permission_type))
     }
 }
 
@@ -34,11 +60,8 @@ impl OldResponse for DescribeAclsResponse {
             out.i8(resource.resource_type);
             out.string(&resource.resource_name)?;
             out.array(&resource.acls, |out, acl| {
-                out.string(&acl.principal)?;
-                out.string(&acl.host)?;
-                out.i8(acl.operation);
-                out.i8(acl.permission_type);
-                Ok(())
+                let what = (acl.operation, acl.permission_type);
+                access(out, (&acl.principal, &acl.host), what)
             })
         })
     }
@@ -68,16 +91,7 @@ impl OldResponse for CreateAclsResponse {
 
 impl OldRequest for DeleteAclsRequest {
     fn decode_old(from: &mut Fields, _version: i16) -> Result<Self, Malformed> {
-        let filters = from.array(|from| {
-            Ok(DeleteAclsFilter::default()
-                .with_resource_type_filter(from.i8()?)
-                .with_resource_name_filter(from.nullable_string()?)
-                .with_pattern_type_filter(LITERAL)
-                .with_principal_filter(from.nullable_string()?)
-                .with_host_filter(from.nullable_string()?)
-                .with_operation(from.i8()?)
-                .with_permission_type(from.i8()?))
-        })?;
+        let filters = from.array(filter)?;
         Ok(Self::default().with_filters(filters))
     }
 }
@@ -93,11 +107,8 @@ impl OldResponse for DeleteAclsResponse {
                 out.nullable_string(acl.error_message.as_deref())?;
                 out.i8(acl.resource_type);
                 out.string(&acl.resource_name)?;
-                out.string(&acl.principal)?;
-                out.string(&acl.host)?;
-                out.i8(acl.operation);
-                out.i8(acl.permission_type);
-                Ok(())
+                let what = (acl.operation, acl.permission_type);
+                access(out, (&acl.principal, &acl.host), what)
             })
         })
     }

@@ -2,6 +2,7 @@
 //! say.
 
 use super::*;
+use crate::state_log::records::Entry;
 use crate::txn::state::NO_TIME;
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -93,7 +94,7 @@ fn what_is_not_known_is_told_apart_from_what_is_damaged() {
     let mut state = bytes(EMPTY);
     state[16] = 8;
     let unknown_state = Record::decode(&bytes(KEY), Some(&state));
-    assert_eq!(unknown_state, Err(Error::UnknownState(8)));
+    assert_eq!(unknown_state, Err(fields::Error::UnknownValue(8).into()));
     for hex in [ONGOING, ONGOING_FLEXIBLE, EMPTY, EMPTY_FLEXIBLE] {
         let whole = bytes(hex);
         for length in 0..whole.len() {
@@ -113,20 +114,15 @@ fn an_id_that_no_record_holds_is_refused() {
 
 #[test]
 fn batches_carry_records_in_order() {
-    let records = [record(Some(empty())), record(Some(ongoing())), record(None)];
-    let batch = batch::encode(&records, 9).unwrap();
+    let written = [record(Some(empty())), record(Some(ongoing())), record(None)];
+    let batch = encode(&written, 9).unwrap();
     let mut read = Vec::new();
-    assert_eq!(batch::decode(&batch, 1, &mut read), Some(3));
-    assert_eq!(read, records[1..]);
-    assert_eq!(batch::decode(&Bytes::new(), 0, &mut read), None);
-    // A batch that is not what was written counts for nothing; what follows does.
-    let mut damaged = batch.to_vec();
-    let last = damaged.len() - 1;
-    damaged[last] ^= 1;
-    let next = batch::encode(&records[..1], 9).unwrap();
-    let both = [&damaged[..], &next[..]].concat();
-    let mut rest = Vec::new();
-    let read = batch::decode(&both.into(), 0, &mut rest);
-    assert_eq!(read, Some(1), "where the last of them ends");
-    assert_eq!(rest, records[..1]);
+    let next = records::decode(&batch, 1, |entry| read.push(entry));
+    assert_eq!(next, Some(3));
+    let [_, second, third] = written;
+    let expected = [(1, second), (2, third)];
+    assert_eq!(
+        read,
+        expected.map(|(offset, record)| Entry::Record { offset, record })
+    );
 }

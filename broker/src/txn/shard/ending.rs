@@ -117,8 +117,7 @@ impl Shard {
     }
 
     /// Tries again what is due.
-    pub(super) fn on_deadline(&mut self) {
-        let now = self.parts.clock.monotonic();
+    pub(super) fn try_again(&mut self, now: Duration) {
         while self
             .retries
             .next_deadline()

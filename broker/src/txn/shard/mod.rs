@@ -2,16 +2,15 @@
 //!
 //! Flow: a [`Command`] is decided on the id (`state`), appended (`writes`), taken
 //! over once committed, and answered; an end that is committed is carried out
-//! (`ending`). `load` reads the same records back; `task` is the loop around it.
-//! State: one task owns a shard.
+//! (`ending`). A load reads the same records back (`life`).
+//! State: the task that `state_log` runs owns a shard.
 //!
 //! **Invariant:** an id has at most one write under way.
 //! **Invariant:** an id is removed only after its tombstone is committed.
 
 mod ending;
 mod expiry;
-mod load;
-mod task;
+mod life;
 mod writes;
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,20 +19,20 @@ use std::time::Duration;
 
 use common::clock::SharedClock;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::markers::{Answer, Sender};
 use super::records::Record;
 use super::state::{End, Init, Metadata, Transaction};
 use super::{Config, Description, Error, InitRequest, Initialized, TransactionRef};
 use crate::model::TopicPartition;
-use crate::state_log::StateLog;
+use crate::state_log::{self, StateLog};
 use ending::Retries;
-pub(super) use task::{Task, run};
+pub use life::Found;
 use writes::{Then, Writing};
 
 /// The way back to whoever asks.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub(super) type Reply<T> = state_log::Reply<Result<T, Error>>;
 
 /// What a shard is asked to do.
 pub(super) enum Command {
@@ -119,7 +118,7 @@ impl Shard {
     }
 
     /// Decides one command. A reply that nobody waits for any more is dropped.
-    fn handle(&mut self, command: Command) {
+    fn decide(&mut self, command: Command) {
         match command {
             Command::Init {
                 request,

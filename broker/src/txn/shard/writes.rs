@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 
 use super::{Record, Reply, Shard};
 use crate::state_log;
-use crate::txn::records::batch;
+use crate::txn::records;
 use crate::txn::state::{Failed, Metadata};
 use crate::txn::{Error, Initialized};
 
 /// What follows a write.
-pub(super) enum Then {
+pub(in crate::txn) enum Then {
     Initialized(Reply<Initialized>),
     Added(Reply<()>),
     /// The producer's own end is decided.
@@ -35,7 +35,7 @@ impl Then {
 }
 
 /// What was to be written.
-pub(super) enum Write {
+pub(in crate::txn) enum Write {
     State {
         transactional_id: String,
         next: Metadata,
@@ -73,7 +73,7 @@ impl Shard {
         {
             self.awaited_count += 1;
         }
-        let batch = match batch::encode(records, self.now_ms()) {
+        let batch = match records::encode(records, self.now_ms()) {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(%error, "the state of a transaction cannot be written");

@@ -1,0 +1,167 @@
+//! A partition of an internal topic in the hands of its coordinator, and the loop
+//! around it: load, then commands, own events and deadlines.
+//!
+//! State: one task owns a shard, from the load to the end of its leadership.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::clock::SharedClock;
+use common::shutdown::Shutdown;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::loading::{Found, Loading};
+use super::records::{self, Entry, StateRecord};
+use super::{Error, StateLog};
+use crate::model::LeaderEpoch;
+
+/// Commands are left in the channel while this many writes are in flight, which
+/// in turn makes those who send them wait.
+const WRITES_IN_FLIGHT_MAX: usize = 1_000;
+
+/// The state of one partition and the decisions on it.
+pub trait Shard: Send + 'static {
+    /// What the log calls its task.
+    const NAME: &'static str;
+    /// A newer leader epoch of a partition that is served already reads it again.
+    const IS_OF_ONE_EPOCH: bool;
+
+    /// What it is asked to do.
+    type Command: Send + 'static;
+    /// What its partition holds.
+    type Record: StateRecord + Send;
+    /// What it waits for itself, such as the end of a write.
+    type Event: Send;
+    /// What a load has found, for the log.
+    type Found: Found;
+
+    /// Takes over what the log holds.
+    fn replay_entry(&mut self, entry: Entry<Self::Record>);
+    /// The end of the log is reached; commands come from now on.
+    fn on_loaded(&mut self) -> Self::Found;
+    /// Decides one command. A reply that nobody waits for any more is dropped.
+    fn handle(&mut self, command: Self::Command);
+    /// The next event; pending while there is none. Dropping it loses nothing.
+    fn next_event(&mut self) -> impl Future<Output = Self::Event> + Send;
+    fn on_event(&mut self, event: Self::Event);
+    /// The next moment of the monotonic clock at which something is due.
+    fn next_deadline(&self) -> Option<Duration>;
+    fn on_deadline(&mut self, now: Duration);
+    fn writes_in_flight(&self) -> usize;
+    /// Says whether somebody still waits for a write, which a stop in good order
+    /// lets come to its end.
+    fn is_awaited(&self) -> bool;
+}
+
+/// What a running shard needs besides its state.
+pub(super) struct Task<S: Shard> {
+    pub(super) shard: S,
+    pub(super) partition: i32,
+    pub(super) leader_epoch: LeaderEpoch,
+    pub(super) log: Arc<dyn StateLog>,
+    pub(super) clock: SharedClock,
+    /// Bytes read at a time while loading.
+    pub(super) load_buffer_size: usize,
+    /// Closed by the owner for a stop in good order: writes in flight are
+    /// awaited and answered.
+    pub(super) commands: mpsc::Receiver<S::Command>,
+    /// Stops at once, when the partition is led by another broker.
+    pub(super) stop: Shutdown,
+    pub(super) is_loaded: Arc<AtomicBool>,
+    /// Taken when the partition is read back.
+    pub(super) loading: Option<Loading<S::Found>>,
+    /// The previous life of the same partition, which must be over first.
+    pub(super) predecessor: Option<JoinHandle<()>>,
+}
+
+/// Runs until the partition is given up. Whoever still waits then finds its
+/// reply gone, which means that this broker is not the coordinator any more.
+pub(super) async fn run<S: Shard>(mut task: Task<S>) {
+    if let Some(predecessor) = task.predecessor.take()
+        && let Err(error) = predecessor.await
+    {
+        tracing::error!(%error, "the previous {} of the partition failed", S::NAME);
+    }
+    let stop = task.stop.clone();
+    tokio::select! {
+        biased;
+        () = stop.requested() => {}
+        () = serve(&mut task) => {}
+    }
+}
+
+async fn serve<S: Shard>(task: &mut Task<S>) {
+    let partition = task.partition;
+    let end = match load(task).await {
+        Ok(end) => end,
+        Err(error) => {
+            return tracing::error!(partition, %error, "a {} cannot be loaded", S::NAME);
+        }
+    };
+    let epoch = task.leader_epoch;
+    tracing::debug!(partition, epoch, end, "a {} is loaded", S::NAME);
+    let shard = &mut task.shard;
+    let found = shard.on_loaded();
+    if let Some(loading) = task.loading.take() {
+        loading.loaded(found);
+    }
+    task.is_loaded.store(true, Ordering::Release);
+    let mut is_open = true;
+    while is_open || shard.is_awaited() {
+        let now = task.clock.monotonic();
+        let deadline = shard.next_deadline();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            shard.on_deadline(now);
+            continue;
+        }
+        let accepts = is_open && shard.writes_in_flight() < WRITES_IN_FLIGHT_MAX;
+        tokio::select! {
+            biased;
+            event = shard.next_event() => shard.on_event(event),
+            // Before commands, so that a sign of life after the deadline is late.
+            () = until(deadline, now) => {}
+            command = task.commands.recv(), if accepts => match command {
+                Some(command) => shard.handle(command),
+                None => is_open = false,
+            },
+        }
+    }
+}
+
+/// Replays the partition from its start to its end, which it gives back.
+async fn load<S: Shard>(task: &mut Task<S>) -> Result<i64, Error> {
+    let Task {
+        shard,
+        log,
+        partition,
+        load_buffer_size,
+        ..
+    } = task;
+    let mut offset = log.log_start_offset(*partition)?;
+    loop {
+        let chunk = match log.read(*partition, offset, *load_buffer_size).await {
+            // Nothing tells where the next batch begins. As in Kafka, what was read
+            // is served: the alternative is to serve nobody for ever.
+            Err(error @ Error::Damaged) => {
+                tracing::error!(partition, offset, %error, "the rest of a {} is not loaded", S::NAME);
+                return Ok(offset);
+            }
+            chunk => chunk?,
+        };
+        let replay = |entry| shard.replay_entry(entry);
+        match records::decode(&chunk.batches, offset, replay) {
+            Some(next) => offset = next,
+            None => return Ok(offset),
+        }
+    }
+}
+
+async fn until(deadline: Option<Duration>, now: Duration) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(deadline.saturating_sub(now)).await,
+        None => std::future::pending().await,
+    }
+}
