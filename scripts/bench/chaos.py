@@ -17,6 +17,7 @@ on each target in turn instead of by lot.
 
 import argparse
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -93,12 +94,15 @@ def strike(options, strikes, history, fault, target):
 
 
 def tell_witness(witness):
+    """What kept it waiting, if it waited long; the same again is told once."""
     gap, reasons = witness.take_gap()
+    if gap < LONG:
+        return
     now = time.monotonic()
-    if gap > LONG:
-        print(f"     the witness of partition {witness.partition} waited {gap:.2f} s")
-    for at, leader, reason in reasons if gap > LONG else ():
-        print(f"       {now - at:.1f} s ago, broker {leader}: {reason}")
+    print(f"     the witness of partition {witness.partition} waited {gap:.2f} s")
+    for (leader, reason), same in itertools.groupby(reasons, lambda each: each[1:]):
+        times = [now - at for at, *_ in same]
+        print(f"       {times[0]:.1f} to {times[-1]:.1f} s ago, broker {leader}: {reason}")
 
 
 def main():

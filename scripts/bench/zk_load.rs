@@ -6,6 +6,9 @@
 //! CPU time of the server (with `--pid`), that of itself, and the bytes by which the
 //! server's memory grew. `coordinator.py` runs it.
 
+#[path = "usage.rs"]
+mod usage;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,6 +25,7 @@ use common::zk::{
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use usage::{Measured, Usage};
 
 /// Everything is done below this node.
 const TOP: &str = "/bench";
@@ -68,12 +72,8 @@ struct Arguments {
     /// Bytes of data in a node.
     #[arg(long, default_value_t = 100)]
     data: usize,
-    /// Makes the names of created nodes differ from those of other runs.
-    #[arg(long, default_value_t = 0)]
-    run: u64,
-    /// The server's process, whose CPU time is to be read.
-    #[arg(long)]
-    pid: Option<u32>,
+    #[command(flatten)]
+    measured: Measured,
 }
 
 fn main() -> Result<()> {
@@ -112,7 +112,7 @@ impl Bench<'_> {
             connections.push(Connection::open(self.arguments.address).await?);
         }
         self.prepare(&mut connections[0]).await?;
-        let cpu = Cpu::now(self.arguments.pid)?;
+        let cpu = Both::now(&self.arguments.measured)?;
         let started = self.clock.monotonic();
         let each = ops / clients;
         let running = connections.iter_mut().enumerate();
@@ -122,13 +122,13 @@ impl Bench<'_> {
         });
         let latencies = try_join_all(running).await?.concat();
         let seconds = (self.clock.monotonic() - started).as_secs_f64();
-        Ok(Cpu::now(self.arguments.pid)?.report(&cpu, each * clients, seconds, latencies))
+        Ok(Both::now(&self.arguments.measured)?.report(&cpu, each * clients, seconds, latencies))
     }
 
     /// Makes the nodes that the work needs.
     async fn prepare(&self, connection: &mut Connection) -> Result<()> {
         let mut paths = vec![TOP.to_owned(), EPOCH.to_owned()];
-        let Arguments { run, clients, .. } = *self.arguments;
+        let (run, clients) = (self.arguments.measured.run, self.arguments.clients);
         for client in 0..clients {
             match self.arguments.work {
                 Work::Watching => {}
@@ -150,7 +150,7 @@ impl Bench<'_> {
 
     /// The request `number` of a client.
     fn frame(&self, client: usize, number: usize) -> Bytes {
-        let run = self.arguments.run;
+        let run = self.arguments.measured.run;
         let xid = i32::try_from(number).unwrap_or(i32::MAX);
         let set = || SetDataRequest {
             path: node(client, number % NODES_PER_CLIENT),
@@ -234,7 +234,7 @@ impl Bench<'_> {
 
     async fn sessions(&self) -> Result<String> {
         let ops = self.arguments.ops;
-        let cpu = Cpu::now(self.arguments.pid)?;
+        let cpu = Both::now(&self.arguments.measured)?;
         let started = self.clock.monotonic();
         let mut open = Vec::with_capacity(ops);
         let lanes = (0..HANDSHAKES).map(|lane| async move {
@@ -246,7 +246,7 @@ impl Bench<'_> {
         });
         open.extend(try_join_all(lanes).await?.into_iter().flatten());
         let seconds = (self.clock.monotonic() - started).as_secs_f64();
-        Ok(Cpu::now(self.arguments.pid)?.report(&cpu, open.len(), seconds, Vec::new()))
+        Ok(Both::now(&self.arguments.measured)?.report(&cpu, open.len(), seconds, Vec::new()))
     }
 
     /// Every client watches one node; the time from its change to the last event.
@@ -271,7 +271,7 @@ impl Bench<'_> {
             data: Some(self.data.clone()),
             version: -1,
         };
-        let cpu = Cpu::now(self.arguments.pid)?;
+        let cpu = Both::now(&self.arguments.measured)?;
         let mut latencies = Vec::new();
         for _ in 0..WATCH_ROUNDS {
             for watcher in &mut watchers {
@@ -287,7 +287,7 @@ impl Bench<'_> {
         }
         let seconds: f64 = latencies.iter().map(Duration::as_secs_f64).sum();
         let ops = self.arguments.clients * WATCH_ROUNDS;
-        Ok(Cpu::now(self.arguments.pid)?.report(&cpu, ops, seconds, latencies))
+        Ok(Both::now(&self.arguments.measured)?.report(&cpu, ops, seconds, latencies))
     }
 }
 
@@ -408,19 +408,17 @@ impl Connection {
     }
 }
 
-/// CPU seconds used so far, and the server's memory.
-struct Cpu {
-    server: f64,
-    client: f64,
-    resident_kb: f64,
+/// What the server and this program have used so far.
+struct Both {
+    server: Usage,
+    client: Usage,
 }
 
-impl Cpu {
-    fn now(pid: Option<u32>) -> Result<Self> {
+impl Both {
+    fn now(measured: &Measured) -> Result<Self> {
         Ok(Self {
-            server: pid.map_or(Ok(0.0), |pid| cpu_seconds(&pid.to_string()))?,
-            client: cpu_seconds("self")?,
-            resident_kb: pid.map_or(Ok(0.0), resident_kb)?,
+            server: measured.server()?,
+            client: Usage::own()?,
         })
     }
 
@@ -445,27 +443,10 @@ impl Cpu {
             "p50_ms": at(0.5),
             "p99_ms": at(0.99),
             "max_ms": at(1.0),
-            "server_us": per_op(self.server - before.server),
-            "client_us": per_op(self.client - before.client),
-            "bytes": (self.resident_kb - before.resident_kb) * 1024.0 / ops as f64,
+            "server_us": per_op(self.server.cpu_s - before.server.cpu_s),
+            "client_us": per_op(self.client.cpu_s - before.client.cpu_s),
+            "bytes": (self.server.rss_mb - before.server.rss_mb) * 1e6 / ops as f64,
         });
         format!("{report}\n")
     }
-}
-
-/// The memory that a process has in use.
-fn resident_kb(pid: u32) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(number.context("no VmRSS")?.parse()?)
-}
-
-/// User and system time of a process, with its threads that have ended.
-fn cpu_seconds(process: &str) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields = text.rsplit(')').next().unwrap_or_default().split(' ');
-    let ticks = fields.skip(12).take(2).map(str::parse::<u64>);
-    let ticks = ticks.sum::<Result<u64, _>>()?;
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }

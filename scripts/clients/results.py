@@ -21,6 +21,7 @@ MODULES = (
     "rust_suites",
     "native_suites",
     "node_clients",
+    "old_javascript",
     "jvm_clients",
     "jvm_exactly_once",
     "repository_suites",

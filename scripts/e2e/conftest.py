@@ -2,7 +2,8 @@
 
 `cluster` is shared by the whole run, for tests that only use it; they choose
 topic and group names by `unique`. `new_cluster` makes one that a test owns and
-may kill. Both take whose daemons to run from `--servers`.
+may kill. Both take whose daemons to run from `--servers`. `new_trio` makes several
+brokers, ours or Apache's in any mixture.
 """
 
 import itertools
@@ -13,6 +14,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
+from replicated import Trio  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -73,6 +75,26 @@ def new_cluster(servers, tmp_path):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def new_trio(servers, tmp_path):
+    """Makes running brokers, three unless it is told others, that the test owns:
+    `new_trio(brokers=..., coordinator=..., keys={...})`. None may have panicked."""
+    if servers != "odradek":
+        pytest.skip("starts its own brokers")
+    made = []
+
+    def make(**options):
+        made.append(Trio(tmp_path, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+    for each in made:
+        assert not each.panics()
 
 
 _numbers = itertools.count(1)

@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import wait_until
 from kafka.protocol.admin import DeleteRecordsRequest
-from replicated import Trio
 from wire import Connection, make
 
 TOPIC = "kept"
@@ -17,16 +16,8 @@ TIMED_OUT, OUT_OF_RANGE, NOT_LEADER, UNKNOWN, POLICY = 7, 1, 6, 3, 44
 
 
 @pytest.fixture
-def trio(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    made = Trio(tmp_path, keys={"log.flush.start.offset.checkpoint.interval.ms": 500})
-    try:
-        made.start()
-        yield made
-        assert not made.panics()
-    finally:
-        made.end()
+def trio(new_trio):
+    return new_trio(keys={"log.flush.start.offset.checkpoint.interval.ms": 500})
 
 
 def delete(port, topic, offset, timeout_ms=20000, partition=0):

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from harness import java_tool, run, wait_until
-from replicated import HEAL, History, Trio
+from replicated import HEAL, History
 
 OURS, KAFKA = 0, 1
 OFFSETS, OFFSETS_PARTITIONS = "__consumer_offsets", 5
@@ -155,18 +155,10 @@ def commit_simple(trio, offset):
 
 
 @pytest.fixture
-def both(servers, tmp_path):
+def both(new_trio):
     """One of ours and one of Apache's."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
     keys = {"inter.broker.protocol.version": "3.9"}
-    trio = Trio(tmp_path, brokers=("odradek", "apache"), keys=keys)
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+    return new_trio(brokers=("odradek", "apache"), keys=keys)
 
 
 def commits_go_on(members):

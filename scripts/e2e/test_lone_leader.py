@@ -13,7 +13,7 @@ import signal
 import pytest
 from harness import wait_until
 from kafka.protocol import producer
-from replicated import Trio, read_all
+from replicated import read_all
 from wire import Connection, make, records
 
 NONE, TIMED_OUT, NOT_ENOUGH_REPLICAS = 0, 7, 19
@@ -21,16 +21,8 @@ KEYS = {"replica.lag.time.max.ms": 4000}
 
 
 @pytest.fixture(params=["odradek", pytest.param("apache", marks=pytest.mark.long)])
-def two(servers, tmp_path, request):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    two = Trio(tmp_path, brokers=(request.param,) * 2, keys=KEYS)
-    try:
-        two.start()
-        yield two
-    finally:
-        two.end()
-    assert not two.panics()
+def two(new_trio, request):
+    return new_trio(brokers=(request.param,) * 2, keys=KEYS)
 
 
 def produce(port, timeout_ms):

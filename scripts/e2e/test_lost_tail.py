@@ -5,21 +5,13 @@ with what is left, and nobody cuts a log to it."""
 import struct
 
 import pytest
-from replicated import History, Trio, check, log_bytes
+from replicated import History, check, log_bytes
 
 @pytest.fixture(params=["apache", "odradek"])
-def three(servers, tmp_path, request):
+def three(new_trio, request):
     """The first to start is the controller; on either coordinator."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
     brokers = ("apache", "odradek", "odradek")
-    three = Trio(tmp_path, brokers=brokers, coordinator=request.param)
-    try:
-        three.start()
-        yield three
-    finally:
-        three.end()
-    assert not three.panics()
+    return new_trio(brokers=brokers, coordinator=request.param)
 
 
 def lose_tail(trio, number, partitions):

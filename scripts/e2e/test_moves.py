@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient
 
 import harness
 from harness import wait_until
-from replicated import HEAL, Trio
+from replicated import HEAL
 
 PAYLOAD = 10_000
 RECORDS = 2000
@@ -170,16 +170,8 @@ def test_a_new_replica_is_created_in_its_directory(new_cluster, servers, tmp_pat
 
 
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    trio = Trio(tmp_path)
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+def three(new_trio):
+    return new_trio()
 
 
 def test_a_throttle_holds_a_move_back_and_is_taken_away(three, tmp_path, reassign):

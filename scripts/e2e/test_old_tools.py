@@ -7,7 +7,7 @@ import pytest
 
 import harness
 from harness import wait_until
-from replicated import HEAL, Trio
+from replicated import HEAL
 
 PEERS = ["kafka11", "kafka28"]
 
@@ -18,16 +18,8 @@ def peer(request):
 
 
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    trio = Trio(tmp_path, keys={"auto.leader.rebalance.enable": "false"})
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+def three(new_trio):
+    return new_trio(keys={"auto.leader.rebalance.enable": "false"})
 
 
 def test_what_old_tools_ask_is_done(three, peer, tmp_path):

@@ -3,21 +3,13 @@ their own files, and back again: nothing acknowledged is lost on the way."""
 
 import pytest
 
-from replicated import History, Trio, check
+from replicated import History, check
 
 
 @pytest.fixture(params=["odradek", "apache"])
-def three(servers, tmp_path, request):
+def three(new_trio, request):
     """Three JVM brokers on our coordinator, or on a real ZooKeeper."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    trio = Trio(tmp_path, brokers=("apache",) * 3, coordinator=request.param)
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+    return new_trio(brokers=("apache",) * 3, coordinator=request.param)
 
 
 def replace(trio, number, kind):

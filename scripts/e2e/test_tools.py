@@ -482,3 +482,28 @@ def test_starting_without_a_file_is_refused():
         code, out, _ = script(name)
         assert code == 1
         assert out.startswith(f"USAGE: {SCRIPTS / name} [-daemon] {file}")
+
+
+def test_a_consumer_that_meets_new_partitions_commits_before_it_joins_again(topic):
+    """It joined again without a commit, and delivered everything twice."""
+    topics("--create", "--topic", topic, "--partitions", "1")
+    produce(topic, ["one", "two", "three"])
+    settings = {"metadata.max.age.ms": 500, "auto.commit.interval.ms": 3_600_000, "group.id": topic}
+    options = [word for pair in settings.items() for word in ("--consumer-property", "%s=%s" % pair)]
+    command = [str(SCRIPTS / "kafka-console-consumer.sh"), *AT, "--topic", topic, "--from-beginning"]
+    read = []
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as consumer:
+        for line in consumer.stdout:
+            read.append(line.strip())
+            if len(read) == 3:
+                assert topics("--alter", "--topic", topic, "--partitions", "2") == (0, "", "")
+                described = lambda: script(
+                    "kafka-consumer-groups.sh", *AT, "--describe", "--group", topic
+                )[1]
+                # It is a member again, of both partitions.
+                assert eventually(lambda: re.search(rf"{topic} +1 .*console-consumer", described()))
+                code, _, err = produce(topic, ["four"])
+                assert code == 0, err
+            if line.strip() == "four":
+                consumer.send_signal(signal.SIGINT)
+    assert read == ["one", "two", "three", "four"]

@@ -4,80 +4,20 @@ coordinator's state outlives the death of a broker.
 """
 
 import random
-import time
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaException, Producer
 
 import harness
 from copying import Copying, compiled, strikes
 from harness import wait_until
-from replicated import Trio
-
-READ_LIMIT = 60
-
-
-def create(bootstrap, topic, partitions=1, replicas=1):
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, partitions, replicas)])[topic].result(30)
-
-
-def producer(bootstrap, transactional_id, **settings):
-    made = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "transactional.id": transactional_id,
-            "transaction.timeout.ms": 60000,
-        }
-        | {name.replace("_", "."): value for name, value in settings.items()}
-    )
-    made.init_transactions(60)
-    return made
-
-
-def send(made, topic, values, partition=0):
-    for value in values:
-        made.produce(topic, str(value).encode(), partition=partition)
-    made.flush(60)
-
-
-def read(bootstrap, topic, isolation="read_committed", partitions=(0,)):
-    """All values that a consumer sees up to the end that it may see."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "reader",
-            "isolation.level": isolation,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
-    values, ended = [], set()
-    deadline = time.monotonic() + READ_LIMIT
-    while len(ended) < len(partitions):
-        assert time.monotonic() < deadline, f"the end of {topic} is not reached"
-        message = consumer.poll(1)
-        if message is None:
-            continue
-        if message.error() is None:
-            values.append(message.value().decode())
-        elif message.error().code() == KafkaError._PARTITION_EOF:
-            ended.add(message.partition())
-        else:
-            raise KafkaException(message.error())
-    consumer.close()
-    return values
-
-
-def numbers(*ranges):
-    return [str(each) for part in ranges for each in part]
+from transactions import coordinator, create, numbers, producer, send
+from transactions import read_text as read
 
 
 def test_only_what_is_committed_is_read(cluster, unique):
     topic = unique("txn")
-    create(cluster.bootstrap, topic, 2)
+    create(cluster.bootstrap, topic, partitions=2)
     made = producer(cluster.bootstrap, unique("id"))
     for first, end in ((0, "commit"), (10, "abort"), (20, "commit")):
         made.begin_transaction()
@@ -135,7 +75,7 @@ def test_a_transaction_that_takes_too_long_is_aborted(new_cluster):
     interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms"
     cluster = new_cluster({interval: 200})
     create(cluster.bootstrap, "t")
-    made = producer(cluster.bootstrap, "slow", transaction_timeout_ms=1000)
+    made = producer(cluster.bootstrap, "slow", {"transaction.timeout.ms": 1000})
     made.begin_transaction()
     send(made, "t", [1])
     other = producer(cluster.bootstrap, "quick")
@@ -222,8 +162,8 @@ def test_offsets_are_committed_with_what_was_made_of_them(cluster, unique):
 @pytest.mark.parametrize("peer", ["kafka39", "kafka4"])
 def test_java_copies_each_record_once(cluster, unique, tmp_path, peer):
     source, target, group = unique("in"), unique("out"), unique("group")
-    create(cluster.bootstrap, source, 2)
-    create(cluster.bootstrap, target, 3)
+    create(cluster.bootstrap, source, partitions=2)
+    create(cluster.bootstrap, target, partitions=3)
     plain = Producer({"bootstrap.servers": cluster.bootstrap})
     send(plain, source, range(0, 300), 0)
     send(plain, source, range(300, 600), 1)
@@ -239,17 +179,9 @@ def test_java_copies_each_record_once(cluster, unique, tmp_path, peer):
 
 
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
+def three(new_trio):
     keys = {"transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2}
-    trio = Trio(tmp_path, keys=keys)
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+    return new_trio(keys=keys)
 
 
 def test_a_transaction_outlives_its_coordinator(three):
@@ -288,17 +220,3 @@ def test_each_record_is_copied_once_whatever_is_struck(three, tmp_path):
         assert copying.check() == copying.fed
     finally:
         copying.end()
-
-
-def coordinator(three, transactional_id):
-    """The broker that leads the id's partition of the internal topic."""
-    count = len(three.partitions("__transaction_state"))
-    return three.leader("__transaction_state", java_hash(transactional_id) % count)
-
-
-def java_hash(text):
-    """Java's `String.hashCode`, made positive as Kafka does it."""
-    value = 0
-    for character in text:
-        value = (value * 31 + ord(character)) & 0xFFFFFFFF
-    return abs(value - (1 << 32) if value >= 1 << 31 else value)

@@ -8,7 +8,8 @@ import pytest
 import harness
 from harness import java_tool, wait_until
 from replicated import Trio
-from test_transactions import coordinator, create, numbers, producer, read, send
+from transactions import coordinator, create, numbers, producer, send
+from transactions import read_text as read
 
 DUMP_LOG = "kafka.tools.DumpLogSegments"
 STATE = "__transaction_state"
@@ -61,7 +62,7 @@ def test_a_directory_changes_hands_while_transactions_are_open(alone):
 
 
 def test_kafkas_tool_reads_our_records(alone):
-    create(alone.bootstrap, "t", 2)
+    create(alone.bootstrap, "t", partitions=2)
     made = producer(alone.bootstrap, "id")
     made.begin_transaction()
     send(made, "t", [1], 0)

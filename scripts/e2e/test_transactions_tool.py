@@ -10,7 +10,7 @@ import harness
 import pytest
 from confluent_kafka import Producer
 from harness import PEERS
-from test_transactions import create, producer, send
+from transactions import create, producer, send
 
 KAFKAS = "org.apache.kafka.tools.TransactionsCommand"
 # One word each, so that a command is split at spaces.
@@ -44,7 +44,7 @@ COMMANDS = [
 def cluster(servers, tmp_path_factory):
     """With transactions in several states; the open one goes on."""
     made = harness.Cluster(tmp_path_factory.mktemp("tool"), servers).start()
-    create(made.bootstrap, "t", 2)
+    create(made.bootstrap, "t", partitions=2)
     plain = Producer({"bootstrap.servers": made.bootstrap, "enable.idempotence": True})
     send(plain, "t", [1, 2], 1)
     committed = producer(made.bootstrap, "committed")
@@ -52,7 +52,7 @@ def cluster(servers, tmp_path_factory):
     send(committed, "t", [3, 4])
     committed.commit_transaction(60)
     fresh = producer(made.bootstrap, "fresh")
-    opened = producer(made.bootstrap, "open", transaction_timeout_ms=600_000)
+    opened = producer(made.bootstrap, "open", {"transaction.timeout.ms": 600_000})
     opened.begin_transaction()
     send(opened, "t", [5])
     yield made

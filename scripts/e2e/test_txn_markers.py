@@ -13,7 +13,6 @@ from harness import (
     odradek_coordinator,
     wait_until,
 )
-from replicated import Trio
 from transactions import Writer, create, end_offset, offsets, read
 
 DUMP = "kafka.tools.DumpLogSegments"
@@ -214,16 +213,11 @@ def test_open_transactions_go_to_kafka_and_back(shared):
 
 
 @pytest.fixture
-def trio(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("brings its brokers itself")
+def trio(new_trio):
     keys = KEYS | {
         "transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2,
     }  # fmt: skip
-    three = Trio(tmp_path, keys=keys)
-    three.start()
-    yield three
-    three.end()
+    return new_trio(keys=keys)
 
 
 def test_open_transactions_outlive_their_leaders(trio):

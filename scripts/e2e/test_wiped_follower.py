@@ -4,20 +4,12 @@ lead before it has. How fast it refills is told by `scripts/bench/catch_up.py`."
 import pytest
 from disks import Disks
 from harness import wait_until
-from replicated import History, Trio, check, log_bytes
+from replicated import History, check, log_bytes
 
 
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    three = Trio(tmp_path)
-    try:
-        three.start()
-        yield three
-    finally:
-        three.end()
-    assert not three.panics()
+def three(new_trio):
+    return new_trio()
 
 
 def test_an_empty_replica_does_not_lead_although_it_was_in_sync(three):

@@ -1,7 +1,7 @@
 """A transactional producer that remembers what it committed and what it aborted,
 and readers of both kinds."""
 
-from confluent_kafka import OFFSET_INVALID, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import wait_until
 
@@ -15,20 +15,27 @@ def create(bootstrap, *topics, partitions=1, replicas=1):
         done.result(SECONDS)
 
 
+def producer(bootstrap, transactional_id, keys=None):
+    """A client's producer that owns the id."""
+    made = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": 60_000,
+            "log_level": 0,
+        }
+        | (keys or {})
+    )
+    made.init_transactions(SECONDS)
+    return made
+
+
 class Writer:
     """One transactional id; `committed` and `aborted` are what it wrote."""
 
     def __init__(self, bootstrap, transactional_id, keys=None):
-        self.producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "transactional.id": transactional_id,
-                "transaction.timeout.ms": 600_000,
-                "log_level": 0,
-            }
-            | (keys or {})
-        )
-        self.producer.init_transactions(SECONDS)
+        keys = {"transaction.timeout.ms": 600_000} | (keys or {})
+        self.producer = producer(bootstrap, transactional_id, keys)
         self.committed, self.aborted, self.open = [], [], []
 
     def begin(self):
@@ -66,7 +73,7 @@ def end_offset(bootstrap, topic, isolation, partition=0):
         consumer.close()
 
 
-def read(bootstrap, topic, isolation="read_committed", partition=0):
+def read(bootstrap, topic, isolation="read_committed", partitions=(0,)):
     """The values from the beginning to the end that the isolation has."""
     keys = {
         "bootstrap.servers": bootstrap,
@@ -77,24 +84,30 @@ def read(bootstrap, topic, isolation="read_committed", partition=0):
         "log_level": 0,
     }
     consumer = Consumer(keys)
-    consumer.assign([TopicPartition(topic, partition, 0)])
-    values = []
+    consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
+    values, ended = [], set()
 
-    def ended():
+    def all_ended():
         message = consumer.poll(1)
         if message is None:
             return False
         if message.error():
-            assert message.error().name() == "_PARTITION_EOF", message.error()
-            return True
-        values.append(message.value())
-        return False
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            ended.add(message.partition())
+        else:
+            values.append(message.value())
+        return len(ended) == len(partitions)
 
     try:
-        wait_until(ended, SECONDS, f"the end of {topic}", interval=0)
+        wait_until(all_ended, SECONDS, f"the end of {topic}", interval=0)
     finally:
         consumer.close()
     return values
+
+
+def read_text(*place, **options):
+    """The same as text."""
+    return [value.decode() for value in read(*place, **options)]
 
 
 def offsets(bootstrap, group, topic, partition=0):
@@ -107,3 +120,28 @@ def offsets(bootstrap, group, topic, partition=0):
         return None if found == OFFSET_INVALID else found
     finally:
         consumer.close()
+
+
+def send(made, topic, values, partition=0):
+    for value in values:
+        made.produce(topic, str(value).encode(), partition=partition)
+    made.flush(SECONDS)
+
+
+def numbers(*ranges):
+    """What is read of numbers that were sent."""
+    return [str(each) for part in ranges for each in part]
+
+
+def coordinator(trio, transactional_id):
+    """The broker that leads the id's partition of the internal topic."""
+    count = len(trio.partitions("__transaction_state"))
+    return trio.leader("__transaction_state", java_hash(transactional_id) % count)
+
+
+def java_hash(text):
+    """Java's `String.hashCode`, made positive as Kafka does it."""
+    value = 0
+    for character in text:
+        value = (value * 31 + ord(character)) & 0xFFFFFFFF
+    return abs(value - (1 << 32) if value >= 1 << 31 else value)

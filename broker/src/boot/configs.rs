@@ -105,7 +105,7 @@ impl Switches {
         let rates = quotas.connections.clone();
         let is_unclean = values.bool("unclean.leader.election.enable");
         Ok(Self {
-            limits: Limits::new(network::limits(values), rates, clock.clone()),
+            limits: Limits::new(network::limits(values).await, rates, clock.clone()),
             unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
             features: Arc::default(),
             quotas,
@@ -248,7 +248,7 @@ impl Follower {
     async fn take_effect(&self) {
         let layers = self.configs.broker();
         let values = layers.values();
-        self.switches.limits.set(network::limits(values));
+        self.switches.limits.set(network::limits(values).await);
         self.switches.quotas.reconfigure(values);
         let is_unclean = values.bool("unclean.leader.election.enable");
         let was_unclean = self

@@ -1,5 +1,6 @@
 //! The sockets of a broker: bound early, served late.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use common::task;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, endpoints, is_wildcard, millis};
+use crate::config::{Config, connections_of_hosts, endpoints, is_wildcard, millis};
 use crate::handlers::Handlers;
 use crate::protocol::interbroker::Endpoint;
 use crate::server::admin::{self, Status};
@@ -116,7 +117,6 @@ impl Sockets {
     }
 }
 
-/// The bounds on connections.
 /// Kafka's sizes of a socket's buffers; -1 leaves them to the kernel.
 fn buffers(values: &Values) -> Buffers {
     let bytes = |key| u32::try_from(values.i32(key)).ok();
@@ -126,10 +126,23 @@ fn buffers(values: &Values) -> Buffers {
     }
 }
 
-pub(super) fn limits(values: &Values) -> LimitsConfig {
+/// The bounds on connections; hosts are looked up now.
+pub(super) async fn limits(values: &Values) -> LimitsConfig {
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
+    let mut of_addresses = HashMap::new();
+    // What is not legal was refused when the values were read.
+    for (host, bound) in connections_of_hosts(values).unwrap_or_default() {
+        match tokio::net::lookup_host((host.as_str(), 0)).await {
+            Ok(found) => of_addresses.extend(found.map(|at| (at.ip().to_canonical(), bound))),
+            Err(error) => {
+                let why = "a host has no bound of connections of its own: its address is unknown";
+                tracing::warn!(host, %error, "{why}");
+            }
+        }
+    }
     LimitsConfig {
         connections_max: count("max.connections"),
         connections_per_ip_max: count("max.connections.per.ip"),
+        of_addresses,
     }
 }

@@ -94,14 +94,11 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ("lz4 has one level here", &["compression.lz4.level"]),
     (
         "the kernel's own value is taken",
-        &[
-            "replica.socket.receive.buffer.bytes",
-            "socket.listen.backlog.size",
-        ],
+        &["replica.socket.receive.buffer.bytes"],
     ),
     (
-        "one bound counts for all addresses",
-        &["max.connections.per.ip.overrides"],
+        "a thousand connections may wait to be accepted",
+        &["socket.listen.backlog.size"],
     ),
     ("of another vendor", &["confluent."]),
 ];

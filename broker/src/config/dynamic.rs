@@ -55,6 +55,8 @@ pub enum Refusal {
         "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be {0} for configuration Invalid dynamic configuration"
     )]
     CleanerThreads(String),
+    #[error(transparent)]
+    Addresses(#[from] super::AddressesError),
     #[error("Password encoder secret not configured")]
     Password,
     #[error("Invalid dynamic configuration: {0}")]
@@ -118,6 +120,7 @@ impl Layers {
         }
         next.resolve()?;
         check_cleaner(&self.effective, &next.effective)?;
+        super::connections_of_hosts(&next.effective)?;
         Ok(next)
     }
 
@@ -149,8 +152,9 @@ impl Layers {
             Scope::Broker => next.broker = legal,
             Scope::Cluster => next.cluster = legal,
         }
-        match next.resolve() {
-            Ok(()) => next,
+        let resolved = next.resolve();
+        match resolved.and_then(|()| Ok(super::connections_of_hosts(&next.effective)?)) {
+            Ok(_) => next,
             Err(refusal) => {
                 tracing::error!(%refusal, "dynamic configurations cannot be applied");
                 self.clone()

@@ -187,6 +187,12 @@ const KEYS: &[Key] = &[
         "Connections that this broker accepts from one address.",
     ),
     key(
+        "max.connections.per.ip.overrides",
+        Str,
+        Some(""),
+        "Other bounds for single hosts: host:count, comma separated.",
+    ),
+    key(
         "connections.max.idle.ms",
         Long {
             min: 1,

@@ -7,6 +7,7 @@
 //! warning, or an error; never ignored in silence.
 
 mod accepted;
+mod addresses;
 pub mod catalog;
 mod cleaner;
 mod dynamic;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use common::config::{Origin, Properties, PropertiesError, Values};
 use common::http::PortOrigin;
 
+pub use addresses::{Error as AddressesError, connections_of_hosts};
 pub use cleaner::cleaner;
 pub use dynamic::{Dynamic, Layers, Props, Refusal, Scope};
 pub use keys::TABLE;
@@ -112,6 +114,8 @@ impl Config {
             .collect();
         let (listeners, advertised_listeners) = listeners_of(&values)?;
         cleaner(&values)?;
+        connections_of_hosts(&values)
+            .map_err(|error| invalid(&values, "max.connections.per.ip.overrides", error))?;
         Ok(Self {
             broker_id: broker_id(&values, properties)?,
             reserved_broker_id_max: values.i32("reserved.broker.max.id"),

@@ -101,6 +101,9 @@ pub struct OffsetToCommit {
     pub offset: i64,
     pub leader_epoch: Option<i32>,
     pub metadata: String,
+    /// When it was committed by the consumer's own account, in ms since 1970, from
+    /// which its retention counts; `None` is now. Only OffsetCommit 1 has it.
+    pub committed_ms: Option<i64>,
 }
 
 /// The transaction inside which offsets are committed.

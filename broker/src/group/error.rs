@@ -68,7 +68,9 @@ impl Error {
             state_log::Error::UnknownPartition | state_log::Error::NotEnoughReplicas => {
                 Self::CoordinatorNotAvailable
             }
-            state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
+            state_log::Error::NotLeader | state_log::Error::Storage | state_log::Error::Damaged => {
+                Self::NotCoordinator
+            }
             state_log::Error::Timeout => Self::RebalanceInProgress,
             // Such a record is part of no transaction.
             state_log::Error::ProducerFenced
@@ -84,7 +86,9 @@ impl Error {
             state_log::Error::UnknownPartition | state_log::Error::NotEnoughReplicas => {
                 Self::CoordinatorNotAvailable
             }
-            state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
+            state_log::Error::NotLeader | state_log::Error::Storage | state_log::Error::Damaged => {
+                Self::NotCoordinator
+            }
             state_log::Error::Timeout => Self::RequestTimedOut,
             state_log::Error::ProducerFenced => Self::ProducerFenced,
             // Offsets come with no epoch of a coordinator.

@@ -19,6 +19,8 @@ pub(super) struct Asked<'a> {
     /// -1 is unknown.
     pub(super) leader_epoch: i32,
     pub(super) metadata: Option<&'a StrBytes>,
+    /// When it was committed by the consumer's own account, in ms since 1970.
+    pub(super) committed_ms: Option<i64>,
 }
 
 /// The offsets of one request.
@@ -45,6 +47,7 @@ impl Offsets {
                     offset: asked.offset,
                     leader_epoch: Some(asked.leader_epoch).filter(|epoch| *epoch != -1),
                     metadata: owned_option(asked.metadata).unwrap_or_default(),
+                    committed_ms: asked.committed_ms,
                 }),
                 None => {
                     let code = ResponseError::UnknownTopicOrPartition.code();

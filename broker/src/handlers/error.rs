@@ -272,7 +272,7 @@ pub(crate) fn end_transaction(error: state_log::Error) -> ResponseError {
         E::ProducerFenced => ResponseError::InvalidProducerEpoch,
         E::CoordinatorFenced => ResponseError::TransactionCoordinatorFenced,
         E::NotInTransaction => ResponseError::InvalidTxnState,
-        E::Storage => ResponseError::KafkaStorageError,
+        E::Storage | E::Damaged => ResponseError::KafkaStorageError,
     }
 }
 

@@ -1,30 +1,40 @@
 //! OffsetCommit: a consumer writes down how far it has come.
 
+use kafka_protocol::messages::OffsetCommitResponse;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::committed_offsets::{Asked, Offsets};
 use super::error;
 use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, owned, owned_option};
 use crate::group::{CommitRequest, Handle, MemberRef};
+use crate::protocol::legacy::DatedOffsetCommit;
+
+/// A time of version 1 that leaves it to the broker.
+const NOW: i64 = -1;
 
 /// Answers when the offsets are committed.
 pub(crate) async fn handle(
     groups: &Handle,
     _ctx: &GroupRequestContext,
     exists: PartitionExists<'_>,
-    request: OffsetCommitRequest,
+    dated: DatedOffsetCommit,
 ) -> OffsetCommitResponse {
-    let asked = request.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|asked| Asked {
-            topic: &topic.name,
-            partition_index: asked.partition_index,
-            offset: asked.committed_offset,
-            leader_epoch: asked.committed_leader_epoch,
-            metadata: asked.committed_metadata.as_ref(),
-        })
+    let request = dated.request;
+    let times = dated.commit_timestamps_ms.into_iter().map(Some);
+    let times = times.chain(std::iter::repeat(None));
+    let asked = request.topics.iter().flat_map(partitions_of).zip(times);
+    let asked = asked.map(|((topic, asked), committed_ms)| Asked {
+        topic: &topic.name,
+        partition_index: asked.partition_index,
+        offset: asked.committed_offset,
+        leader_epoch: asked.committed_leader_epoch,
+        metadata: asked.committed_metadata.as_ref(),
+        committed_ms: committed_ms.filter(|ms| *ms != NOW),
     });
     let offsets = Offsets::sort(exists, asked);
     let codes = offsets.commit(async |offsets| {
@@ -43,6 +53,12 @@ pub(crate) async fn handle(
         groups.commit(asked).await.map_err(error::group)
     });
     response(codes.await)
+}
+
+fn partitions_of(
+    topic: &OffsetCommitRequestTopic,
+) -> impl Iterator<Item = (&OffsetCommitRequestTopic, &OffsetCommitRequestPartition)> {
+    topic.partitions.iter().map(move |asked| (topic, asked))
 }
 
 fn response(codes: ByTopic<i16>) -> OffsetCommitResponse {

@@ -43,6 +43,7 @@ impl TxnOffsetCommit<'_> {
                 offset: asked.committed_offset,
                 leader_epoch: asked.committed_leader_epoch,
                 metadata: asked.committed_metadata.as_ref(),
+                committed_ms: None,
             })
         });
         let offsets = Offsets::sort(self.exists, asked);

@@ -1,5 +1,5 @@
-//! How many connections there may be (`max.connections`, `max.connections.per.ip`),
-//! and how fast they may come.
+//! How many connections there may be (`max.connections`, `max.connections.per.ip` and
+//! its overrides), and how fast they may come.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,6 +16,8 @@ use crate::quota::ConnectionRates;
 pub struct LimitsConfig {
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
+    /// Instead of that, for single addresses.
+    pub of_addresses: HashMap<IpAddr, usize>,
 }
 
 /// Counts the open connections of a broker.
@@ -74,9 +76,13 @@ impl Limits {
     /// A place for a connection from `ip`, unless there are too many.
     #[must_use]
     pub fn enter(&self, ip: IpAddr) -> Option<Place> {
+        // A socket for both families shows an IPv4 address inside an IPv6 one.
+        let ip = ip.to_canonical();
         let mut open = self.open.lock();
         let here = open.per_ip.get(&ip).copied().unwrap_or(0);
-        if open.total >= open.config.connections_max || here >= open.config.connections_per_ip_max {
+        let here_max = open.config.of_addresses.get(&ip).copied();
+        let here_max = here_max.unwrap_or(open.config.connections_per_ip_max);
+        if open.total >= open.config.connections_max || here >= here_max {
             return None;
         }
         open.total += 1;
@@ -125,6 +131,7 @@ mod tests {
         let config = LimitsConfig {
             connections_max: 3,
             connections_per_ip_max: 2,
+            of_addresses: HashMap::new(),
         };
         let limits = Limits::new(config, rates, common::clock::system());
         let [a, b] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
@@ -139,7 +146,36 @@ mod tests {
         limits.set(LimitsConfig {
             connections_max: 2,
             connections_per_ip_max: 2,
+            of_addresses: HashMap::new(),
         });
         assert!(limits.enter(b).is_none(), "two in all");
+    }
+
+    #[test]
+    fn single_addresses_have_bounds_of_their_own() {
+        let windows = crate::quota::Windows {
+            count: 11,
+            length_ms: 1000,
+        };
+        let rates = Arc::new(ConnectionRates::new(windows, i32::MAX));
+        let [a, b, c] = [1, 2, 3].map(|last| IpAddr::from([127, 0, 0, last]));
+        let config = LimitsConfig {
+            connections_max: 10,
+            connections_per_ip_max: 1,
+            of_addresses: HashMap::from([(a, 2), (b, 0)]),
+        };
+        let limits = Limits::new(config, rates, common::clock::system());
+        let mapped = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => IpAddr::V6(ip.to_ipv6_mapped()),
+            IpAddr::V6(_) => ip,
+        };
+        let _first = limits.enter(a).unwrap();
+        let second = limits.enter(mapped(a)).unwrap();
+        assert!(limits.enter(a).is_none() && limits.enter(mapped(a)).is_none());
+        assert!(limits.enter(b).is_none() && limits.enter(mapped(b)).is_none());
+        let _of_another = limits.enter(c).unwrap();
+        assert!(limits.enter(c).is_none(), "the bound of all others");
+        drop(second);
+        assert!(limits.enter(a).is_some());
     }
 }

@@ -50,6 +50,8 @@ pub enum Error {
     NotInTransaction,
     #[error("the log cannot be read or written")]
     Storage,
+    #[error("what follows in the log cannot be told apart into batches")]
+    Damaged,
 }
 
 /// A stretch of the log, as whole batches.

@@ -71,31 +71,40 @@ pub fn encode(
 
 /// Reads whole batches; entries before `from` are left out. Gives the offset to
 /// go on with, or `None` when there is nothing. A record that cannot be read is
-/// reported and skipped, so that it does not take all others with it.
+/// reported and skipped, and so is a batch that is not what was written: neither
+/// takes all others with it.
 pub fn decode<R: StateRecord>(
     batches: &Bytes,
     from: i64,
     mut replay: impl FnMut(Entry<R>),
-) -> Result<Option<i64>, Error> {
+) -> Option<i64> {
     let mut next = None;
     for batch in Batches::strict(batches.clone()) {
-        let batch = batch.map_err(|_| Error::DamagedBatch)?;
-        batch.check_crc().map_err(|_| Error::DamagedBatch)?;
+        let Ok(batch) = batch else { break };
         next = Some(batch.header().next_offset())
             .filter(|next| *next > from)
             .or(next);
-        decode_batch(&batch, from, &mut replay)?;
+        // Half of a batch would be a state that never was.
+        let mut entries = Vec::new();
+        match decode_batch(&batch, from, &mut entries) {
+            Ok(()) => entries.into_iter().for_each(&mut replay),
+            Err(error) => {
+                let offset = batch.header().base_offset;
+                tracing::error!(offset, %error, "a batch of an internal topic is skipped");
+            }
+        }
     }
-    Ok(next)
+    next
 }
 
 fn decode_batch<R: StateRecord>(
     batch: &Batch,
     from: i64,
-    replay: &mut impl FnMut(Entry<R>),
+    entries: &mut Vec<Entry<R>>,
 ) -> Result<(), Error> {
     let header = batch.header();
     let producer_id = header.producer_id;
+    batch.check_crc().map_err(|_| Error::DamagedBatch)?;
     let records = batch
         .records(DECOMPRESSED_SIZE_MAX)
         .map_err(|_| Error::DamagedBatch)?;
@@ -109,7 +118,7 @@ fn decode_batch<R: StateRecord>(
             let marker = EndTxnMarker::from_record(&record).map_err(|_| Error::DamagedBatch)?;
             if let Some(marker) = marker {
                 let committed = marker.commit;
-                replay(Entry::Marker {
+                entries.push(Entry::Marker {
                     producer_id,
                     committed,
                 });
@@ -117,12 +126,12 @@ fn decode_batch<R: StateRecord>(
             continue;
         }
         match decode_record(&record) {
-            Ok(Some(record)) if header.is_transactional() => replay(Entry::Transactional {
+            Ok(Some(record)) if header.is_transactional() => entries.push(Entry::Transactional {
                 offset,
                 producer_id,
                 record,
             }),
-            Ok(Some(record)) => replay(Entry::Record { offset, record }),
+            Ok(Some(record)) => entries.push(Entry::Record { offset, record }),
             Ok(None) => tracing::warn!(offset, "a record of an unknown kind is skipped"),
             Err(error) => tracing::error!(offset, %error, "an unreadable record is skipped"),
         }

@@ -11,9 +11,11 @@ use futures::future::BoxFuture;
 
 use super::{Chunk, Error, StateLog};
 use crate::cluster::Cluster;
-use crate::log::{AppendError as LogAppendError, Verification};
+use crate::log::{AppendError as LogAppendError, ReadError, Verification};
 use crate::model::{TopicName, TopicPartition};
-use crate::replica::{AppendError, Isolation, Manager, Partition, ReadRequest, Reader};
+use crate::replica::{
+    AppendError, Error as ReplicaError, Isolation, Manager, Partition, ReadRequest, Reader,
+};
 
 /// An internal topic that this broker's coordinators write to and read from.
 pub struct ReplicatedLog {
@@ -108,7 +110,10 @@ impl StateLog for ReplicatedLog {
         let work = move || {
             let result = leader?.read(&request).map_err(|error| {
                 tracing::error!(%error, "the state log cannot be read");
-                Error::Storage
+                match error {
+                    ReplicaError::Read(ReadError::Damaged { .. }) => Error::Damaged,
+                    _ => Error::Storage,
+                }
             })?;
             let bytes = match result.records {
                 None => Bytes::new(),
@@ -116,6 +121,9 @@ impl StateLog for ReplicatedLog {
                 Some(Part::File(range)) => load(&range)?,
             };
             let whole = crate::record::whole_batches_length(&bytes);
+            if whole == 0 && !bytes.is_empty() {
+                return Err(Error::Damaged);
+            }
             Ok(Chunk {
                 batches: bytes.slice(..whole),
                 high_watermark: result.high_watermark,

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::loading::{Found, Loading};
 use super::records::{self, Entry, StateRecord};
-use super::{Error as LogError, StateLog};
+use super::{Error, StateLog};
 use crate::model::LeaderEpoch;
 
 /// Commands are left in the channel while this many writes are in flight, which
@@ -54,15 +54,6 @@ pub trait Shard: Send + 'static {
     /// Says whether somebody still waits for a write, which a stop in good order
     /// lets come to its end.
     fn is_awaited(&self) -> bool;
-}
-
-/// Why a partition could not be loaded.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Records(#[from] records::Error),
 }
 
 /// What a running shard needs besides its state.
@@ -151,9 +142,17 @@ async fn load<S: Shard>(task: &mut Task<S>) -> Result<i64, Error> {
     } = task;
     let mut offset = log.log_start_offset(*partition)?;
     loop {
-        let chunk = log.read(*partition, offset, *load_buffer_size).await?;
+        let chunk = match log.read(*partition, offset, *load_buffer_size).await {
+            // Nothing tells where the next batch begins. As in Kafka, what was read
+            // is served: the alternative is to serve nobody for ever.
+            Err(error @ Error::Damaged) => {
+                tracing::error!(partition, offset, %error, "the rest of a {} is not loaded", S::NAME);
+                return Ok(offset);
+            }
+            chunk => chunk?,
+        };
         let replay = |entry| shard.replay_entry(entry);
-        match records::decode(&chunk.batches, offset, replay)? {
+        match records::decode(&chunk.batches, offset, replay) {
             Some(next) => offset = next,
             None => return Ok(offset),
         }

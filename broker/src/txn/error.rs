@@ -46,7 +46,9 @@ impl From<state_log::Error> for Error {
             state_log::Error::UnknownPartition
             | state_log::Error::NotEnoughReplicas
             | state_log::Error::Timeout => Self::CoordinatorNotAvailable,
-            state_log::Error::NotLeader | state_log::Error::Storage => Self::NotCoordinator,
+            state_log::Error::NotLeader | state_log::Error::Storage | state_log::Error::Damaged => {
+                Self::NotCoordinator
+            }
             // Its records are in no transaction themselves.
             state_log::Error::TooLarge
             | state_log::Error::ProducerFenced

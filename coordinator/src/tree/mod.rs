@@ -13,21 +13,22 @@
 pub(crate) mod acl;
 mod class;
 mod index;
+mod node;
 mod owner;
 pub(crate) mod quota;
 mod record;
 mod slab;
 mod upkeep;
 
+pub(crate) use node::Node;
 pub(crate) use owner::{Owner, TTL_MS_MAX};
 pub(crate) use upkeep::{Leftover, Look};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::zk::{Acl, Id, Stat, path, perms};
+use common::zk::{Acl, Id, path, perms};
 
 use class::Classes;
 use index::Index;
@@ -48,98 +49,8 @@ const CONFIG_PATH: &str = "/zookeeper/config";
 #[error("the transaction does not fit the tree: {0}")]
 pub(crate) struct Inconsistent(String);
 
-/// One node of a tree; its numbers are those of its [`Record`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Node<'a> {
-    tree: &'a Tree,
-    id: slab::Id,
-    record: &'a Record,
-}
-
-impl Deref for Node<'_> {
-    type Target = Record;
-
-    fn deref(&self) -> &Record {
-        self.record
-    }
-}
-
-impl<'a> Node<'a> {
-    pub(crate) fn path(&self) -> String {
-        self.tree.slab.path(self.id)
-    }
-
-    pub(crate) fn data(&self) -> Option<&'a [u8]> {
-        self.record.data()
-    }
-
-    pub(crate) fn acl(&self) -> &'a AclRef {
-        &self.tree.classes.get(self.record.class).acl
-    }
-
-    pub(crate) fn data_len(&self) -> usize {
-        self.record.data_len()
-    }
-
-    pub(crate) fn owner(&self) -> Owner {
-        Owner::of(self.stored_owner())
-    }
-
-    /// The owner in the form that is kept on disk.
-    pub(crate) fn stored_owner(&self) -> i64 {
-        self.tree.classes.get(self.record.class).owner
-    }
-
-    pub(crate) fn child_count(&self) -> usize {
-        let family = self.tree.slab.family(self.id);
-        family.map_or(0, |family| family.count as usize)
-    }
-
-    /// How many children were ever created; also the next sequence number.
-    pub(crate) fn cversion(&self) -> i32 {
-        let family = self.tree.slab.family(self.id);
-        family.map_or(0, |family| family.cversion)
-    }
-
-    /// The last transaction that created or deleted a child.
-    pub(crate) fn pzxid(&self) -> i64 {
-        let family = self.tree.slab.family(self.id);
-        family.map_or(self.czxid, |family| family.pzxid)
-    }
-
-    /// The names of the children, in the order of their creation.
-    pub(crate) fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let slab = &self.tree.slab;
-        let children = slab.children(self.id);
-        children.map(|id| slab.get(id).name())
-    }
-
-    /// What clients are told. The reported cversion counts deletions too: each
-    /// child that is gone was one creation and is one deletion.
-    pub(crate) fn stat(&self) -> Stat {
-        let num_children = saturate(self.child_count());
-        Stat {
-            czxid: self.czxid,
-            mzxid: self.mzxid,
-            ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            cversion: self.cversion().wrapping_mul(2).wrapping_sub(num_children),
-            aversion: self.aversion,
-            ephemeral_owner: self.owner().reported(),
-            data_length: saturate(self.data_len()),
-            num_children,
-            pzxid: self.pzxid(),
-        }
-    }
-}
-
 fn signed(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-fn saturate(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// What a new node starts with.
@@ -461,116 +372,4 @@ impl Tree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(zxid: i64) -> Moment {
-        Moment {
-            zxid,
-            time_ms: zxid * 10,
-        }
-    }
-
-    fn node(owner: i64, parent_cversion: i32) -> NewNode {
-        NewNode {
-            data: Some(Bytes::from_static(b"data")),
-            acl: Acl::open(),
-            owner,
-            parent_cversion,
-        }
-    }
-
-    #[test]
-    fn a_fresh_tree_is_that_of_zookeeper() {
-        let tree = Tree::fresh();
-        assert_eq!(tree.reported_len(), 5);
-        let root = tree.get("/").unwrap().stat();
-        assert_eq!((root.num_children, root.cversion, root.pzxid), (1, -1, 0));
-        assert_eq!(tree.get("").unwrap().stat(), root);
-        assert_eq!(tree.get("/zookeeper").unwrap().stat().cversion, -2);
-        assert_eq!(tree.get(CONFIG_PATH).unwrap().aversion, -1);
-        assert_eq!(tree.descendant_count("/zookeeper"), 2);
-        assert_eq!(tree.descendant_count("/"), 3);
-    }
-
-    #[test]
-    fn creation_and_deletion_move_the_parents_stat() {
-        let mut tree = Tree::fresh();
-        tree.create("/a", &node(0, 1), at(1)).unwrap();
-        tree.create("/a/b", &node(0, 1), at(2)).unwrap();
-        tree.create("/a/c", &node(0, 2), at(3)).unwrap();
-        let stat = tree.get("/a").unwrap().stat();
-        assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (2, 2, 3));
-        tree.delete("/a/b", 4).unwrap();
-        let stat = tree.get("/a").unwrap().stat();
-        assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (3, 1, 4));
-        assert_eq!((stat.czxid, stat.mzxid, stat.version), (1, 1, 0));
-    }
-
-    #[test]
-    fn data_moves_version_and_mzxid_only() {
-        let mut tree = Tree::fresh();
-        tree.create("/a", &node(0, 1), at(1)).unwrap();
-        let size = tree.data_size();
-        tree.set_data("/a", None, 1, at(2)).unwrap();
-        assert_eq!(tree.data_size(), size - 4);
-        let stat = tree.get("/a").unwrap().stat();
-        assert_eq!((stat.mzxid, stat.version, stat.mtime), (2, 1, 20));
-        assert_eq!((stat.czxid, stat.ctime, stat.data_length), (1, 10, 0));
-        tree.set_acl("/a", &[], 1).unwrap();
-        let stat = tree.get("/a").unwrap().stat();
-        assert_eq!((stat.mzxid, stat.version, stat.aversion), (2, 1, 1));
-    }
-
-    #[test]
-    fn ephemerals_are_known_by_their_session() {
-        let mut tree = Tree::fresh();
-        tree.create("/e1", &node(7, 1), at(1)).unwrap();
-        tree.create("/e2", &node(7, 2), at(2)).unwrap();
-        let owned: Vec<_> = tree.ephemerals_of(7).map(ToString::to_string).collect();
-        assert_eq!(owned, ["/e1", "/e2"]);
-        assert_eq!(tree.ephemeral_count(), 2);
-        tree.delete("/e1", 3).unwrap();
-        tree.delete("/e2", 4).unwrap();
-        assert!(tree.ephemerals().is_empty());
-        assert_eq!(tree.ephemeral_count(), 0);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let mut tree = Tree::fresh();
-        assert!(tree.create("/a/b", &node(0, 1), at(1)).is_err());
-        assert!(tree.create("/zookeeper", &node(0, 1), at(1)).is_err());
-        assert!(tree.delete("/zookeeper", 1).is_err());
-        assert!(tree.delete("/nothing", 1).is_err());
-        assert!(tree.set_data("/nothing", None, 1, at(1)).is_err());
-    }
-
-    #[test]
-    fn acls_that_nobody_has_are_forgotten() {
-        let mut tree = Tree::fresh();
-        tree.create("/a", &node(0, 1), at(1)).unwrap();
-        for n in 0..10 {
-            let acl = [Acl::new(perms::READ, Id::new("digest", format!("u:{n}")))];
-            tree.set_acl("/a", &acl, 1).unwrap();
-        }
-        assert_eq!(tree.get("/a").unwrap().acl()[0].id.id, "u:9");
-        assert_eq!(tree.get("/").unwrap().acl().to_vec(), Acl::open());
-        assert_eq!(tree.classes.len(), 3);
-        tree.delete("/a", 2).unwrap();
-        assert_eq!(tree.classes.len(), 2);
-    }
-
-    #[test]
-    fn nodes_are_listed_below_their_parents() {
-        let mut tree = Tree::fresh();
-        tree.create("/a", &node(0, 1), at(1)).unwrap();
-        tree.create("/a/c", &node(0, 1), at(2)).unwrap();
-        tree.create("/a/b", &node(0, 2), at(3)).unwrap();
-        let names: Vec<&str> = tree.get("/a").unwrap().children().collect();
-        assert_eq!(names, ["c", "b"]);
-        let paths: Vec<String> = tree.iter().map(|node| node.path()).collect();
-        let special = ["/", "/zookeeper", QUOTA_PATH, CONFIG_PATH];
-        assert_eq!(paths, [&special[..], &["/a", "/a/c", "/a/b"]].concat());
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@
 //!   idle       opens `--connections` connections that ask once and then say nothing
 
 mod member;
-mod server;
+#[path = "../usage.rs"]
+mod usage;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
 use member::{Group, Member, Plan, Tally};
-use server::Usage;
+use usage::{Measured, Usage};
 use wire::Connection;
 
 /// What everybody consumes.
@@ -70,12 +71,8 @@ struct Arguments {
     /// A phase that takes longer has groups that are stuck.
     #[arg(long, default_value_t = 180)]
     patience_s: u64,
-    /// Makes the names of groups differ from those of other runs.
-    #[arg(long, default_value_t = 0)]
-    run: u64,
-    /// The broker's process, whose CPU time and memory are to be read.
-    #[arg(long)]
-    pid: Option<u32>,
+    #[command(flatten)]
+    measured: Measured,
 }
 
 fn main() -> Result<()> {
@@ -121,7 +118,7 @@ impl<'a> Load<'a> {
             tally: Tally::default(),
         });
         let group = |number| {
-            let id = format!("load-{}-{number}", arguments.run);
+            let id = format!("load-{}-{number}", arguments.measured.run);
             Group::new(id, arguments.partitions, arguments.members)
         };
         let groups: Vec<_> = (0..arguments.groups).map(group).collect();
@@ -199,27 +196,27 @@ impl<'a> Load<'a> {
     /// Lets the members work; (CPU seconds a second, commits a second).
     async fn work(&self) -> Result<(f64, f64)> {
         let (cpu, commits) = (
-            Usage::now(self.arguments.pid)?,
+            self.arguments.measured.server()?,
             self.plan.tally.commits.get(),
         );
         let started = self.now();
         tokio::time::sleep(Duration::from_secs(self.arguments.seconds)).await;
         let seconds = self.elapsed(started);
-        let used = Usage::now(self.arguments.pid)?.cpu_s - cpu.cpu_s;
+        let used = self.arguments.measured.server()?.cpu_s - cpu.cpu_s;
         let done = self.plan.tally.commits.get() - commits;
         Ok((used / seconds, done as f64 / seconds))
     }
 }
 
 async fn rebalance(arguments: &Arguments) -> Result<serde_json::Value> {
-    let before = Usage::now(arguments.pid)?;
+    let before = arguments.measured.server()?;
     let mut load = Load::start(arguments);
     let started = load.now();
     let stuck_joining = load.settle(arguments.members).await?;
     let join_s = load.elapsed(started);
-    let joined = Usage::now(arguments.pid)?;
+    let joined = arguments.measured.server()?;
     let (steady_cpu, commits_per_s) = load.work().await?;
-    let leaving_before = Usage::now(arguments.pid)?;
+    let leaving_before = arguments.measured.server()?;
     let joins_before = load.plan.tally.joins.get();
     let started = load.now();
     let third = arguments.members.div_ceil(3);
@@ -228,7 +225,7 @@ async fn rebalance(arguments: &Arguments) -> Result<serde_json::Value> {
     }
     let stuck_leaving = load.settle(arguments.members - third).await?;
     let leave_s = load.elapsed(started);
-    let left = Usage::now(arguments.pid)?;
+    let left = arguments.measured.server()?;
     load.hush().await;
     let tally = &load.plan.tally;
     Ok(serde_json::json!({
@@ -257,11 +254,11 @@ async fn commits(arguments: &Arguments) -> Result<serde_json::Value> {
     load.plan.quiet.set(false);
     tokio::time::sleep(Duration::from_secs(arguments.warm_s)).await;
     load.plan.measuring.set(true);
-    let before = Usage::now(arguments.pid)?;
+    let before = arguments.measured.server()?;
     let own = Usage::own()?;
     let (cpu, per_s) = load.work().await?;
     load.plan.measuring.set(false);
-    let after = Usage::now(arguments.pid)?;
+    let after = arguments.measured.server()?;
     let own_s = Usage::own()?.cpu_s - own.cpu_s;
     load.hush().await;
     load.failures().await?;
@@ -324,16 +321,16 @@ async fn idle(arguments: &Arguments) -> Result<serde_json::Value> {
     for _ in 0..CONNECTING_MAX {
         connections.push(open().await?);
     }
-    let before = Usage::now(arguments.pid)?;
+    let before = arguments.measured.server()?;
     while connections.len() < arguments.connections + CONNECTING_MAX {
         for opened in join_all((0..CONNECTING_MAX).map(|_| open())).await {
             connections.push(opened.context("a connection is refused")?);
         }
     }
-    let after = Usage::now(arguments.pid)?;
+    let after = arguments.measured.server()?;
     let opened = (connections.len() - CONNECTING_MAX) as f64;
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
-    let later = Usage::now(arguments.pid)?;
+    let later = arguments.measured.server()?;
     Ok(serde_json::json!({
         "connections": opened,
         "kb_each": (after.rss_mb - before.rss_mb) * 1e3 / opened,

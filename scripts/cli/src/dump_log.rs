@@ -2,18 +2,23 @@
 //!
 //! **Invariant:** files are only read, and a damaged one is told, never trusted.
 
+mod classes;
 mod decoder;
 mod fields;
+mod index;
+mod snapshot;
 
 use std::path::Path;
 
-use broker::record::{Batch, Batches, EndTxnMarker, Header, MAGIC, Record, TimestampType};
+use broker::record::{Batch, Batches, EndTxnMarker, Header, MAGIC, Record, TimestampType, legacy};
 use bytes::Bytes;
 
 use crate::failure::{Failure, Outcome};
 use crate::options::{Options, Parser};
 use crate::{admin, console};
+use classes::Class;
 use decoder::Decoder;
+use index::{Complaints, Mode};
 
 const PURPOSE: &str = "This tool helps to parse a log file and dump its contents to the console, useful for debugging a seemingly corrupt log segment.";
 const INDENT: &str = "|";
@@ -25,7 +30,7 @@ fn parser() -> Parser {
         .text(
             "files",
             "file1, file2, ...",
-            "REQUIRED: The files to print: segments (.log) and their indexes (.index, .timeindex).",
+            "REQUIRED: The files to print: segments (.log), their indexes (.index, .timeindex, .txnindex), and what logs know of producers (.snapshot).",
         )
         .flag(
             "print-data-log",
@@ -42,8 +47,28 @@ fn parser() -> Parser {
         )
         .int("max-bytes", "size", "Of each segment only this many bytes.")
         .or("2147483647")
-        .int("max-message-size", "size", "Accepted for compatibility.")
+        .int(
+            "max-message-size",
+            "size",
+            "How large a batch may be that an index points at.",
+        )
         .or("5242880")
+        .flag(
+            "verify-index-only",
+            "Compare indexes with their segments without printing them.",
+        )
+        .flag(
+            "index-sanity-check",
+            "Of indexes only what a broker checks when it starts.",
+        )
+        .optional_text(
+            "key-decoder-class",
+            "class",
+            "How keys are read: org.apache.kafka.tools.api.StringDecoder, IntegerDecoder, LongDecoder or DefaultDecoder.",
+        )
+        .or(classes::TEXT)
+        .optional_text("value-decoder-class", "class", "How values are read, likewise.")
+        .or(classes::TEXT)
         .flag(
             "skip-record-metadata",
             "With --print-data-log: only keys and values.",
@@ -61,22 +86,41 @@ struct View {
 }
 
 impl View {
-    fn of(options: &Options) -> Result<Self, crate::options::Error> {
+    fn of(options: &Options) -> Result<Self, Failure> {
+        let [value, key] = CLASSES.map(|name| Class::named(class_name(options, name)));
         let decoder = match options.has("offsets-decoder") {
             true => Decoder::Offsets,
             false if options.has("transaction-log-decoder") => Decoder::Transactions,
-            false => Decoder::Text,
+            false => Decoder::Classes {
+                key: key?,
+                value: value?,
+            },
         };
-        let has_data = options.has("print-data-log") || decoder != Decoder::Text;
-        let most = options.i32("max-bytes")?.unwrap_or(i32::MAX);
+        let asks_for_data = [
+            "print-data-log",
+            "offsets-decoder",
+            "transaction-log-decoder",
+        ];
+        let has_data = asks_for_data
+            .iter()
+            .chain(&CLASSES)
+            .any(|name| options.has(name));
+        let most = options.i32("max-bytes").map_err(Failure::new)?;
         Ok(Self {
             has_records: has_data || options.has("deep-iteration"),
             has_data,
             has_metadata: !options.has("skip-record-metadata"),
             decoder,
-            bytes_max: usize::try_from(most).unwrap_or_default(),
+            bytes_max: most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or_default()),
         })
     }
+}
+
+/// The options that name classes, in the order in which Kafka takes them.
+const CLASSES: [&str; 2] = ["value-decoder-class", "key-decoder-class"];
+
+fn class_name<'a>(options: &'a Options, option: &str) -> &'a str {
+    options.text(option).unwrap_or(classes::TEXT)
 }
 
 pub(crate) fn run(words: &[String]) -> Outcome {
@@ -86,24 +130,51 @@ pub(crate) fn run(words: &[String]) -> Outcome {
     };
     let usage = |error: crate::options::Error| Failure::usage(&parser, error);
     options.require(&["files"]).map_err(usage)?;
-    let view = View::of(&options).map_err(usage)?;
+    let view = View::of(&options)?;
     let files = options.text("files").unwrap_or_default();
+    let mut wrong = Complaints::default();
     for file in files.split(',').map(str::trim) {
         console::say(format_args!("Dumping {file}"));
-        let path = Path::new(file);
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let read = || {
-            let bytes = std::fs::read(path);
-            bytes.map_err(|error| Failure::new(format!("{file}: {error}")))
-        };
-        match extension {
-            Some("log") => segment(path, Bytes::from(read()?), view),
-            Some("index") => index(file, &read()?, base_offset(path)),
-            Some("timeindex") => time_index(&read()?, base_offset(path)),
-            _ => console::complain(format_args!("Ignoring unknown file {file}")),
+        dump(Path::new(file), &options, view, &mut wrong)?;
+    }
+    wrong.tell();
+    Ok(())
+}
+
+fn dump(path: &Path, options: &Options, view: View, wrong: &mut Complaints) -> Outcome {
+    let mode = match options.has("index-sanity-check") {
+        true => Mode::Sanity,
+        false if options.has("verify-index-only") => Mode::Verify,
+        false => Mode::Print,
+    };
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    match extension {
+        Some("log") => {
+            if matches!(view.decoder, Decoder::Classes { .. }) {
+                let names = CLASSES.map(|name| class_name(options, name));
+                let advice = names.into_iter().filter_map(Class::advice);
+                advice.for_each(console::say);
+            }
+            segment(path, Bytes::from(read(path)?), view, wrong);
+            Ok(())
+        }
+        Some("index") => {
+            let largest = options.i32("max-message-size").map_err(Failure::new)?;
+            let largest = largest.and_then(|size| u64::try_from(size).ok());
+            index::offsets(path, mode, largest.unwrap_or_default(), wrong)
+        }
+        Some("timeindex") => index::times(path, mode, wrong),
+        Some("snapshot") => snapshot::producers(path),
+        Some("txnindex") => index::aborted(path),
+        _ => {
+            console::complain(format_args!("Ignoring unknown file {}", path.display()));
+            Ok(())
         }
     }
-    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
 fn base_offset(path: &Path) -> i64 {
@@ -111,17 +182,17 @@ fn base_offset(path: &Path) -> i64 {
     stem.and_then(|stem| stem.parse().ok()).unwrap_or_default()
 }
 
-fn segment(path: &Path, bytes: Bytes, view: View) {
+fn segment(path: &Path, bytes: Bytes, view: View, wrong: &mut Complaints) {
     console::say(format_args!("Log starting offset: {}", base_offset(path)));
     let shown = bytes.slice(..bytes.len().min(view.bytes_max));
     let mut position = 0;
     let mut last = None;
-    let mut gaps = Vec::new();
     for batch in Batches::tolerant(shown) {
         let Ok(batch) = batch else { break };
         console::say(batch_line(&batch, position));
         if view.has_records {
-            records(&batch, view, &mut last, &mut gaps);
+            let gap = |last, next| wrong.gap(path, last, next);
+            records(&batch, view, &mut last, gap);
         }
         position += batch.bytes().len();
     }
@@ -132,15 +203,6 @@ fn segment(path: &Path, bytes: Bytes, view: View) {
             "Found {trailing} invalid bytes at the end of {}",
             name.unwrap_or_default()
         ));
-    }
-    if !gaps.is_empty() {
-        console::complain(format_args!(
-            "Non-consecutive offsets in {}",
-            path.display()
-        ));
-    }
-    for (first, second) in gaps {
-        console::complain(format_args!("  {first} is followed by {second}"));
     }
 }
 
@@ -194,9 +256,17 @@ fn timestamp_type(batch: &Batch) -> &'static str {
     }
 }
 
-fn records(batch: &Batch, view: View, last: &mut Option<i64>, gaps: &mut Vec<(i64, i64)>) {
+fn records(batch: &Batch, view: View, last: &mut Option<i64>, mut on_gap: impl FnMut(i64, i64)) {
     let records = match batch.records(UNPACKED_MAX) {
         Ok(records) => records,
+        Err(error) => return console::complain(error),
+    };
+    let checksums = match batch.header().magic {
+        MAGIC => Ok(Vec::new()),
+        _ => legacy::checksums(batch.bytes(), UNPACKED_MAX),
+    };
+    let mut checksums = match checksums {
+        Ok(checksums) => checksums.into_iter(),
         Err(error) => return console::complain(error),
     };
     for record in records {
@@ -205,22 +275,33 @@ fn records(batch: &Batch, view: View, last: &mut Option<i64>, gaps: &mut Vec<(i6
             Err(error) => return console::complain(error),
         };
         if let Some(last) = last.filter(|last| record.offset != last + 1) {
-            gaps.push((last, record.offset));
+            on_gap(last, record.offset);
         }
         *last = Some(record.offset);
-        console::say(record_line(batch, &record, view));
+        let checksum = checksums.next();
+        match record_line(batch, &record, checksum, view) {
+            Ok(line) => console::say(line),
+            Err(error) => return console::complain(error),
+        }
     }
 }
 
-fn record_line(batch: &Batch, record: &Record, view: View) -> String {
+/// A record's line; `checksum` is what one of an older format has of its own.
+fn record_line(
+    batch: &Batch,
+    record: &Record,
+    checksum: Option<u32>,
+    view: View,
+) -> Result<String, classes::Error> {
     let header = batch.header();
     let size = |bytes: &Option<Bytes>| {
         let length = bytes.as_ref().map(Bytes::len);
         length.map_or_else(|| "-1".to_owned(), |length| length.to_string())
     };
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-    let mut line = INDENT.to_owned();
+    let mut line = String::new();
     if view.has_metadata {
+        line += INDENT;
         let delta = i32::try_from(record.offset - header.base_offset).unwrap_or_default();
         // After the largest sequence number comes 0.
         let sequence = match header.has_producer_id() && header.base_sequence >= 0 {
@@ -243,17 +324,24 @@ fn record_line(batch: &Batch, record: &Record, view: View) -> String {
         if header.magic == MAGIC {
             line += &format!(" sequence: {sequence} headerKeys: [{}]", keys.join(","));
         }
+        if let Some(crc) = checksum {
+            // One that is wrong would have ended the walk.
+            line += &format!(" isValid: true crc: {crc}}}");
+        }
         if header.is_control() {
             line += &control(record);
         }
     }
     if view.has_data && !header.is_control() {
-        let (key, value) = view.decoder.decode(record);
-        for (name, text) in [("key", key), ("payload", value)] {
-            line += &text.map_or_else(String::new, |text| format!(" {name}: {text}"));
+        let (key, value) = view.decoder.decode(record)?;
+        if let Some(key) = key {
+            // Without metadata a line is indented only where there is a key.
+            line += if view.has_metadata { "" } else { INDENT };
+            line += &format!(" key: {key}");
         }
+        line += &value.map_or_else(String::new, |value| format!(" payload: {value}"));
     }
-    line
+    Ok(line)
 }
 
 fn control(record: &Record) -> String {
@@ -267,49 +355,16 @@ fn control(record: &Record) -> String {
     }
 }
 
-/// An index ends where only zeros follow: files are made in their full size.
-fn index(file: &str, bytes: &[u8], base: i64) {
-    if bytes.is_empty() {
-        console::say(format_args!("{file} is empty."));
-    }
-    for (number, entry) in bytes.chunks_exact(8).enumerate() {
-        let relative = big_endian(&entry[..4]);
-        if relative == 0 && number > 0 {
-            break;
-        }
-        let position = big_endian(&entry[4..]);
-        console::say(format_args!(
-            "offset: {} position: {position}",
-            base + relative
-        ));
-    }
-}
-
-fn time_index(bytes: &[u8], base: i64) {
-    for (number, entry) in bytes.chunks_exact(12).enumerate() {
-        let timestamp = big_endian(&entry[..8]);
-        let relative = big_endian(&entry[8..]);
-        if relative == 0 && timestamp == 0 && number > 0 {
-            break;
-        }
-        console::say(format_args!(
-            "timestamp: {timestamp} offset: {}",
-            base + relative
-        ));
-    }
-}
-
-fn big_endian(bytes: &[u8]) -> i64 {
-    bytes
-        .iter()
-        .fold(0, |value, byte| value << 8 | i64::from(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use broker::record::{BatchBuilder, Compression, legacy};
 
     use super::*;
+
+    const TEXT: Decoder = Decoder::Classes {
+        key: Class::Text,
+        value: Class::Text,
+    };
 
     #[test]
     fn lines_as_kafka_prints_them() {
@@ -325,13 +380,13 @@ mod tests {
             has_records: true,
             has_data: true,
             has_metadata: true,
-            decoder: Decoder::Text,
+            decoder: TEXT,
             bytes_max: usize::MAX,
         };
         let lines: Vec<String> = batch
             .records(UNPACKED_MAX)
             .unwrap()
-            .map(|record| record_line(&batch, &record.unwrap(), view))
+            .map(|record| record_line(&batch, &record.unwrap(), None, view).unwrap())
             .collect();
         assert_eq!(
             lines,
@@ -355,13 +410,17 @@ mod tests {
             has_records: true,
             has_data: true,
             has_metadata: true,
-            decoder: Decoder::Text,
+            decoder: TEXT,
             bytes_max: usize::MAX,
         };
         let record = entry.records(100).unwrap().next().unwrap().unwrap();
+        let checksum = legacy::checksums(entry.bytes(), 100).unwrap()[0];
+        assert_eq!(checksum, entry.header().crc);
         assert_eq!(
-            record_line(&entry, &record, view),
-            "| offset: 0 NoTimestampType: -1 keySize: 1 valueSize: 1 key: k payload: v"
+            record_line(&entry, &record, Some(checksum), view).unwrap(),
+            format!(
+                "| offset: 0 NoTimestampType: -1 keySize: 1 valueSize: 1 isValid: true crc: {checksum}}} key: k payload: v"
+            )
         );
     }
 
@@ -375,6 +434,6 @@ mod tests {
         assert!(!read("--files a").has_records);
         assert!(!read("--files a --deep-iteration").has_data);
         assert!(read("--files a --offsets-decoder").has_data);
-        assert_eq!(big_endian(&[0, 0, 1, 2]), 258);
+        assert!(read("--files a --key-decoder-class kafka.serializer.LongDecoder").has_data);
     }
 }

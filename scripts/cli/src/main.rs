@@ -6,9 +6,12 @@
 //! **Invariant:** nothing is done before a command needs it: no thread, no
 //! socket, no file.
 
+mod acls;
 mod admin;
 mod broker_api_versions;
 mod client;
+mod client_metrics;
+mod cluster;
 mod configs;
 mod console;
 mod console_consumer;
@@ -16,7 +19,9 @@ mod console_producer;
 mod consumer_groups;
 mod delete_records;
 mod dump_log;
+mod e2e_latency;
 mod failure;
+mod features;
 mod get_offsets;
 mod json;
 mod leader_election;
@@ -112,6 +117,26 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "broker-api-versions",
         run: broker_api_versions::run,
+    },
+    Command {
+        name: "acls",
+        run: acls::run,
+    },
+    Command {
+        name: "cluster",
+        run: cluster::run,
+    },
+    Command {
+        name: "features",
+        run: features::run,
+    },
+    Command {
+        name: "client-metrics",
+        run: client_metrics::run,
+    },
+    Command {
+        name: "e2e-latency",
+        run: e2e_latency::run,
     },
     Command {
         name: "zookeeper-shell",

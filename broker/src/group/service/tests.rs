@@ -137,6 +137,7 @@ fn commit_of(member: MemberRef, topic: &str, offset: i64) -> CommitRequest {
         offset,
         leader_epoch: Some(1),
         metadata: "m".into(),
+        committed_ms: None,
     };
     CommitRequest {
         member,

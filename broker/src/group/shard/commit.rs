@@ -146,7 +146,7 @@ fn record(
                 leader_epoch: offset.leader_epoch,
                 metadata: offset.metadata,
             },
-            commit_timestamp_ms: now_ms,
+            commit_timestamp_ms: offset.committed_ms.unwrap_or(now_ms),
             expire_timestamp_ms,
         }),
     }

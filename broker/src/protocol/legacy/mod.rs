@@ -31,6 +31,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 pub use self::fields::{Fields, Writer};
 pub use self::list_offsets::{AnswerV0, ListOffsetsRequestV0, ListOffsetsResponseV0, PartitionV0};
 
+pub use self::offsets::DatedOffsetCommit;
 pub use super::codec::Malformed;
 
 /// The APIs with versions that are handled here, and the first such version.

@@ -1,5 +1,6 @@
 //! OffsetCommit 0 and 1, OffsetFetch 0. Version 0 of both means the offsets
-//! that lie in the coordinator's znodes; the wire does not show it.
+//! that lie in the coordinator's znodes; the wire does not show it. Only version 1
+//! of a commit says when each offset was committed.
 
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -10,11 +11,33 @@ use kafka_protocol::messages::{
     TopicName,
 };
 
+use kafka_protocol::protocol::Decodable;
+use kafka_protocol::protocol::buf::ByteBuf;
+
 use super::{Fields, Malformed, OldRequest, OldResponse, Writer};
 
-impl OldRequest for OffsetCommitRequest {
+/// An OffsetCommit with what version 1 alone says of each partition.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DatedOffsetCommit {
+    pub request: OffsetCommitRequest,
+    /// When each offset was committed, in ms since 1970, topic by topic and partition
+    /// by partition; -1 is now. Empty in every other version.
+    pub commit_timestamps_ms: Vec<i64>,
+}
+
+impl Decodable for DatedOffsetCommit {
+    fn decode<B: ByteBuf>(from: &mut B, version: i16) -> kafka_protocol::error::Result<Self> {
+        Ok(Self {
+            request: OffsetCommitRequest::decode(from, version)?,
+            commit_timestamps_ms: Vec::new(),
+        })
+    }
+}
+
+impl OldRequest for DatedOffsetCommit {
     fn decode_old(from: &mut Fields, version: i16) -> Result<Self, Malformed> {
-        let mut request = Self::default().with_group_id(GroupId(from.string()?));
+        let mut request = OffsetCommitRequest::default().with_group_id(GroupId(from.string()?));
+        let mut commit_timestamps_ms = Vec::new();
         if version >= 1 {
             request.generation_id_or_member_epoch = from.i32()?;
             request.member_id = from.string()?;
@@ -26,9 +49,7 @@ impl OldRequest for OffsetCommitRequest {
                     .with_partition_index(from.i32()?)
                     .with_committed_offset(from.i64()?);
                 if version >= 1 {
-                    // The time from which the offset's retention counted. The
-                    // broker's own time stands for it, as since version 2.
-                    let _commit_timestamp = from.i64()?;
+                    commit_timestamps_ms.push(from.i64()?);
                 }
                 Ok(partition.with_committed_metadata(from.nullable_string()?))
             })?;
@@ -36,7 +57,16 @@ impl OldRequest for OffsetCommitRequest {
                 .with_name(name)
                 .with_partitions(partitions))
         })?;
-        Ok(request)
+        Ok(Self {
+            request,
+            commit_timestamps_ms,
+        })
+    }
+}
+
+impl OldRequest for OffsetCommitRequest {
+    fn decode_old(from: &mut Fields, version: i16) -> Result<Self, Malformed> {
+        DatedOffsetCommit::decode_old(from, version).map(|dated| dated.request)
     }
 }
 

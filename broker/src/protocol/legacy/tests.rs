@@ -191,7 +191,9 @@ fn offset_commit() {
         .i64(42)
         .i64(1000)
         .i16(-1);
-    let newer: OffsetCommitRequest = request(1, body);
+    let dated: DatedOffsetCommit = request(1, body);
+    assert_eq!(dated.commit_timestamps_ms, [1000]);
+    let newer = dated.request;
     assert_eq!(newer.generation_id_or_member_epoch, 3);
     assert_eq!(newer.member_id.as_str(), "me");
     assert_eq!(newer.retention_time_ms, -1);

@@ -20,6 +20,7 @@ const CUT: Error = Error::Malformed("a message is shorter than its fields");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) offset: i64,
+    pub(super) crc: u32,
     pub(super) format: Format,
     pub(super) attributes: u8,
     /// -1 in format 0.
@@ -69,6 +70,7 @@ impl Message {
         }
         Ok(Self {
             offset,
+            crc: stored,
             format,
             attributes,
             timestamp,

@@ -21,7 +21,7 @@ mod up;
 mod wrapper;
 
 pub use down::{DownConverted, down_convert};
-pub use stored::rewrite;
+pub use stored::{checksums, rewrite};
 pub use up::{UpConverted, up_convert};
 
 /// The format of a single set.

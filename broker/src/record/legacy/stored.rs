@@ -104,6 +104,20 @@ pub(in crate::record) fn records(entry: &Bytes, limit: usize) -> Result<Vec<Reco
     Ok(inner.into_iter().map(absolute).collect())
 }
 
+/// The CRC-32 that each message of a whole entry has of its own, in the order
+/// of [`records`]; decompression stops at `limit` bytes.
+pub fn checksums(entry: &Bytes, limit: usize) -> Result<Vec<u32>, Error> {
+    let message = Message::split_from(&mut entry.clone())?;
+    let message = message.ok_or(Error::Malformed("a message is cut off"))?;
+    Ok(match message.compression()? {
+        Compression::None => vec![message.crc],
+        codec => {
+            let inner = inner_messages(&message, codec, limit)?;
+            inner.iter().map(|message| message.crc).collect()
+        }
+    })
+}
+
 fn record(offset: i64, message: Message) -> Record {
     Record {
         offset,

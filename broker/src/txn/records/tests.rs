@@ -118,7 +118,7 @@ fn batches_carry_records_in_order() {
     let batch = encode(&written, 9).unwrap();
     let mut read = Vec::new();
     let next = records::decode(&batch, 1, |entry| read.push(entry));
-    assert_eq!(next, Ok(Some(3)));
+    assert_eq!(next, Some(3));
     let [_, second, third] = written;
     let expected = [(1, second), (2, third)];
     assert_eq!(

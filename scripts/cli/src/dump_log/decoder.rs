@@ -13,6 +13,7 @@ use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubsc
 use kafka_protocol::protocol::Decodable;
 use serde_json::{Map, Value, json};
 
+use super::classes::{self, Class};
 use super::fields::{Error, Fields};
 
 /// The newest versions that are known.
@@ -29,15 +30,14 @@ const DELETED: &str = "<DELETE>";
 /// How keys and values are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decoder {
-    Text,
+    Classes { key: Class, value: Class },
     Offsets,
     Transactions,
 }
 
 impl Decoder {
     /// The text of a record's key and of its value.
-    pub(super) fn decode(self, record: &Record) -> (Option<String>, Option<String>) {
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    pub(super) fn decode(self, record: &Record) -> Result<Texts, classes::Error> {
         let skipped = |why: &str| {
             Some(format!(
                 "Error at offset {}, skipping. {why}",
@@ -45,16 +45,23 @@ impl Decoder {
             ))
         };
         let decoded = match (self, &record.key) {
-            (Self::Text, key) => return (key.as_ref().map(text), record.value.as_ref().map(text)),
-            (_, None) => return (skipped("The message has no key."), None),
+            (Self::Classes { key, value }, _) => {
+                return Ok((
+                    key.decode(record.key.as_ref())?,
+                    value.decode(record.value.as_ref())?,
+                ));
+            }
+            (_, None) => return Ok((skipped("The message has no key."), None)),
             (Self::Offsets, Some(key)) => of_group(key.clone(), record),
             (Self::Transactions, Some(key)) => of_transaction(key.clone(), record.value.clone()),
         };
-        decoded.unwrap_or_else(|error| (skipped(&error.to_string()), None))
+        Ok(decoded.unwrap_or_else(|error| (skipped(&error.to_string()), None)))
     }
 }
 
-type Decoded = Result<(Option<String>, Option<String>), Error>;
+/// What is shown of a key and of a value.
+type Texts = (Option<String>, Option<String>);
+type Decoded = Result<Texts, Error>;
 
 fn of_group(mut key: Bytes, record: &Record) -> Decoded {
     let kind = version(&mut key, "key")?;

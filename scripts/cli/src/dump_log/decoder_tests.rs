@@ -33,7 +33,7 @@ fn offset_key_bytes() -> Vec<u8> {
 const OFFSET_KEY: &str = r#"{"type":"1","data":{"group":"g","topic":"t","partition":2}}"#;
 
 fn decoded(decoder: Decoder, record: &Record) -> (String, String) {
-    let (key, value) = decoder.decode(record);
+    let (key, value) = decoder.decode(record).unwrap();
     (key.unwrap_or_default(), value.unwrap_or_default())
 }
 

@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** knows nothing of the network or of any command.
 
+pub(crate) mod commands;
 mod help;
 
 use std::fmt::Write as _;

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use kafka_protocol::error::ResponseError as E;
 use serde::Serialize;
 
-use super::{Nothing, number, parse, refused, require, set_brokers, tell, with_brokers};
+use super::{Nothing, Tool, count_max, number, read, require, set_brokers, tell};
 use crate::client::config::Settings;
 use crate::client::consumer::{
     Consumer, ConsumerRecord, ConsumerSettings, Rebalance, Subscription, TopicPartition,
@@ -25,73 +25,10 @@ use crate::failure::{Failure, Outcome};
 use crate::options::{Options, Parser};
 use crate::{console, runtime};
 
-const PROGRAM: &str = "verifiable-consumer";
-const PURPOSE: &str =
-    "This tool reads a topic as a member of a group and prints what happens as JSON.";
 const LOGGER: &str = "org.apache.kafka.tools.VerifiableConsumer";
 const RANGE: &str = "org.apache.kafka.clients.consumer.RangeAssignor";
 /// How long leaving the group may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
-
-fn parser() -> Parser {
-    with_brokers(Parser::new())
-        .text("topic", "TOPIC", "REQUIRED: The topic to read.")
-        .text(
-            "group-protocol",
-            "GROUP_PROTOCOL",
-            "Only classic: the groups of KIP-848 are not for clusters with ZooKeeper.",
-        )
-        .or("classic")
-        .text(
-            "group-remote-assignor",
-            "GROUP_REMOTE_ASSIGNOR",
-            "Accepted for compatibility; only for --group-protocol consumer.",
-        )
-        .text(
-            "group-id",
-            "GROUP_ID",
-            "REQUIRED: The group to be a member of.",
-        )
-        .text(
-            "group-instance-id",
-            "GROUP_INSTANCE_ID",
-            "The name of a static member.",
-        )
-        .int(
-            "max-messages",
-            "MAX-MESSAGES",
-            "End after this many records; -1 is never.",
-        )
-        .or("-1")
-        .int(
-            "session-timeout",
-            "TIMEOUT_MS",
-            "After how long without a sign of life the group goes on without us.",
-        )
-        .or("30000")
-        .flag("verbose", "Tell of each record.")
-        .flag(
-            "enable-autocommit",
-            "Commit at intervals instead of after each poll.",
-        )
-        .text(
-            "reset-policy",
-            "RESETPOLICY",
-            "Where to begin without a committed offset: earliest, latest or none.",
-        )
-        .or("earliest")
-        .text(
-            "assignment-strategy",
-            "ASSIGNMENTSTRATEGY",
-            "How the leader of the group shares out; only the default is known.",
-        )
-        .or(RANGE)
-        .text(
-            "consumer.config",
-            "CONFIG_FILE",
-            "A properties file with settings of the consumer; options go before it.",
-        )
-}
 
 #[derive(Debug)]
 struct Run {
@@ -105,10 +42,9 @@ struct Run {
 }
 
 pub(crate) fn run(words: &[String]) -> Outcome {
-    let Some(options) = parse(words, &parser(), PURPOSE)? else {
+    let Some(run) = read::<Run>(words)? else {
         return Ok(());
     };
-    let run = Run::of(&options).map_err(|message| refused(PROGRAM, &message))?;
     let id = format!(
         "consumer-{}-1",
         run.settings.get("group.id").unwrap_or_default()
@@ -120,7 +56,71 @@ pub(crate) fn run(words: &[String]) -> Outcome {
     runtime::block_on(consume(Consumer::new(client, settings, topics), run))
 }
 
-impl Run {
+impl Tool for Run {
+    const PROGRAM: &'static str = "verifiable-consumer";
+    const PURPOSE: &'static str =
+        "This tool reads a topic as a member of a group and prints what happens as JSON.";
+
+    fn options(parser: Parser) -> Parser {
+        parser
+            .text("topic", "TOPIC", "REQUIRED: The topic to read.")
+            .text(
+                "group-protocol",
+                "GROUP_PROTOCOL",
+                "Only classic: the groups of KIP-848 are not for clusters with ZooKeeper.",
+            )
+            .or("classic")
+            .text(
+                "group-remote-assignor",
+                "GROUP_REMOTE_ASSIGNOR",
+                "Accepted for compatibility; only for --group-protocol consumer.",
+            )
+            .text(
+                "group-id",
+                "GROUP_ID",
+                "REQUIRED: The group to be a member of.",
+            )
+            .text(
+                "group-instance-id",
+                "GROUP_INSTANCE_ID",
+                "The name of a static member.",
+            )
+            .int(
+                "max-messages",
+                "MAX-MESSAGES",
+                "End after this many records; -1 is never.",
+            )
+            .or("-1")
+            .int(
+                "session-timeout",
+                "TIMEOUT_MS",
+                "After how long without a sign of life the group goes on without us.",
+            )
+            .or("30000")
+            .flag("verbose", "Tell of each record.")
+            .flag(
+                "enable-autocommit",
+                "Commit at intervals instead of after each poll.",
+            )
+            .text(
+                "reset-policy",
+                "RESETPOLICY",
+                "Where to begin without a committed offset: earliest, latest or none.",
+            )
+            .or("earliest")
+            .text(
+                "assignment-strategy",
+                "ASSIGNMENTSTRATEGY",
+                "How the leader of the group shares out; only the default is known.",
+            )
+            .or(RANGE)
+            .text(
+                "consumer.config",
+                "CONFIG_FILE",
+                "A properties file with settings of the consumer; options go before it.",
+            )
+    }
+
     fn of(options: &Options) -> Result<Self, String> {
         let integer = |name| number::<i32>(options, name, "Integer");
         let mut settings = match options.text("consumer.config") {
@@ -150,7 +150,7 @@ impl Run {
         let at_once = at_once.map_err(|error| error.to_string())?;
         Ok(Self {
             topic: require(options, "topic")?.to_owned(),
-            count: integer("max-messages")?.and_then(|count| usize::try_from(count).ok()),
+            count: count_max(options)?,
             at_once: usize::try_from(at_once).unwrap_or_default().max(1),
             is_verbose: options.has("verbose"),
             commits_itself,
@@ -372,15 +372,12 @@ struct Offset<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(line: &str) -> Result<Run, String> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Run::of(&parser().parse(&words).unwrap())
-    }
+    use crate::verifiable::read_line;
 
     #[test]
     fn options_become_settings() {
-        let run = read("--broker-list a:1 --topic t --group-id g --group-instance-id i");
+        let run =
+            read_line::<Run>("--broker-list a:1 --topic t --group-id g --group-instance-id i");
         let run = run.unwrap();
         for (key, value) in [
             ("group.id", "g"),
@@ -406,7 +403,7 @@ mod tests {
                 "argument --group-protocol: this tool knows only classic",
             ),
         ] {
-            assert_eq!(read(line).unwrap_err(), text);
+            assert_eq!(read_line::<Run>(line).unwrap_err(), text);
         }
     }
 }

@@ -56,13 +56,29 @@ fn with_brokers(parser: Parser) -> Parser {
         )
 }
 
+/// What one of the two is told to do.
+trait Tool: Sized {
+    const PROGRAM: &'static str;
+    const PURPOSE: &'static str;
+
+    /// Its own options, beside those that say where the brokers are.
+    fn options(parser: Parser) -> Parser;
+
+    fn of(options: &Options) -> Result<Self, String>;
+}
+
 /// Reads the command line; `None` when all was said already.
-fn parse(words: &[String], parser: &Parser, purpose: &str) -> Result<Option<Options>, Failure> {
+fn read<T: Tool>(words: &[String]) -> Result<Option<T>, Failure> {
+    let parser = T::options(with_brokers(Parser::new()));
     if words.is_empty() {
-        console::say(parser.usage(purpose).trim_end());
+        console::say(parser.usage(T::PURPOSE).trim_end());
         return Ok(None);
     }
-    crate::admin::parse(words, parser, purpose)
+    let Some(options) = crate::admin::parse(words, &parser, T::PURPOSE)? else {
+        return Ok(None);
+    };
+    let refused = |message| Failure::new(format!("{}: error: {message}", T::PROGRAM));
+    T::of(&options).map(Some).map_err(refused)
 }
 
 /// Sets where the brokers are.
@@ -102,7 +118,15 @@ fn number<T: FromStr>(
     })
 }
 
-/// Ends a tool whose command line is wrong.
-fn refused(program: &str, message: &str) -> Failure {
-    Failure::new(format!("{program}: error: {message}"))
+/// How many records `--max-messages` allows; `None` is without end.
+fn count_max<T: TryFrom<i32>>(options: &Options) -> Result<Option<T>, String> {
+    let count: Option<i32> = number(options, "max-messages", "Integer")?;
+    Ok(count.and_then(|count| T::try_from(count).ok()))
+}
+
+#[cfg(test)]
+fn read_line<T: Tool>(line: &str) -> Result<T, String> {
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let parser = T::options(with_brokers(Parser::new()));
+    T::of(&parser.parse(&words).unwrap())
 }

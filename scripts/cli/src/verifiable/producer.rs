@@ -13,61 +13,13 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use serde::Serialize;
 
-use super::{Nothing, number, parse, refused, require, set_brokers, tell, with_brokers};
+use super::{Nothing, Tool, count_max, number, read, require, set_brokers, tell};
 use crate::client::config::Settings;
 use crate::client::producer::{Failed, NewRecord, Producer, ProducerSettings};
 use crate::client::{Client, Config};
 use crate::failure::{Failure, Outcome};
 use crate::options::{Options, Parser};
 use crate::runtime;
-
-const PROGRAM: &str = "verifiable-producer";
-const PURPOSE: &str =
-    "This tool produces increasing integers to a topic and prints what became of each as JSON.";
-
-fn parser() -> Parser {
-    with_brokers(Parser::new())
-        .text("topic", "TOPIC", "REQUIRED: The topic to produce to.")
-        .int(
-            "max-messages",
-            "MAX-MESSAGES",
-            "How many records to produce; -1 is without end.",
-        )
-        .or("-1")
-        .int(
-            "throughput",
-            "THROUGHPUT",
-            "About how many records per second to produce; -1 is as many as possible.",
-        )
-        .or("-1")
-        .int(
-            "acks",
-            "ACKS",
-            "Whose acknowledgement a record waits for: 0, 1 or -1.",
-        )
-        .or("-1")
-        .text(
-            "producer.config",
-            "CONFIG_FILE",
-            "A properties file with settings of the producer.",
-        )
-        .long(
-            "message-create-time",
-            "CREATETIME",
-            "The time of the first record, in milliseconds since 1970; later ones follow it.",
-        )
-        .or("-1")
-        .int(
-            "value-prefix",
-            "VALUE-PREFIX",
-            "A number that stands before each value, and a dot.",
-        )
-        .int(
-            "repeating-keys",
-            "REPEATING-KEYS",
-            "Give the records the keys from 0 to below this number, again and again.",
-        )
-}
 
 #[derive(Debug)]
 struct Run {
@@ -83,10 +35,9 @@ struct Run {
 }
 
 pub(crate) fn run(words: &[String]) -> Outcome {
-    let Some(options) = parse(words, &parser(), PURPOSE)? else {
+    let Some(run) = read::<Run>(words)? else {
         return Ok(());
     };
-    let run = Run::of(&options).map_err(|message| refused(PROGRAM, &message))?;
     let config = Config::from_settings(&run.settings, "Producer", "producer-1");
     let client = Client::new(config.map_err(Failure::new)?);
     let settings = ProducerSettings::new(&run.settings).map_err(Failure::new)?;
@@ -97,7 +48,55 @@ pub(crate) fn run(words: &[String]) -> Outcome {
     })
 }
 
-impl Run {
+impl Tool for Run {
+    const PROGRAM: &'static str = "verifiable-producer";
+    const PURPOSE: &'static str =
+        "This tool produces increasing integers to a topic and prints what became of each as JSON.";
+
+    fn options(parser: Parser) -> Parser {
+        parser
+            .text("topic", "TOPIC", "REQUIRED: The topic to produce to.")
+            .int(
+                "max-messages",
+                "MAX-MESSAGES",
+                "How many records to produce; -1 is without end.",
+            )
+            .or("-1")
+            .int(
+                "throughput",
+                "THROUGHPUT",
+                "About how many records per second to produce; -1 is as many as possible.",
+            )
+            .or("-1")
+            .int(
+                "acks",
+                "ACKS",
+                "Whose acknowledgement a record waits for: 0, 1 or -1.",
+            )
+            .or("-1")
+            .text(
+                "producer.config",
+                "CONFIG_FILE",
+                "A properties file with settings of the producer.",
+            )
+            .long(
+                "message-create-time",
+                "CREATETIME",
+                "The time of the first record, in milliseconds since 1970; later ones follow it.",
+            )
+            .or("-1")
+            .int(
+                "value-prefix",
+                "VALUE-PREFIX",
+                "A number that stands before each value, and a dot.",
+            )
+            .int(
+                "repeating-keys",
+                "REPEATING-KEYS",
+                "Give the records the keys from 0 to below this number, again and again.",
+            )
+    }
+
     fn of(options: &Options) -> Result<Self, String> {
         let integer = |name| number::<i32>(options, name, "Integer");
         let acks = match require(options, "acks")? {
@@ -119,7 +118,7 @@ impl Run {
         }
         Ok(Self {
             topic: require(options, "topic")?.to_owned(),
-            count: integer("max-messages")?.and_then(|count| u64::try_from(count).ok()),
+            count: count_max(options)?,
             throughput: integer("throughput")?.unwrap_or(-1),
             create_ms: create_ms.filter(|at| *at != -1),
             prefix: integer("value-prefix")?,
@@ -127,7 +126,9 @@ impl Run {
             settings,
         })
     }
+}
 
+impl Run {
     fn value(&self, index: u64) -> Bytes {
         Bytes::from(match self.prefix {
             Some(prefix) => format!("{prefix}.{index}"),
@@ -287,11 +288,7 @@ struct Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(line: &str) -> Result<Run, String> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Run::of(&parser().parse(&words).unwrap())
-    }
+    use crate::verifiable::read_line;
 
     #[test]
     fn lines_are_refused_in_kafkas_words() {
@@ -314,13 +311,13 @@ mod tests {
                 "argument --max-messages: could not convert 'x' to Integer (For input string: \"x\")",
             ),
         ] {
-            assert_eq!(read(line).unwrap_err(), text);
+            assert_eq!(read_line::<Run>(line).unwrap_err(), text);
         }
     }
 
     #[test]
     fn a_record_is_sent_once() {
-        let run = read("--broker-list a:1 --topic t").unwrap();
+        let run = read_line::<Run>("--broker-list a:1 --topic t").unwrap();
         assert_eq!(run.settings.get("retries"), Some("0"));
         assert_eq!(run.settings.get("acks"), Some("-1"));
         assert_eq!((run.count, run.due(5)), (None, None));
@@ -328,12 +325,12 @@ mod tests {
 
     #[test]
     fn values_keys_and_times() {
-        let run = read("--broker-list a:1 --topic t --value-prefix 7 --throughput 2");
+        let run = read_line::<Run>("--broker-list a:1 --topic t --value-prefix 7 --throughput 2");
         let run = run.unwrap();
         assert_eq!(run.value(3), "7.3");
         assert_eq!(run.due(0), None);
         assert_eq!(run.due(3), Some(Duration::from_millis(1500)));
-        let stopped = read("--broker-list a:1 --topic t --throughput 0").unwrap();
+        let stopped = read_line::<Run>("--broker-list a:1 --topic t --throughput 0").unwrap();
         assert_eq!(stopped.due(1), Some(Duration::MAX));
         let mut keys = Keys {
             next: 0,

@@ -232,6 +232,22 @@ async fn the_offsets_of_an_empty_group_expire_and_the_group_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_retention_of_a_dated_commit_counts_from_its_own_time() {
+    let broker = Broker::start().await;
+    let now_ms = PausedClock::shared().wall_ms();
+    let retention_ms = i64::try_from(RETENTION.as_millis()).unwrap();
+    for (topic, age_ms) in [("t", retention_ms), ("u", retention_ms - 1)] {
+        let mut request = commit_of(outside(""), topic, 5);
+        request.offsets[0].committed_ms = Some(now_ms - age_ms);
+        let outcomes = broker.groups.commit(request).await.unwrap();
+        assert_eq!(outcomes, [(tp(topic, 0), Ok(()))]);
+    }
+    broker.groups.expire_offsets().await;
+    assert_eq!(offset(&broker, "t").await, None);
+    assert_eq!(offset(&broker, "u").await, Some(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stable_group_keeps_the_offsets_of_its_topics() {
     let config = Config {
         retention: Duration::from_millis(5_000),

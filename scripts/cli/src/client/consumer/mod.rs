@@ -257,6 +257,11 @@ impl Consumer {
         }
         if topics != self.topics {
             self.topics = topics;
+            // Positions are found anew after joining: what is not committed by then
+            // would be delivered again.
+            if self.membership.is_member() && self.settings.commits_itself {
+                self.try_commit().await;
+            }
             self.membership.must_rejoin();
         }
         Ok(())

@@ -1,6 +1,8 @@
-//! What a process has used, as the kernel tells it.
+//! What a process has used, as the kernel tells it: every load program measures the
+//! server that it loads, and itself.
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 /// Clock ticks of `/proc/*/stat` in a second; Linux has no other value.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -12,12 +14,26 @@ pub(crate) struct Usage {
     pub(crate) rss_mb: f64,
 }
 
-impl Usage {
-    /// Nothing without a process.
-    pub(crate) fn now(pid: Option<u32>) -> Result<Self> {
-        pid.map_or(Ok(Self::default()), |pid| Self::of(&pid.to_string()))
-    }
+/// The options of a run that is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Measured {
+    /// Makes the names of what is created differ from those of other runs.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) run: u64,
+    /// The server's process, whose CPU time and memory are to be read.
+    #[arg(long)]
+    pid: Option<u32>,
+}
 
+impl Measured {
+    /// What the server has used so far; nothing without its process.
+    pub(crate) fn server(&self) -> Result<Usage> {
+        let pid = self.pid.map(|pid| pid.to_string());
+        pid.map_or(Ok(Usage::default()), |pid| Usage::of(&pid))
+    }
+}
+
+impl Usage {
     /// That of this program.
     pub(crate) fn own() -> Result<Self> {
         Self::of("self")
