@@ -42,8 +42,9 @@ fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Tasks that did not fit into a worker's own queue wait in the common one. By
         // default that is looked at so seldom that with a thousand busy connections
-        // some are answered five times as late as others.
-        .global_queue_interval(1)
+        // some are answered five times as late as others. With 1 those in a worker's
+        // own queue would wait until the common one is empty, which may be never.
+        .global_queue_interval(2)
         .enable_all()
         .build()?;
     runtime.block_on(serve(config))
