@@ -227,7 +227,7 @@ def test_znodes_are_written_as_by_kafkas_tool(cluster):
     # Each reads what the other wrote.
     swapped = [run(whose, "acls", *on(other), "--list") for whose, other in (("ours", "kafkas"), ("kafkas", "ours"))]
     assert shown(swapped[0][1]) == shown(swapped[1][1])
-    assert "User:with" in swapped[0][1]
+    assert "principal=User:k," in swapped[0][1]
 
 
 @pytest.mark.parametrize("words", [

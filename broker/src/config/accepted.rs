@@ -64,8 +64,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "metadata.",
             "node.id",
             "process.roles",
-            "socket.connection.setup.timeout.max.ms",
-            "socket.connection.setup.timeout.ms",
             "telemetry.",
             "unclean.leader.election.interval.ms",
             "zookeeper.metadata.",
@@ -99,6 +97,13 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     (
         "a thousand connections may wait to be accepted",
         &["socket.listen.backlog.size"],
+    ),
+    (
+        "a connection to another broker has as long as the request that wants it",
+        &[
+            "socket.connection.setup.timeout.max.ms",
+            "socket.connection.setup.timeout.ms",
+        ],
     ),
     ("of another vendor", &["confluent."]),
 ];
