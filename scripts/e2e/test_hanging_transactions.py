@@ -13,9 +13,8 @@ import pytest
 from confluent_kafka import Producer
 from harness import PEERS, wait_until
 from kafka.record import MemoryRecordsBuilder
-from test_transactions import create
 from test_transactions_tool import KAFKAS, both
-from transactions import end_offset, read
+from transactions import create, end_offset, read
 from wire import REQUESTS, Connection, make
 
 PRODUCE, FIND, INIT, ADD, END, DESCRIBE = 0, 10, 22, 24, 26, 65
@@ -28,7 +27,7 @@ AGE_MS = 20 * 60_000 + 30_000
 def cluster(servers, tmp_path_factory):
     keys = {"transaction.partition.verification.enable": "false"}
     made = harness.Cluster(tmp_path_factory.mktemp("hanging"), servers, keys).start()
-    create(made.bootstrap, TOPIC, 3)
+    create(made.bootstrap, TOPIC, partitions=3)
     yield made
     made.close()
 
@@ -135,12 +134,12 @@ def test_what_hangs_is_found_and_aborted_by_either_tool(cluster):
     for partition, tool in enumerate(tools):
         where = ["--topic", TOPIC, "--partition", str(partition)]
         assert harness.run([*tool, "abort", *where, "--start-offset", str(starts[partition])]) == ""
-        assert read(cluster.bootstrap, TOPIC, partition=partition) == [b"waits"]
+        assert read(cluster.bootstrap, TOPIC, partitions=[partition]) == [b"waits"]
     # As for brokers that cannot tell where a transaction begins.
     told = [f"--{name.replace('_', '-')}={value}" for name, value in late.owner.items()]
     where = ["--topic", TOPIC, "--partition", "2"]
     assert harness.run([*tools[0], "abort", *where, *told, "--coordinator-epoch=0"]) == ""
-    assert read(cluster.bootstrap, TOPIC, partition=2) == [b"waits"]
+    assert read(cluster.bootstrap, TOPIC, partitions=[2]) == [b"waits"]
 
     ours, kafkas = both(cluster, search)
     assert ours == kafkas
