@@ -1,9 +1,4 @@
 //! Who leads a partition next; pure.
-//!
-//! Of several that could lead, Kafka takes the first of the assignment, also when
-//! its controller tries in vain to reach that broker, which is registered all the
-//! same: nobody leads then until the network heals. Here one that hears of it goes
-//! before those that do not; where none does, it is Kafka's choice again.
 
 use std::collections::BTreeSet;
 
@@ -33,26 +28,8 @@ pub(super) struct Ballot<'a> {
     pub(super) live: &'a BTreeSet<BrokerId>,
     /// Brokers that asked to shut down; they still answer.
     pub(super) shutting_down: &'a BTreeSet<BrokerId>,
-    /// Brokers that are registered and cannot be told that they lead.
-    pub(super) unreached: &'a BTreeSet<BrokerId>,
     /// Whether a replica outside the ISR may lead when nobody else can.
     pub(super) unclean: bool,
-}
-
-impl Ballot<'_> {
-    /// The first of these, in the assignment's order, that can be told.
-    fn first(&self, candidates: &[BrokerId]) -> Option<BrokerId> {
-        first_reached(candidates, self.unreached)
-    }
-}
-
-/// The first that can be told that it leads; else the first.
-pub(super) fn first_reached(
-    candidates: &[BrokerId],
-    unreached: &BTreeSet<BrokerId>,
-) -> Option<BrokerId> {
-    let mut reached = candidates.iter().filter(|id| !unreached.contains(id));
-    reached.next().or_else(|| candidates.first()).copied()
 }
 
 /// The state to write, and who must hear of it.
@@ -85,11 +62,11 @@ pub(super) fn elect(
 
 fn offline(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
     let live: Vec<BrokerId> = members(ballot.assignment, |id| ballot.live.contains(&id));
-    let clean = members(&live, |id| now.isr.contains(&id));
-    let state = match ballot.first(&clean) {
+    let clean = live.iter().copied().find(|id| now.isr.contains(id));
+    let state = match clean {
         Some(leader) => now.next(leader, members(&now.isr, |id| ballot.live.contains(&id))),
         None if ballot.unclean => {
-            let leader = ballot.first(&live)?;
+            let leader = *live.first()?;
             let recovery = LeaderRecoveryState::Recovering;
             LeaderAndIsr {
                 recovery,
@@ -106,8 +83,8 @@ fn offline(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
 
 /// The assignment is the target of the reassignment.
 fn reassignment(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
-    let can_lead = |id: BrokerId| ballot.live.contains(&id) && now.isr.contains(&id);
-    let leader = ballot.first(&members(ballot.assignment, can_lead))?;
+    let can_lead = |id: &BrokerId| ballot.live.contains(id) && now.isr.contains(id);
+    let leader = ballot.assignment.iter().copied().find(can_lead)?;
     let state = now.next(leader, now.isr.clone());
     Some(Elected {
         state,
@@ -131,8 +108,10 @@ fn controlled_shutdown(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Electe
     let answers = |id| ballot.live.contains(&id) || ballot.shutting_down.contains(&id);
     let stays = |id: BrokerId| !ballot.shutting_down.contains(&id);
     let recipients = members(ballot.assignment, answers);
-    let can_lead = |id: BrokerId| now.isr.contains(&id) && stays(id);
-    let leader = ballot.first(&members(&recipients, can_lead))?;
+    let leader = recipients
+        .iter()
+        .copied()
+        .find(|id| now.isr.contains(id) && stays(*id))?;
     let state = now.next(leader, members(&now.isr, stays));
     Some(Elected { state, recipients })
 }
@@ -258,7 +237,6 @@ mod tests {
             assignment: &[1, 2, 3],
             live: &live.iter().copied().collect(),
             shutting_down: &leaving.iter().copied().collect(),
-            unreached: &BTreeSet::new(),
             unclean,
         };
         let elected = elect(strategy, &state(1, isr), &ballot);
@@ -275,40 +253,6 @@ mod tests {
             let is_unclean = !isr.contains(&elected.state.leader);
             let recovers = elected.state.recovery == LeaderRecoveryState::Recovering;
             assert_eq!(recovers, is_unclean, "{case:?}");
-        }
-    }
-
-    /// (isr, shutting down, unreached), of brokers that are all registered
-    type Ids<'a> = [&'a [i32]; 3];
-
-    #[test]
-    fn who_can_be_told_leads_before_who_cannot() {
-        use Strategy::*;
-        let table: [(Strategy, Ids<'_>, Option<i32>); 8] = [
-            (Offline, [&[1, 2, 3], &[], &[1]], Some(2)),
-            (Offline, [&[3, 1], &[], &[1, 2]], Some(3)),
-            (Offline, [&[1, 2], &[], &[1, 2]], Some(1)),
-            (Offline, [&[4], &[], &[2]], None),
-            (Unclean, [&[4], &[], &[1, 2]], Some(3)),
-            (Reassignment, [&[1, 2], &[], &[1]], Some(2)),
-            (ControlledShutdown, [&[1, 2, 3], &[1], &[2]], Some(3)),
-            // Somebody wants this one and no other.
-            (Preferred, [&[1, 2], &[], &[1]], Some(1)),
-        ];
-        for (strategy, [isr, leaving, unreached], expected) in table {
-            let ballot = Ballot {
-                assignment: &[1, 2, 3],
-                live: &[1, 2, 3].into(),
-                shutting_down: &leaving.iter().copied().collect(),
-                unreached: &unreached.iter().copied().collect(),
-                unclean: false,
-            };
-            let elected = elect(strategy, &state(1, isr), &ballot);
-            let leader = elected.map(|elected| elected.state.leader);
-            assert_eq!(
-                leader, expected,
-                "{strategy:?} {isr:?} {leaving:?} {unreached:?}"
-            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Elections that somebody or the clock asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::active::{Active, Result};
 use super::context::Context;
@@ -82,10 +82,9 @@ impl Active {
         Ok(outcomes)
     }
 
-    /// Moves leaders back to brokers that lead too few of what they should, and
-    /// that can be told so.
+    /// Moves leaders back to brokers that lead too few of what they should.
     pub(super) async fn rebalance_leaders(&mut self, percentage: i32) -> Result<()> {
-        let moves = imbalanced(&self.context, percentage, &self.senders.unreached());
+        let moves = imbalanced(&self.context, percentage);
         if moves.is_empty() {
             return Ok(());
         }
@@ -121,11 +120,7 @@ fn refusal(
 
 /// The partitions to move back: those of brokers of which others lead more than
 /// `percentage` percent of what they are preferred for, where they can lead.
-fn imbalanced(
-    context: &Context,
-    percentage: i32,
-    unreached: &BTreeSet<BrokerId>,
-) -> Vec<TopicPartition> {
+fn imbalanced(context: &Context, percentage: i32) -> Vec<TopicPartition> {
     let mut preferred: BTreeMap<BrokerId, (usize, Vec<TopicPartition>)> = BTreeMap::new();
     for partition in context.all_partitions() {
         if context.is_to_delete(&partition.topic) {
@@ -144,7 +139,7 @@ fn imbalanced(
     let mut moves = Vec::new();
     for (broker, (count, elsewhere)) in preferred {
         let allowed = usize::try_from(percentage).unwrap_or(0) * count;
-        if elsewhere.len() * 100 <= allowed || unreached.contains(&broker) {
+        if elsewhere.len() * 100 <= allowed {
             continue;
         }
         moves.extend(elsewhere.into_iter().filter(|partition| {
@@ -203,19 +198,12 @@ mod tests {
 
     #[test]
     fn leaders_move_back_when_too_many_are_elsewhere() {
-        let all_hear = BTreeSet::new();
-        assert_eq!(imbalanced(&context(1, &[1, 2]), 10, &all_hear).len(), 0);
-        assert_eq!(imbalanced(&context(2, &[1, 2]), 10, &all_hear).len(), 2);
-        assert_eq!(
-            imbalanced(&context(2, &[2]), 10, &all_hear).len(),
-            0,
-            "not in sync"
-        );
+        assert_eq!(imbalanced(&context(1, &[1, 2]), 10).len(), 0);
+        assert_eq!(imbalanced(&context(2, &[1, 2]), 10).len(), 2);
+        assert_eq!(imbalanced(&context(2, &[2]), 10).len(), 0, "not in sync");
         let mut down = context(5, &[1, 2]);
         down.brokers.remove(&1);
-        assert_eq!(imbalanced(&down, 10, &all_hear).len(), 0);
-        let unreached = imbalanced(&context(5, &[1, 2]), 10, &[1].into());
-        assert_eq!(unreached.len(), 0, "it would not hear that it leads");
+        assert_eq!(imbalanced(&down, 10).len(), 0);
     }
 
     #[test]

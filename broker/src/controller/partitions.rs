@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::active::{Active, Result, ends_role};
 use super::batch::{Batch, Novelty};
 use super::context::Context;
-use super::election::{Ballot, Elected, Strategy, elect, first_reached};
+use super::election::{Ballot, Elected, Strategy, elect};
 use super::states::PartitionState;
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::registry::znode::path;
@@ -53,15 +53,13 @@ impl Active {
         elected
     }
 
-    /// First leaders: the first live replica that can be told, all live replicas
-    /// in sync.
+    /// First leaders: the first live replica, all live replicas in sync.
     async fn initialize(
         &mut self,
         partitions: Vec<TopicPartition>,
         batch: &mut Batch,
     ) -> Result<()> {
-        let unreached = self.senders.unreached();
-        let plans = plan_first_leaders(&self.context, partitions, &unreached);
+        let plans = plan_first_leaders(&self.context, partitions);
         if plans.is_empty() {
             return Ok(());
         }
@@ -136,8 +134,7 @@ impl Active {
             let read = self.registry.partition_states(&remaining).await?;
             let read: Vec<_> = remaining.drain(..).zip(read).collect();
             let unclean = self.unclean_topics(strategy, &read).await?;
-            let unreached = self.senders.unreached();
-            let mut plans = plan_elections(&self.context, strategy, read, &unclean, &unreached);
+            let mut plans = plan_elections(&self.context, strategy, read, &unclean);
             if !self.registry.version().has_leader_recovery() {
                 for plan in plans.values_mut() {
                     plan.state.recovery = LeaderRecoveryState::Recovered;
@@ -283,17 +280,16 @@ fn is_written(wanted: &PartitionLeadership, found: &PartitionLeadership) -> bool
 fn plan_first_leaders(
     context: &Context,
     partitions: Vec<TopicPartition>,
-    unreached: &BTreeSet<BrokerId>,
 ) -> Vec<(TopicPartition, PartitionLeadership)> {
     let plan = |partition: TopicPartition| {
         let assigned = context.replicas(&partition);
         let is_online = |id: &BrokerId| context.is_online(*id, &partition);
         let live: Vec<BrokerId> = assigned.iter().copied().filter(is_online).collect();
-        let Some(leader) = first_reached(&live, unreached) else {
+        let Some(leader) = live.first() else {
             tracing::warn!(%partition, ?assigned, "no assigned replica is alive, the partition waits");
             return None;
         };
-        let state = LeaderAndIsr::initial(leader, live);
+        let state = LeaderAndIsr::initial(*leader, live);
         Some((
             partition,
             PartitionLeadership {
@@ -311,7 +307,6 @@ fn plan_elections(
     strategy: Strategy,
     read: Vec<(TopicPartition, Option<PartitionLeadership>)>,
     unclean: &BTreeSet<TopicName>,
-    unreached: &BTreeSet<BrokerId>,
 ) -> BTreeMap<TopicPartition, Elected> {
     let mut plans = BTreeMap::new();
     let mut leaderless = Vec::new();
@@ -329,7 +324,6 @@ fn plan_elections(
             assignment: context.replicas(&partition),
             live: &context.online_for(&partition),
             shutting_down: &context.leaving_for(&partition),
-            unreached,
             unclean: unclean.contains(&partition.topic),
         };
         match elect(strategy, &read.state, &ballot) {

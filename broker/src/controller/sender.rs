@@ -4,9 +4,8 @@
 //! and it is dropped with the broker's registration, at the latest one session
 //! timeout after the broker stopped answering.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::shutdown::Shutdown;
@@ -15,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::handle::Event;
 use crate::model::{BrokerId, ControllerEpoch};
-use crate::peer::{ControlChannel, Error};
+use crate::peer::ControlChannel;
 use crate::protocol::interbroker::{ControlRequest, LiveBroker};
 
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -33,8 +32,6 @@ pub(super) struct Senders {
 struct Queue {
     requests: Mutex<VecDeque<ControlRequest>>,
     arrived: Notify,
-    /// The last attempt to send found the broker cut off.
-    is_cut_off: AtomicBool,
 }
 
 impl Senders {
@@ -78,15 +75,6 @@ impl Senders {
         }
     }
 
-    /// The brokers that do not hear what they are told, as far as was tried.
-    pub(super) fn unreached(&self) -> BTreeSet<BrokerId> {
-        let is_cut_off = |queue: &Queue| queue.is_cut_off.load(Ordering::Relaxed);
-        let queues = self.queues.iter();
-        queues
-            .filter_map(|(id, (queue, _))| is_cut_off(queue).then_some(*id))
-            .collect()
-    }
-
     pub(super) fn send(&self, to: BrokerId, request: ControlRequest) {
         if let Some((queue, _)) = self.queues.get(&to) {
             queue.requests.lock().push_back(request);
@@ -102,14 +90,6 @@ impl Drop for Senders {
             self.channel.disconnect(*broker);
         }
     }
-}
-
-/// Whether the network is what fails. A refused connection comes from a machine
-/// that can be reached: Kafka's brokers register before they listen, and of one
-/// that died its session will tell.
-fn is_cut_off(error: &Error) -> bool {
-    let refused = std::io::ErrorKind::ConnectionRefused;
-    !matches!(error, Error::Connect { source, .. } if source.kind() == refused)
 }
 
 struct Task {
@@ -150,10 +130,7 @@ impl Task {
         let mut backoff = BACKOFF;
         let mut was_logged = false;
         loop {
-            let sent = self.channel.send(&self.broker, request.clone()).await;
-            let is_cut_off = sent.as_ref().is_err_and(is_cut_off);
-            self.queue.is_cut_off.store(is_cut_off, Ordering::Relaxed);
-            match sent {
+            match self.channel.send(&self.broker, request.clone()).await {
                 Ok(response) => {
                     if was_logged {
                         tracing::info!(broker = self.broker.id, "the broker can be reached again");
@@ -169,27 +146,5 @@ impl Task {
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-
-    use super::*;
-
-    /// Topics that were created while a broker of Kafka's started were led by the
-    /// others alone.
-    #[test]
-    fn a_broker_that_does_not_listen_yet_is_not_cut_off() {
-        let connect = |kind: ErrorKind| Error::Connect {
-            broker: 1,
-            host: "there".to_owned(),
-            port: 9092,
-            source: kind.into(),
-        };
-        assert!(!is_cut_off(&connect(ErrorKind::ConnectionRefused)));
-        assert!(is_cut_off(&connect(ErrorKind::TimedOut)));
-        assert!(is_cut_off(&connect(ErrorKind::HostUnreachable)));
     }
 }

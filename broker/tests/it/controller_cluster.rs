@@ -259,67 +259,6 @@ async fn leaders_move_when_brokers_die_and_return() {
     one.stop().await;
 }
 
-/// It is in sync and registered, as a broker is whose link to the controller alone
-/// is cut; Kafka makes it the leader, and nobody leads until the link heals.
-#[tokio::test]
-async fn a_broker_that_cannot_be_told_does_not_lead_while_another_can() {
-    let space = Space::new().await;
-    let channel = Arc::new(RecordingChannel::new());
-    let one = Node::start(&space, 1, &channel).await;
-    one.until_active().await;
-    let two = Node::start(&space, 2, &channel).await;
-    let three = Node::start(&space, 3, &channel).await;
-    channel
-        .wait_for("all are alive", |log| {
-            log.iter().any(|(to, request)| {
-                matches!((to, request), (1, ControlRequest::UpdateMetadata(m)) if m.live_brokers.len() == 3)
-            })
-        })
-        .await;
-    let create = async |topic: NewTopic| {
-        let created = one.registry.create_topic(&topic, &[], Mode::Apply).await;
-        created.unwrap();
-    };
-    create(manual("t", &[&[2, 3, 1]])).await;
-    channel
-        .wait_for("broker 2 leads", |log| {
-            leader(log, 3, "t-0") == Some((2, vec![2, 3, 1]))
-        })
-        .await;
-
-    channel.make_unreachable(3);
-    create(manual("news", &[&[1]])).await;
-    // It was noted before the second attempt.
-    channel.wait_for_failures(3, 2).await;
-    two.stop().await;
-    channel
-        .wait_for("broker 1 leads", |log| {
-            leader(log, 1, "t-0") == Some((1, vec![3, 1]))
-        })
-        .await;
-    create(manual("new", &[&[3, 1]])).await;
-    channel
-        .wait_for("broker 1 leads a new partition", |log| {
-            leader(log, 1, "new-0") == Some((1, vec![3, 1]))
-        })
-        .await;
-
-    channel.make_reachable(3);
-    channel
-        .wait_for("broker 3 follows", |log| {
-            leader(log, 3, "new-0") == Some((1, vec![3, 1]))
-        })
-        .await;
-    create(manual("newer", &[&[3, 1]])).await;
-    channel
-        .wait_for("broker 3 leads", |log| {
-            leader(log, 3, "newer-0") == Some((3, vec![3, 1]))
-        })
-        .await;
-    three.stop().await;
-    one.stop().await;
-}
-
 #[tokio::test]
 async fn a_broker_that_shuts_down_hands_its_leaders_over() {
     let space = Space::new().await;

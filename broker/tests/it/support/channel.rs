@@ -1,6 +1,6 @@
 //! A control channel that records, answers, and can be told to fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use broker::model::BrokerId;
 use broker::peer::{ControlChannel, Error};
@@ -15,7 +15,6 @@ use super::LIMIT;
 pub(crate) struct Log {
     pub(crate) requests: Vec<(BrokerId, ControlRequest)>,
     unreachable: BTreeSet<BrokerId>,
-    failures: BTreeMap<BrokerId, usize>,
 }
 
 pub(crate) struct RecordingChannel {
@@ -43,21 +42,6 @@ impl RecordingChannel {
 
     pub(crate) fn clear(&self) {
         self.log.send_modify(|log| log.requests.clear());
-    }
-
-    /// Waits until this many sends to an unreachable broker failed.
-    pub(crate) async fn wait_for_failures(&self, broker: BrokerId, count: usize) {
-        let mut log = self.log.subscribe();
-        let failed = |log: &Log| {
-            log.failures
-                .get(&broker)
-                .is_some_and(|failed| *failed >= count)
-        };
-        let waited = tokio::time::timeout(LIMIT, log.wait_for(failed)).await;
-        assert!(
-            waited.is_ok(),
-            "nothing was sent to broker {broker} in vain"
-        );
     }
 
     /// Waits until what was recorded satisfies `condition`; returns it.
@@ -91,8 +75,6 @@ impl ControlChannel for RecordingChannel {
             is_reachable = !log.unreachable.contains(&id);
             if is_reachable {
                 log.requests.push((id, request));
-            } else {
-                *log.failures.entry(id).or_default() += 1;
             }
         });
         let answer = if is_reachable {
