@@ -8,6 +8,7 @@ is there twice, their order is that of sending, and the files of all replicas
 hold the same bytes.
 """
 
+import contextlib
 import hashlib
 import operator
 import pathlib
@@ -33,7 +34,8 @@ UNKNOWN = -1
 
 
 class Trio:
-    """Three brokers, or another number of them, and their coordinator."""
+    """Three brokers, or another number of them, and their coordinator, which is
+    Odradek's, Apache's or one that is given."""
 
     # When a producer gives up on a request.
     request_seconds = 60
@@ -48,17 +50,21 @@ class Trio:
     ):
         self.directory = pathlib.Path(directory)
         self.zookeeper_port = Ports.take()
-        if coordinator == "odradek":
-            self.coordinator = harness.odradek_coordinator(
-                self.directory, self.zookeeper_port, Ports.take()
-            )
-        else:
-            self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
+        # What else ends when the daemons have ended.
+        self.belongings = contextlib.ExitStack()
+        made = {"odradek": self.our_coordinator, "apache": self.apache_zookeeper}
+        self.coordinator = made[coordinator]() if coordinator in made else coordinator
         self.ids = range(len(brokers))
         self.ports = [Ports.take() for _ in self.ids]
         self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
+
+    def our_coordinator(self):
+        return harness.odradek_coordinator(self.directory, self.zookeeper_port, Ports.take())
+
+    def apache_zookeeper(self):
+        return harness.apache_zookeeper(self.directory, self.zookeeper_port)
 
     def directory_of(self, number):
         return self.directory / f"broker-{number}"
@@ -91,11 +97,16 @@ class Trio:
         whole = lambda: len(self.metadata().brokers) == len(self.ids)  # noqa: E731
         wait_until(whole, HEAL, "all brokers", 0.2)
 
+    @property
+    def daemons(self):
+        return [*self.brokers, self.coordinator]
+
     def end(self):
-        for daemon in [*self.brokers, self.coordinator]:
+        for daemon in self.daemons:
             if daemon.running():
                 daemon.process.send_signal(signal.SIGCONT)
             daemon.kill()
+        self.belongings.close()
 
     def endpoint(self, number):
         return f"127.0.0.1:{self.ports[number]}"
@@ -173,8 +184,7 @@ class Trio:
         return {index: each.leader for index, each in partitions.items()}
 
     def panics(self):
-        daemons = [*self.brokers, self.coordinator]
-        return [line for daemon in daemons for line in daemon.panics()]
+        return [line for daemon in self.daemons for line in daemon.panics()]
 
     # Faults: each leaves all three running.
 
