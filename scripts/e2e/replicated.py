@@ -20,6 +20,7 @@ from collections import Counter, deque
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from kazoo.client import KazooClient
 
 import harness
 import stalled
@@ -191,9 +192,26 @@ class Trio:
     def bounce_hard(self, number):
         """kill -9, and a restart with the same id and directory."""
         self.brokers[number].kill()
-        # Apache's does not start while its old session (6 s) lives.
-        time.sleep(1 if self.kinds[number] == "odradek" else 8)
+        if self.kinds[number] == "odradek":
+            time.sleep(1)
+        self.start_again(number)
+
+    def start_again(self, number):
+        """Starts a broker that was killed; Apache's does not start while its old
+        session lives."""
+        if self.kinds[number] != "odradek":
+            self.wait_unregistered(number)
         self.brokers[number].start()
+
+    def wait_unregistered(self, number):
+        client = KazooClient(f"127.0.0.1:{self.zookeeper_port}")
+        client.start(HEAL)
+        try:
+            gone = lambda: not client.exists(f"/brokers/ids/{number}")  # noqa: E731
+            wait_until(gone, HEAL, f"the registration of broker {number} is gone", 0.2)
+        finally:
+            client.stop()
+            client.close()
 
     def bounce_clean(self, number):
         self.brokers[number].stop()
