@@ -30,7 +30,9 @@ mod options;
 mod perf;
 mod reassign_partitions;
 mod runtime;
+mod streams_reset;
 mod text;
+mod times;
 mod topics;
 mod transactions;
 mod verifiable;
@@ -137,6 +139,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "e2e-latency",
         run: e2e_latency::run,
+    },
+    Command {
+        name: "streams-application-reset",
+        run: streams_reset::run,
     },
     Command {
         name: "zookeeper-shell",

@@ -19,6 +19,7 @@ mod error;
 pub(crate) mod groups;
 pub(crate) mod metadata;
 mod moves;
+pub(crate) mod offsets;
 pub(crate) mod producer;
 pub(crate) mod quotas;
 pub(crate) mod records;

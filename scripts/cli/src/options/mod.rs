@@ -226,6 +226,15 @@ impl Options {
             .collect()
     }
 
+    /// The words of every value given, each value cut at its commas.
+    pub(crate) fn list(&self, name: &str) -> Vec<&str> {
+        let words = |value| match value {
+            "" => vec![""],
+            list => list.split(',').filter(|word| !word.is_empty()).collect(),
+        };
+        self.all(name).into_iter().flat_map(words).collect()
+    }
+
     /// Every option that was written and its value, in order.
     pub(crate) fn written(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
         self.given
@@ -325,6 +334,8 @@ mod tests {
         );
         let both = parse("--topic a=b --topic=c=d").unwrap();
         assert_eq!(both.all("topic"), ["a=b", "c=d"]);
+        let lists = parse("--topic a,,b --topic c, --topic=").unwrap();
+        assert_eq!(lists.list("topic"), ["a", "b", "c", ""]);
     }
 
     #[test]
