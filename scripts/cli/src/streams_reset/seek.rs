@@ -14,6 +14,7 @@ use super::{End, Error, Run};
 type Offsets = BTreeMap<TopicPartition, i64>;
 
 const PARSE: &str = "java.text.ParseException";
+const FILE: &str = "java.io.IOException";
 const NUMBER: &str = "java.lang.NumberFormatException";
 /// What Java says of a partition that a plan lacks, or has too many.
 const NULL: &str = "Cannot invoke \"java.lang.Long.longValue()\" because the return value of \"java.util.Map.get(Object)\" is null";
@@ -94,7 +95,8 @@ impl Run<'_> {
                 self.group
             ));
             offsets = self.target(&of_input).await.inspect_err(|error| {
-                let is_of_input = matches!(error, Error::Thrown { class, .. } if *class == PARSE || class.starts_with("java.nio."));
+                let is_of_input =
+                    matches!(error, Error::Thrown { class, .. } if [PARSE, FILE].contains(class));
                 if is_of_input {
                     console::complain("ERROR: Resetting offsets failed.");
                 }
@@ -168,13 +170,8 @@ impl Run<'_> {
             return self.since(partitions, time).await;
         }
         if let Some(path) = options.text("from-file") {
-            let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => thrown("java.nio.file.NoSuchFileException", path),
-                _ => thrown(
-                    "java.nio.file.FileSystemException",
-                    format!("{path}: {error}"),
-                ),
-            })?;
+            let unreadable = |_| thrown(FILE, format!("Unable to read file {path}"));
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
             let plan = plan(&text)?;
             let is_whole =
                 plan.len() == partitions.len() && partitions.iter().all(|at| plan.contains_key(at));
