@@ -29,6 +29,7 @@ mod log_dirs;
 mod options;
 mod perf;
 mod reassign_partitions;
+mod replica_verification;
 mod runtime;
 mod streams_reset;
 mod text;
@@ -139,6 +140,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "e2e-latency",
         run: e2e_latency::run,
+    },
+    Command {
+        name: "replica-verification",
+        run: replica_verification::run,
     },
     Command {
         name: "streams-application-reset",
