@@ -17,6 +17,7 @@ mod console;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod delegation_tokens;
 mod delete_records;
 mod dump_log;
 mod e2e_latency;
@@ -140,6 +141,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "e2e-latency",
         run: e2e_latency::run,
+    },
+    Command {
+        name: "delegation-tokens",
+        run: delegation_tokens::run,
     },
     Command {
         name: "replica-verification",

@@ -23,6 +23,7 @@ pub(crate) mod offsets;
 pub(crate) mod producer;
 pub(crate) mod quotas;
 pub(crate) mod records;
+pub(crate) mod tokens;
 pub(crate) mod transactions;
 
 use std::collections::HashMap;
