@@ -8,6 +8,7 @@
 
 mod acls;
 mod admin;
+mod bootstrap;
 mod broker_api_versions;
 mod client;
 mod client_metrics;
