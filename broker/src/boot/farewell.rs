@@ -48,7 +48,7 @@ impl Farewell {
     /// Other replicas take over before clients notice that this one is gone.
     pub(super) async fn say(&self) {
         match self.attempts().await {
-            Ok(()) => tracing::debug!("leaders moved"),
+            Ok(()) => self.replicas.step_down(),
             Err(error) => tracing::warn!(%error, "leaders were not moved away"),
         }
     }

@@ -276,6 +276,11 @@ impl LeaderState {
             .fold(own_start, Offset::min)
     }
 
+    /// Whether there are other replicas.
+    pub(super) fn has_followers(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
     /// Whether `id` is one of the other replicas.
     pub(super) fn is_follower(&self, id: BrokerId) -> bool {
         self.followers.contains_key(&id)

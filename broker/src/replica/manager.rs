@@ -237,6 +237,14 @@ impl Manager {
             .collect()
     }
 
+    /// Leads nothing any more that others can lead: the controller has moved it away,
+    /// and its word on that may come too late for clients that wait.
+    pub fn step_down(&self) {
+        for partition in self.partitions() {
+            partition.step_down();
+        }
+    }
+
     /// Whether replicas lie on a full disk that others can do without.
     #[must_use]
     pub fn has_replicas_to_give_way(&self) -> bool {

@@ -237,6 +237,17 @@ impl Partition {
         Ok(following)
     }
 
+    /// Another replica leads by now, though nobody has said so here yet: whoever waits
+    /// for this leader is sent there. A leader without followers goes on.
+    pub(super) fn step_down(&self) {
+        let state = self.state.lock();
+        let has_heirs = matches!(&state.role, Role::Leader(leader) if leader.has_followers());
+        drop(state);
+        if has_heirs {
+            self.stop();
+        }
+    }
+
     pub(super) fn stop(&self) {
         let epoch = self.epoch();
         let mut state = self.state.lock();

@@ -75,3 +75,25 @@ fn a_fetch_of_an_earlier_epoch_moves_nothing() {
     assert_eq!(leader.high_watermark(), 0);
     assert_eq!(leader.on_follower_fetch(2, 1, &progress).unwrap(), 1);
 }
+
+/// A broker that stops hears that its leaders have moved before the word on each of
+/// them, or instead of it: whoever waits is not to wait for that.
+#[test]
+fn a_leader_that_stepped_down_keeps_nobody_waiting() {
+    let site = Site::of(&[1, 2], 1);
+    site.tell_all(&decided(1, 0, &[1, 2], &[1, 2]));
+    let pending = site.append(1, "a", Acks::All).unwrap().unwrap();
+    site.replicas[&1].step_down();
+    assert!(matches!(
+        pending.outcome(),
+        Some(Err(AppendError::NotLeader))
+    ));
+    assert!(site.append(1, "b", Acks::All).is_err());
+    site.tell_all(&decided(2, 1, &[1, 2], &[1, 2]));
+    site.catch_up(1, 2);
+    assert_eq!(site.high_watermark(1), site.high_watermark(2));
+    let alone = Site::of(&[1], 1);
+    alone.tell_all(&decided(1, 0, &[1], &[1]));
+    alone.replicas[&1].step_down();
+    assert!(alone.append(1, "a", Acks::All).is_ok());
+}
