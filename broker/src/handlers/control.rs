@@ -100,7 +100,16 @@ impl Control {
         if let Some(refusal) = self.replicas.refusal(&request.header) {
             return refusal;
         }
+        let before = self.cluster.snapshot();
         let gone = self.cluster.apply(request);
+        let now = self.cluster.snapshot();
+        if before
+            .brokers
+            .keys()
+            .any(|id| !now.brokers.contains_key(id))
+        {
+            self.replicas.look_again();
+        }
         if !gone.is_empty() {
             self.groups.forget_partitions(gone).await;
         }

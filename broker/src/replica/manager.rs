@@ -237,6 +237,13 @@ impl Manager {
             .collect()
     }
 
+    /// Brokers are gone that partitions may wait for.
+    pub fn look_again(&self) {
+        for partition in self.partitions() {
+            partition.look_again();
+        }
+    }
+
     /// Leads nothing any more that others can lead: the controller has moved it away,
     /// and its word on that may come too late for clients that wait.
     pub fn step_down(&self) {

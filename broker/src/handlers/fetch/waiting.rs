@@ -110,18 +110,19 @@ impl Fetch {
             let is_elsewhere = result.preferred_read_replica >= 0;
             let has_nothing = result.error_code == 0 && result.records_length() == 0;
             let agrees = result.diverging_epoch.is_none() && !is_elsewhere;
-            has_nothing && agrees && self.is_in_sync(wanted)
+            has_nothing && agrees && self.is_settled(wanted)
         })
     }
 
-    /// A follower that is not, yet, may become so by its next fetch.
-    fn is_in_sync(&self, wanted: &Wanted) -> bool {
+    /// A follower that is not, yet, may become so by its next fetch, and what is not
+    /// committed yet may be so.
+    fn is_settled(&self, wanted: &Wanted) -> bool {
         let (Fetcher::Follower { id, .. }, Some(name)) = (self.fetcher, &wanted.name) else {
             return true;
         };
         let partition = TopicPartition::new(name.clone(), wanted.index);
         let partition = self.source.known.replicas.partition(&partition);
-        partition.is_ok_and(|partition| partition.has_in_sync(id))
+        partition.is_ok_and(|partition| partition.is_settled_with(id))
     }
 
     fn register(&self, waiter: &Waiter) -> Vec<Registration> {

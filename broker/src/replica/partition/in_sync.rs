@@ -52,12 +52,28 @@ impl Partition {
         }
     }
 
-    /// Says whether this replica leads and has `id` in its ISR.
+    /// Says whether this replica leads, has `id` in its ISR and waits for nobody: what
+    /// is not committed yet may be so by a fetch that brings nothing new.
     #[must_use]
-    pub fn has_in_sync(&self, id: BrokerId) -> bool {
-        match &self.state.lock().role {
-            Role::Leader(leader) => leader.isr.contains(&id),
+    pub fn is_settled_with(&self, id: BrokerId) -> bool {
+        let state = self.state.lock();
+        let log_end = self.log.read().log_end_offset();
+        match &state.role {
+            Role::Leader(leader) => leader.isr.contains(&id) && state.high_watermark == log_end,
             _ => false,
+        }
+    }
+
+    /// Whoever was waited for may not be there any more: what the others have is
+    /// committed then.
+    pub(in crate::replica) fn look_again(&self) {
+        let mut state = self.state.lock();
+        let before = state.high_watermark;
+        self.advance(&mut state, &self.log.read());
+        let has_moved = state.high_watermark > before;
+        drop(state);
+        if has_moved {
+            self.waiters.wake();
         }
     }
 
@@ -116,21 +132,21 @@ impl Partition {
         }
         let answered = leader.on_answer(proposal.number, decision);
         match (answered, decision) {
-            (Answered::Committed, _) => {
-                tracing::info!(
-                    partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
-                    "the ISR changed"
-                );
-                self.advance(&mut state, &self.log.read());
-                drop(state);
-                self.waiters.wake();
-                false
-            }
+            (Answered::Committed, _) => tracing::info!(
+                partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
+                "the ISR changed"
+            ),
             (_, Err(code)) => {
                 tracing::info!(partition = %self.id, isr = ?proposal.isr, code, "the ISR was refused");
-                answered == Answered::Retry
             }
-            (_, Ok(_)) => false,
+            (_, Ok(_)) => {}
         }
+        if leader.proposal().is_none() {
+            // Also when it was refused: nobody waits any more for who was to come in.
+            self.advance(&mut state, &self.log.read());
+            drop(state);
+            self.waiters.wake();
+        }
+        answered == Answered::Retry
     }
 }

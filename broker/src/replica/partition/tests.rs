@@ -6,6 +6,7 @@
 
 mod agreement;
 mod refusals;
+mod unheard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
