@@ -29,7 +29,7 @@ import latency  # noqa: E402
 import loader  # noqa: E402
 from replicated import IDS, Trio  # noqa: E402
 
-KINDS = {"odradek": ("odradek", "odradek"), "kafka": ("apache", "zookeeper")}
+KINDS = {"odradek": ("odradek", "odradek"), "kafka": ("apache", "apache")}
 SMALL_REQUESTS, SMALL_IN_FLIGHT = 60_000, 16
 RATE_PER_SECOND, RATE_RECORDS = 1000, 8000
 FIGURES = {
