@@ -23,12 +23,15 @@ class Committed:
     """What a topic has of committed records, as far as it was read."""
 
     def __init__(self, place, topic):
-        from confluent_kafka import Consumer
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
         keys = {"isolation.level": "read_committed", "auto.offset.reset": "earliest"}
         at = {"bootstrap.servers": place.bootstrap, "group.id": f"reader of {topic}"}
         self.consumer = Consumer(at | keys)
-        self.consumer.subscribe([topic])
+        # Not as a member of a group: one whose session ends reads some records again.
+        partitions = self.consumer.list_topics(topic, timeout=60).topics[topic].partitions
+        assert partitions, topic
+        self.consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in partitions])
         self.records = []
 
     def read_until(self, done, what, timeout=180, idle=None):

@@ -124,8 +124,8 @@ class Groups:
 
     def member(self, client_id, instance_id):
         more = {"client.id": client_id, "group.instance.id": instance_id}
-        # Nobody polls while the tools run.
-        more |= {"max.poll.interval.ms": 3_600_000}
+        # Nobody polls while the tools run, and a machine that stands still ends no session.
+        more |= {"max.poll.interval.ms": 3_600_000, "session.timeout.ms": 1_800_000}
         member = self.consumer("live", **more)
         member.subscribe(list(TOPICS))
         return member
