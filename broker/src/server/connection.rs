@@ -13,15 +13,14 @@ use bytes::Bytes;
 use common::frame::{self, FrameReader};
 use common::shutdown::Shutdown;
 use common::wire::{Frame, Gathered};
-use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep};
 
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
+use super::waiting::Waiting;
 use super::{Call, Outcome, Peer, Reply, Service};
 
 /// Requests of one connection that may wait for their answers; the next frame
@@ -89,7 +88,7 @@ async fn serve_frames<S: Service>(
         frames: FrameReader::new(read, config.request_bytes_max),
         lease: None,
         pause: None,
-        waiting: FuturesOrdered::new(),
+        waiting: Waiting::default(),
         answers: Answers {
             write,
             gathered: Gathered::default(),
@@ -106,9 +105,7 @@ async fn serve_frames<S: Service>(
         }
         tokio::select! {
             biased;
-            Some(outcome) = connection.waiting.next(), if !is_idle => {
-                connection.send(outcome).await?;
-            }
+            outcome = connection.waiting.next(), if !is_idle => connection.send(outcome).await?,
             () = over(&mut connection.pause), if is_muted => connection.pause = None,
             frame = next_request(&mut connection.frames, &config.memory, &mut connection.lease),
                 if may_read =>
@@ -134,7 +131,9 @@ async fn serve_frames<S: Service>(
                 return Err(Error::Idle);
             }
         }
-        idle_from = now();
+        if connection.waiting.is_empty() {
+            idle_from = now();
+        }
     }
     connection.drain().await
 }
@@ -196,7 +195,7 @@ struct Connection {
     lease: Option<Lease>,
     /// While it lasts nothing is read: the client used too much.
     pause: Option<Pin<Box<Sleep>>>,
-    waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
+    waiting: Waiting,
     answers: Answers,
 }
 
@@ -228,12 +227,11 @@ impl Connection {
         match reply {
             Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await,
             Reply::Now(frame) => {
-                let ready = Box::pin(std::future::ready(Outcome::Answer(frame)));
-                self.waiting.push_back(ready);
+                self.waiting.push_ready(Outcome::Answer(frame));
                 Ok(())
             }
-            Reply::Later(waiting) => {
-                self.waiting.push_back(waiting);
+            Reply::Later(answer) => {
+                self.waiting.push(answer).await;
                 Ok(())
             }
             // A pause in a pause is not made.
@@ -245,7 +243,8 @@ impl Connection {
     /// Sends what is answered soon; the rest is retried by the clients.
     async fn drain(mut self) -> Result<(), Error> {
         self.answers.flush().await?;
-        while let Some(outcome) = self.waiting.next().await {
+        while !self.waiting.is_empty() {
+            let outcome = self.waiting.next().await;
             self.answers.send_outcome(outcome).await?;
             self.answers.flush().await?;
         }
