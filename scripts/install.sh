@@ -24,7 +24,8 @@ tools=(kafka-topics kafka-console-producer kafka-console-consumer kafka-consumer
   kafka-reassign-partitions kafka-producer-perf-test kafka-consumer-perf-test
   kafka-dump-log kafka-transactions kafka-verifiable-producer kafka-verifiable-consumer
   kafka-get-offsets kafka-broker-api-versions kafka-acls kafka-cluster kafka-features
-  kafka-client-metrics kafka-e2e-latency zookeeper-shell)
+  kafka-client-metrics kafka-e2e-latency kafka-streams-application-reset
+  kafka-replica-verification kafka-delegation-tokens kafka-mirror-maker zookeeper-shell)
 
 fail() { echo "install.sh: $*" >&2; exit 1; }
 

@@ -34,6 +34,11 @@ pub(crate) fn error(text: impl Display, logger: &str) {
     log("ERROR", &text, logger);
 }
 
+/// The program ends because of it.
+pub(crate) fn fatal(text: impl Display, logger: &str) {
+    log("FATAL", &text, logger);
+}
+
 fn log(level: &str, text: &dyn Display, logger: &str) {
     let now = timestamp(common::clock::system().wall_ms());
     complain(format_args!("[{now}] {level} {text} ({logger})"));

@@ -28,6 +28,7 @@ mod get_offsets;
 mod json;
 mod leader_election;
 mod log_dirs;
+mod mirror_maker;
 mod options;
 mod perf;
 mod reassign_partitions;
@@ -142,6 +143,10 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "e2e-latency",
         run: e2e_latency::run,
+    },
+    Command {
+        name: "mirror-maker",
+        run: mirror_maker::run,
     },
     Command {
         name: "delegation-tokens",

@@ -80,6 +80,11 @@ impl TopicFilter {
         Ok(Self { pattern })
     }
 
+    /// The pattern, which fits whole names.
+    pub(crate) fn into_pattern(self) -> Regex {
+        self.pattern
+    }
+
     pub(crate) fn allows(&self, topic: &str) -> bool {
         self.pattern.is_match(topic)
     }

@@ -2,12 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use super::{Committer, Consumer, TopicPartition, group};
+use super::group::{self, Beat};
+use super::{Committer, Consumer, TopicPartition};
 use crate::client::Error;
 
 const COORDINATOR: &str = "org.apache.kafka.clients.consumer.internals.ConsumerCoordinator";
 
 impl Consumer {
+    /// Commits what was delivered now; a failure is told.
+    pub(crate) async fn commit_delivered(&mut self) {
+        if self.membership.is_member() {
+            self.try_commit().await;
+        }
+    }
+
+    /// Says that we live while the caller is busy with records; whether the group wants
+    /// us to join again. The next `poll` does, so that what is delivered by then can
+    /// still be committed.
+    pub(crate) async fn stay(&mut self) -> bool {
+        if !self.membership.is_member() {
+            return false;
+        }
+        let beat = self
+            .membership
+            .heartbeat(&self.client, &self.settings)
+            .await;
+        match beat {
+            Ok(Beat::Fine) => false,
+            Ok(Beat::MustRejoin) => {
+                self.membership.commits_still();
+                true
+            }
+            // It shows again with the next poll.
+            Err(_) => true,
+        }
+    }
+
     /// A commit that fails is told; the next one makes good for it.
     pub(super) async fn try_commit(&mut self) {
         if let Err(error) = self.commit().await {

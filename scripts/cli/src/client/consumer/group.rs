@@ -92,6 +92,12 @@ impl Membership {
         self.is_member = false;
     }
 
+    /// Puts off joining again until the next heartbeat, which is due at once.
+    pub(super) fn commits_still(&mut self) {
+        self.is_member = true;
+        self.heartbeat_at = Duration::ZERO;
+    }
+
     pub(super) async fn coordinator(
         &mut self,
         client: &Client,
