@@ -257,6 +257,12 @@ impl Log {
         self.producers.entries().next().is_some()
     }
 
+    /// How many idempotent producers are remembered.
+    #[must_use]
+    pub fn producer_count(&self) -> usize {
+        self.producers.entries().count()
+    }
+
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
         let expiration_ms = self.producer_expiration_ms;

@@ -32,6 +32,8 @@ pub struct Limits {
 struct Open {
     config: LimitsConfig,
     total: usize,
+    /// Since the start.
+    accepted: u64,
     per_ip: HashMap<IpAddr, usize>,
 }
 
@@ -51,6 +53,7 @@ impl Limits {
             open: Arc::new(Mutex::new(Open {
                 config,
                 total: 0,
+                accepted: 0,
                 per_ip: HashMap::new(),
             })),
         }
@@ -86,11 +89,18 @@ impl Limits {
             return None;
         }
         open.total += 1;
+        open.accepted += 1;
         open.per_ip.insert(ip, here + 1);
         Some(Place {
             ip,
             open: self.open.clone(),
         })
+    }
+
+    /// Number of connections that ever had a place.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.open.lock().accepted
     }
 
     /// Number of open connections.

@@ -68,6 +68,7 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
         moves_at_a_time: None,
         replication_windows: Windows::default(),
         log_dirs_windows: Windows::default(),
+        metrics: crate::metrics::Metrics::new(Vec::new()),
     }
 }
 

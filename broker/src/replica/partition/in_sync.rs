@@ -1,6 +1,7 @@
 //! What a leader does for its ISR.
 
 use super::{Partition, Role};
+use crate::metrics::Traffic;
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId};
 use crate::protocol::interbroker::AlteredIsr;
 use crate::replica::error::Error;
@@ -117,6 +118,13 @@ impl Partition {
         let answered = leader.on_answer(proposal.number, decision);
         match (answered, decision) {
             (Answered::Committed, _) => {
+                self.count(
+                    match proposal.is_shrink {
+                        true => Traffic::IsrShrinks,
+                        false => Traffic::IsrExpands,
+                    },
+                    1,
+                );
                 tracing::info!(
                     partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
                     "the ISR changed"
@@ -127,6 +135,7 @@ impl Partition {
                 false
             }
             (_, Err(code)) => {
+                self.count(Traffic::FailedIsrUpdates, 1);
                 tracing::info!(partition = %self.id, isr = ?proposal.isr, code, "the ISR was refused");
                 answered == Answered::Retry
             }

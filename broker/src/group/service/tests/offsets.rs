@@ -321,6 +321,7 @@ async fn a_stop_in_good_order_answers_the_writes_in_flight() {
         Config::default(),
         Arc::clone(&log) as _,
         PausedClock::shared(),
+        Metrics::new(Vec::new()),
     );
     let groups = service.handle();
     groups.load(groups.partition_for("g").unwrap(), 1);
@@ -351,6 +352,7 @@ async fn the_service_expires_offsets_by_itself() {
         Config::default(),
         Arc::clone(&broker_log) as _,
         clock.clone(),
+        Metrics::new(Vec::new()),
     );
     let groups = service.handle();
     let shutdown = Shutdown::new();
