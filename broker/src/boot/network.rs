@@ -12,7 +12,7 @@ use common::task;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, connections_of_hosts, endpoints, is_wildcard, millis};
+use crate::config::{Config, ListenerBounds, connections_of_hosts, endpoints, is_wildcard, millis};
 use crate::handlers::Handlers;
 use crate::protocol::interbroker::Endpoint;
 use crate::server::admin::{self, Status};
@@ -117,17 +117,20 @@ impl Sockets {
     }
 }
 
-/// Kafka's sizes of a socket's buffers; -1 leaves them to the kernel.
+/// Kafka's sizes of a socket's buffers and backlog; -1 leaves buffers to the kernel.
 fn buffers(values: &Values) -> Buffers {
     let bytes = |key| u32::try_from(values.i32(key)).ok();
     Buffers {
         receive: bytes("socket.receive.buffer.bytes"),
         send: bytes("socket.send.buffer.bytes"),
+        backlog: values
+            .opt_i32("socket.listen.backlog.size")
+            .and_then(|count| u32::try_from(count).ok()),
     }
 }
 
 /// The bounds on connections; hosts are looked up now.
-pub(super) async fn limits(values: &Values) -> LimitsConfig {
+pub(super) async fn limits(values: &Values, bounds: ListenerBounds) -> LimitsConfig {
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
     let mut of_addresses = HashMap::new();
     // What is not legal was refused when the values were read.
@@ -144,5 +147,7 @@ pub(super) async fn limits(values: &Values) -> LimitsConfig {
         connections_max: count("max.connections"),
         connections_per_ip_max: count("max.connections.per.ip"),
         of_addresses,
+        of_listeners: bounds.connections,
+        protected: bounds.protected,
     }
 }

@@ -54,6 +54,10 @@ pub(super) fn manager_config(
             partition_bytes_max: int("replica.fetch.max.bytes"),
             backoff_max: int_ms("replica.fetch.backoff.ms"),
             timeout: int_ms("replica.socket.timeout.ms"),
+            receive_buffer: values
+                .opt_i32("replica.socket.receive.buffer.bytes")
+                .and_then(|bytes| usize::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
             version: config.inter_broker_version,
         },
     }

@@ -237,7 +237,13 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.join(&self.logs, &config).await?;
-        let switches = Switches::load(&config.values, &self.clock, &self.registry).await?;
+        let switches = Switches::load(
+            &config,
+            &self.topic_configs.broker(),
+            &self.clock,
+            &self.registry,
+        )
+        .await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
@@ -315,7 +321,13 @@ impl Started {
             stops,
         ));
         tasks.extend(maintenance.start(&config.values, &stops.background));
-        let mut follower = Follower::new(farewell, &self.registry, &self.topic_configs, switches);
+        let mut follower = Follower::new(
+            farewell,
+            &self.registry,
+            &self.logs,
+            &self.topic_configs,
+            switches,
+        );
         if let Some(settings) = Settings::of(&config.values) {
             let (sender, settings) = watch::channel(settings);
             follower.cleaner = Some(sender);

@@ -263,6 +263,11 @@ impl Log {
         self.producers.entries().count()
     }
 
+    /// How long a producer may be silent before it is forgotten, in ms.
+    pub(in crate::log) fn set_producer_expiration(&mut self, expiration_ms: i64) {
+        self.producer_expiration_ms = expiration_ms;
+    }
+
     /// Forgets idempotent producers that were silent for too long.
     pub fn remove_expired_producers(&mut self, now_ms: i64) {
         let expiration_ms = self.producer_expiration_ms;

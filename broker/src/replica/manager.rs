@@ -274,6 +274,12 @@ impl Manager {
         }
     }
 
+    /// Another `num.replica.fetchers`.
+    pub fn set_fetchers(&self, lanes: usize) {
+        let _between_requests = self.control.lock();
+        self.fetchers.spread(lanes);
+    }
+
     /// Takes the roles that the controller decided. Opens and creates logs, so
     /// it belongs on a thread that may block.
     pub fn become_leader_or_follower(
