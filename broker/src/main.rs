@@ -7,6 +7,11 @@ use broker::{Config, Running};
 use clap::Parser;
 use common::{notify, shutdown, telemetry};
 
+/// Requests are read on one thread and answered on another, with many small allocations
+/// between: the C library's allocator spends more on its locks and lists than on those.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Kafka broker in ZooKeeper mode.
 #[derive(Debug, Parser)]
 #[command(name = "broker", version)]

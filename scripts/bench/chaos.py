@@ -188,7 +188,6 @@ def main():
             print(f"{total} acknowledged records, none lost, none twice; replicas alike")
         finally:
             trio.end()
-            disks.end()
         assert not trio.panics(), trio.panics()
     for (fault, target), all_ in sorted(gaps.items()):
         print(

@@ -38,6 +38,10 @@ def commands(place):
         zookeeper = start("zookeeper-server-start.sh", "zookeeper.properties", 2181)
         kafka = start("kafka-server-start.sh", "server.properties", 9092)
         try:
+            # It takes connections before it is registered, as Kafka does.
+            shell = [SCRIPTS / "zookeeper-shell.sh", "localhost:2181", "ls", "/brokers/ids"]
+            is_there = lambda: "[0]" in call(shell, timeout=60)[0].splitlines()  # noqa: E731
+            harness.wait_until(is_there, 60, "the broker is registered", 0.2)
             one = ["--replication-factor", "1", "--partitions", "1"]
             created = topics("--create", *one, "--topic", "test")
             assert created.replace('"', "").splitlines()[-1] == "Created topic test.", created

@@ -6,6 +6,7 @@ may kill. Both take whose daemons to run from `--servers`. `new_trio` makes seve
 brokers, ours or Apache's in any mixture.
 """
 
+import functools
 import itertools
 import os
 import sys
@@ -14,6 +15,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
+from disks import Disks  # noqa: E402
+from isolated import Isolated, refusal  # noqa: E402
 from replicated import Trio  # noqa: E402
 
 
@@ -77,24 +80,69 @@ def new_cluster(servers, tmp_path):
         each.close()
 
 
+class Trios:
+    """The trios that a test has made."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.made = []
+
+    def __call__(self, kind=Trio, prepare=None, **options):
+        self.made.append(kind(self.directory, **options))
+        if prepare:
+            prepare(self.made[-1])
+        self.made[-1].start()
+        return self.made[-1]
+
+    @property
+    def daemons(self):
+        return [daemon for trio in self.made for daemon in trio.daemons]
+
+    def end(self):
+        for trio in self.made:
+            trio.end()
+        assert not [line for trio in self.made for line in trio.panics()]
+
+
 @pytest.fixture
 def new_trio(servers, tmp_path):
     """Makes running brokers, three unless it is told others, that the test owns:
-    `new_trio(brokers=..., coordinator=..., keys={...})`. None may have panicked."""
+    `new_trio(brokers=..., coordinator=..., keys={...})`. None may have panicked.
+
+    `kind` is what is made instead of a `Trio`; `prepare` is called with it before
+    it starts."""
     if servers != "odradek":
         pytest.skip("starts its own brokers")
-    made = []
+    trios = Trios(tmp_path)
+    try:
+        yield trios
+    finally:
+        trios.end()
+
+
+@pytest.fixture
+def new_isolated(new_trio):
+    """Makes brokers whose network can be cut: `new_isolated(keys={...})`."""
+    if reason := refusal():
+        pytest.skip(reason)
+    return functools.partial(new_trio, kind=Isolated)
+
+
+@pytest.fixture
+def on_small_disks(new_trio):
+    """Makes what `new_trio` makes, whose brokers have 128 MiB each; and the disks."""
 
     def make(**options):
-        made.append(Trio(tmp_path, **options))
-        made[-1].start()
-        return made[-1]
+        disks = []
 
-    yield make
-    for each in made:
-        each.end()
-    for each in made:
-        assert not each.panics()
+        def prepare(trio):
+            disks.append(Disks(trio))
+            if reason := disks[0].make_small(128):
+                pytest.skip(reason)
+
+        return new_trio(prepare=prepare, **options), disks[0]
+
+    return make
 
 
 _numbers = itertools.count(1)
@@ -114,7 +162,7 @@ def pytest_runtest_makereport(item):
     if not report.failed:
         return
     for value in getattr(item, "funcargs", {}).values():
-        if isinstance(value, harness.Cluster):
+        if isinstance(value, (harness.Cluster, Trios)):
             for daemon in value.daemons:
                 report.sections.append((daemon.name, daemon.tail()))
 

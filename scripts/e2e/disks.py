@@ -7,11 +7,13 @@ import subprocess
 
 
 class Disks:
-    """The disks of a `Trio`; real ones only where they are to be filled."""
+    """The disks of a `Trio`; real ones only where they are to be filled. They are
+    given back when the trio has ended."""
 
     def __init__(self, trio):
         self.trio = trio
         self.mounted = []
+        trio.belongings.callback(self.end)
 
     def directory(self, number):
         return self.trio.directory_of(number) / "broker"

@@ -8,6 +8,7 @@ is there twice, their order is that of sending, and the files of all replicas
 hold the same bytes.
 """
 
+import contextlib
 import hashlib
 import operator
 import pathlib
@@ -19,6 +20,7 @@ from collections import Counter, deque
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from kazoo.client import KazooClient
 
 import harness
 import stalled
@@ -33,7 +35,8 @@ UNKNOWN = -1
 
 
 class Trio:
-    """Three brokers, or another number of them, and their coordinator."""
+    """Three brokers, or another number of them, and their coordinator, which is
+    Odradek's, Apache's or one that is given."""
 
     # When a producer gives up on a request.
     request_seconds = 60
@@ -48,17 +51,21 @@ class Trio:
     ):
         self.directory = pathlib.Path(directory)
         self.zookeeper_port = Ports.take()
-        if coordinator == "odradek":
-            self.coordinator = harness.odradek_coordinator(
-                self.directory, self.zookeeper_port, Ports.take()
-            )
-        else:
-            self.coordinator = harness.apache_zookeeper(self.directory, self.zookeeper_port)
+        # What else ends when the daemons have ended.
+        self.belongings = contextlib.ExitStack()
+        made = {"odradek": self.our_coordinator, "apache": self.apache_zookeeper}
+        self.coordinator = made[coordinator]() if coordinator in made else coordinator
         self.ids = range(len(brokers))
         self.ports = [Ports.take() for _ in self.ids]
         self.keys, self.heap = keys or {}, heap
         self.kinds = list(brokers)
         self.brokers = [self.broker(number, kind) for number, kind in enumerate(brokers)]
+
+    def our_coordinator(self):
+        return harness.odradek_coordinator(self.directory, self.zookeeper_port, Ports.take())
+
+    def apache_zookeeper(self):
+        return harness.apache_zookeeper(self.directory, self.zookeeper_port)
 
     def directory_of(self, number):
         return self.directory / f"broker-{number}"
@@ -91,11 +98,16 @@ class Trio:
         whole = lambda: len(self.metadata().brokers) == len(self.ids)  # noqa: E731
         wait_until(whole, HEAL, "all brokers", 0.2)
 
+    @property
+    def daemons(self):
+        return [*self.brokers, self.coordinator]
+
     def end(self):
-        for daemon in [*self.brokers, self.coordinator]:
+        for daemon in self.daemons:
             if daemon.running():
                 daemon.process.send_signal(signal.SIGCONT)
             daemon.kill()
+        self.belongings.close()
 
     def endpoint(self, number):
         return f"127.0.0.1:{self.ports[number]}"
@@ -173,17 +185,33 @@ class Trio:
         return {index: each.leader for index, each in partitions.items()}
 
     def panics(self):
-        daemons = [*self.brokers, self.coordinator]
-        return [line for daemon in daemons for line in daemon.panics()]
+        return [line for daemon in self.daemons for line in daemon.panics()]
 
     # Faults: each leaves all three running.
 
     def bounce_hard(self, number):
         """kill -9, and a restart with the same id and directory."""
         self.brokers[number].kill()
-        # Apache's does not start while its old session (6 s) lives.
-        time.sleep(1 if self.kinds[number] == "odradek" else 8)
+        if self.kinds[number] == "odradek":
+            time.sleep(1)
+        self.start_again(number)
+
+    def start_again(self, number):
+        """Starts a broker that was killed; Apache's does not start while its old
+        session lives."""
+        if self.kinds[number] != "odradek":
+            self.wait_unregistered(number)
         self.brokers[number].start()
+
+    def wait_unregistered(self, number):
+        client = KazooClient(f"127.0.0.1:{self.zookeeper_port}")
+        client.start(HEAL)
+        try:
+            gone = lambda: not client.exists(f"/brokers/ids/{number}")  # noqa: E731
+            wait_until(gone, HEAL, f"the registration of broker {number} is gone", 0.2)
+        finally:
+            client.stop()
+            client.close()
 
     def bounce_clean(self, number):
         self.brokers[number].stop()

@@ -56,7 +56,7 @@ class Strikes:
         """kill -9, and its disk is replaced by an empty one."""
         self.trio.brokers[number].kill()
         self.disks.wipe(number)
-        self.trio.brokers[number].start()
+        self.trio.start_again(number)
 
     def full(self, number):
         """No room is left on its disk for some time."""

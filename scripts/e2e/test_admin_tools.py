@@ -17,6 +17,7 @@ MAIN = {
     "client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
     "acls": "kafka.admin.AclCommand",
     "e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
+    "delegation-tokens": "org.apache.kafka.tools.DelegationTokenCommand",
 }
 
 
@@ -123,6 +124,43 @@ def test_client_metrics(cluster):
         same("client-metrics", *server(cluster), *words)
     for words in ([], ["--list"], ["--list", "--name", "x"], ["--alter"], ["--delete"]):
         refused("client-metrics", *(server(cluster) if words != ["--list"] else []), *words)
+
+
+def test_tokens_need_somebody_who_asks(cluster, tmp_path):
+    """On a plain connection every broker refuses them; both tools say so."""
+    config = tmp_path / "client.properties"
+    config.write_text("client.id=tokens\n")
+    at = [*server(cluster), "--command-config", config]
+    for words in (
+        ["--create", "--max-life-time-period", "-1"],
+        ["--create", "--max-life-time-period", "5", "--renewer-principal", "User:a", "--renewer-principal", "User:b"],
+        ["--create", "--max-life-time-period", "5", "--owner-principal", "User:a"],
+        ["--create", "--max-life-time-period", "5", "--owner-principal", "nobody"],
+        ["--create", "--max-life-time-period", "x"],
+        ["--create", "--max-life-time-period"],
+        ["--renew", "--hmac", "c2VjcmV0", "--renew-time-period", "-1"],
+        ["--renew", "--hmac", "c2Vj-", "--renew-time-period", "-1"],
+        ["--expire", "--hmac", "c2VjcmV0", "--expiry-time-period", "-1"],
+        ["--describe"],
+        ["--describe", "--owner-principal", "User:a"],
+    ):
+        code, _, err = same("delegation-tokens", *at, *words)
+        assert code == 1
+        kafkas = run("kafkas", "delegation-tokens", *at, *words)[2]
+        assert err.splitlines()[0] == kafkas.splitlines()[0], words
+    for words in (
+        [],
+        ["--create", "--describe"],
+        ["--describe"],
+        [*at],
+        [*at, "--create"],
+        [*at, "--renew", "--hmac", "x"],
+        [*at, "--expire", "--expiry-time-period", "1"],
+        [*at, "--describe", "--hmac", "x"],
+        [*at, "--create", "--max-life-time-period", "1", "--hmac", "x"],
+        [*at, "--nope"],
+    ):
+        refused("delegation-tokens", *words)
 
 
 def test_how_long_a_record_takes(cluster, unique):

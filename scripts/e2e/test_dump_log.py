@@ -9,7 +9,7 @@ import subprocess
 import harness
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from harness import PEERS
 from transactions import Writer, create
 
@@ -206,3 +206,114 @@ def test_damaged_snapshots_and_unknown_files_are_told(copy):
     ours, kafkas = both([*made, copy / "other.txt"])
     assert ours == kafkas
     assert ours[2]
+
+
+# ---- message formats 0 and 1 -------------------------------------------------
+
+
+OLD_CODECS = ("none", "gzip", "snappy", "lz4")
+# With what a version of Kafka wrote, and with what it sets times by.
+OLD_TOPICS = {
+    "format-0": {"message.format.version": "0.9.0"},
+    "format-1": {"message.format.version": "0.10.0"},
+    "format-1-appended": {
+        "message.format.version": "0.10.0",
+        "message.timestamp.type": "LogAppendTime",
+    },
+    "formats": {"message.format.version": "0.9.0"},
+    "compacted": {
+        "message.format.version": "0.10.0",
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.01",
+        "segment.ms": "500",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def old_broker(servers, tmp_path_factory):
+    """The directory of a Kafka 1.1.1 that was stopped: several segments of each older
+    format, one log with all three, one that was compacted, and offsets."""
+    if servers != "odradek":
+        pytest.skip("brings its broker itself")
+    directory = tmp_path_factory.mktemp("old")
+    zookeeper_port, port = harness.Ports.take(), harness.Ports.take()
+    coordinator = harness.odradek_coordinator(directory, zookeeper_port, harness.Ports.take())
+    keys = {"offsets.topic.num.partitions": 1, "log.cleaner.backoff.ms": 200}
+    keys["log.message.format.version"] = "0.9.0"
+    broker = harness.apache_broker(directory, port, zookeeper_port, keys, "256m", "kafka11")
+    bootstrap = {"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}
+
+    def write(topic, codec, count=40):
+        producer = Producer(bootstrap | {"compression.type": codec})
+        for number in range(count):
+            key = b"key %d" % (number % 4) if number % 3 or topic == "compacted" else None
+            value = b"value %d " % number * 9 if number % 5 else None
+            producer.produce(topic, value=value, key=key)
+            if number % 4 == 3:
+                producer.flush(60)
+        assert producer.flush(60) == 0
+
+    try:
+        coordinator.start()
+        broker.start()
+        admin = AdminClient(bootstrap)
+        sizes = {"segment.bytes": "3000", "index.interval.bytes": "200"}
+        for topic, config in OLD_TOPICS.items():
+            new = NewTopic(topic, 1, 1, config=sizes | config)
+            harness.wait_until(lambda: admin.list_topics(timeout=10).brokers, 60, "a broker")
+            admin.create_topics([new])[topic].result(60)
+            for codec in OLD_CODECS:
+                write(topic, codec)
+        for version in ("0.10.0", "0.11.0"):
+            resource = ConfigResource("topic", "formats", sizes | {"message.format.version": version})
+            admin.alter_configs([resource])[resource].result(60)
+            for codec in OLD_CODECS:
+                write("formats", codec)
+        consumer = Consumer(bootstrap | {"group.id": "g", "enable.auto.commit": False})
+        consumer.commit(offsets=[TopicPartition("format-0", 0, 5)], asynchronous=False)
+        consumer.close()
+        checkpoint = directory / "broker" / "cleaner-offset-checkpoint"
+        cleaned = lambda: checkpoint.exists() and "compacted" in checkpoint.read_text()  # noqa: E731
+        harness.wait_until(cleaned, 60, "a log is compacted")
+        assert broker.stop() in (0, 143)
+        yield directory / "broker"
+    finally:
+        broker.kill()
+        coordinator.kill()
+
+
+@pytest.mark.parametrize("options", [
+    [],
+    ["--deep-iteration"],
+    ["--print-data-log"],
+    ["--print-data-log", "--skip-record-metadata"],
+    ["--max-bytes", "700"],
+    ["--verify-index-only"],
+    ["--index-sanity-check"],
+    ["--key-decoder-class", f"{DECODERS}IntegerDecoder"],
+], ids=" ".join)
+@pytest.mark.parametrize("topic", OLD_TOPICS)
+def test_older_formats_are_told_as_kafka_tells_them(old_broker, topic, options):
+    all_files = files(old_broker / f"{topic}-0", "*.log", *SIDE)
+    ours, kafkas = both(all_files, *options)
+    assert by_file(ours) == by_file(kafkas)
+    assert ours[0] == 0
+
+
+def by_file(answer):
+    """What is said of files at the end is in the order of a hash table of Java's."""
+    code, out, told = answer
+    blocks = [[]]
+    for line in told:
+        if not line.startswith(" "):
+            blocks.append([])
+        blocks[-1].append(line)
+    return code, out, sorted(blocks)
+
+
+def test_offsets_in_an_older_format(old_broker):
+    logs = [file for file in files(old_broker, "__consumer_offsets-*/*.log") if file.stat().st_size]
+    ours, kafkas = both(logs, "--offsets-decoder")
+    assert ours == kafkas
+    assert "magic: 0" in "\n".join(ours[1]) and '"group":"g"' in "\n".join(ours[1])

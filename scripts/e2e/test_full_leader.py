@@ -4,9 +4,8 @@ a failed one: its other directories go on, and when there are none it ends with
 exit code 1 as soon as the disk is full; either way an operator restarts it."""
 
 import pytest
-from disks import Disks
 from harness import wait_until
-from replicated import History, Trio, check
+from replicated import History, check
 
 # Longer than the test: only the controller takes a replica out of the ISR.
 KEYS = {"replica.lag.time.max.ms": 120_000}
@@ -17,7 +16,6 @@ class Full:
 
     def __init__(self, trio, disks):
         self.trio, self.disks = trio, disks
-        trio.start()
         trio.create("t", partitions=3)
         self.history = History(trio, "t")
         self.history.start()
@@ -38,32 +36,16 @@ class Full:
         assert all(each.leader != number for each in self.trio.partitions("t").values())
 
 
-def three(tmp_path, brokers, coordinator):
-    trio = Trio(tmp_path, brokers=brokers, coordinator=coordinator, keys=KEYS)
-    disks = Disks(trio)
-    try:
-        if reason := disks.make_small(128):
-            pytest.skip(reason)
-        yield Full(trio, disks)
-    finally:
-        trio.end()
-        disks.end()
-    assert not trio.panics()
+@pytest.fixture
+def full(on_small_disks):
+    return Full(*on_small_disks(keys=KEYS))
 
 
 @pytest.fixture
-def full(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    yield from three(tmp_path, ("odradek",) * 3, "odradek")
-
-
-@pytest.fixture
-def full_under_apache(servers, tmp_path):
+def full_under_apache(on_small_disks):
     """The first to start is the controller."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    yield from three(tmp_path, ("apache", "odradek", "odradek"), "apache")
+    brokers = ("apache", "odradek", "odradek")
+    return Full(*on_small_disks(brokers=brokers, coordinator="apache", keys=KEYS))
 
 
 def returns(full, number):

@@ -3,7 +3,6 @@ a follower does not hear, and one that cannot reach the controller either."""
 
 import pytest
 from harness import wait_until
-from isolated import Isolated, refusal
 from replicated import History, check
 
 
@@ -13,18 +12,8 @@ KEYS = {"replica.lag.time.max.ms": 4000, "auto.leader.rebalance.enable": "false"
 
 
 @pytest.fixture
-def three_apart(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    if reason := refusal():
-        pytest.skip(reason)
-    three = Isolated(tmp_path, KEYS)
-    try:
-        three.start()
-        yield three
-    finally:
-        three.end()
-    assert not three.panics()
+def three_apart(new_isolated):
+    return new_isolated(keys=KEYS)
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import struct
 import pytest
 from cuts import CuttingProxy
 from harness import Ports
-from replicated import History, Trio, check
+from replicated import History, check
 
 # ZooKeeper's operations that change something: create, delete, setData, multi,
 # create2, createContainer.
@@ -25,20 +25,15 @@ def written(frame):
 
 
 @pytest.fixture(params=["odradek", "apache"])
-def three(servers, tmp_path, request):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
+def three(new_trio, request):
     port = Ports.take()
+
+    def put_between(three):
+        three.proxy = CuttingProxy(port, three.zookeeper_port, SEED, SHARE, written)
+        three.belongings.callback(three.proxy.close)
+
     keys = {"zookeeper.connect": f"127.0.0.1:{port}"}
-    three = Trio(tmp_path, coordinator=request.param, keys=keys)
-    three.proxy = CuttingProxy(port, three.zookeeper_port, SEED, SHARE, written)
-    try:
-        three.start()
-        yield three
-    finally:
-        three.end()
-        three.proxy.close()
-    assert not three.panics()
+    return new_trio(prepare=put_between, coordinator=request.param, keys=keys)
 
 
 def elections(three):

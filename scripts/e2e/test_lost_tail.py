@@ -69,5 +69,5 @@ def test_all_go_down_and_the_one_without_its_tail_comes_up_first(three):
         broker.kill()
     lose_tail(three, 1, 3)
     for number in (1, 2, 0):
-        three.brokers[number].start()
+        three.start_again(number)
     check(three, history, "t")

@@ -10,35 +10,16 @@ import pytest
 import harness
 from confluent_kafka import Consumer, Producer, TopicPartition
 from harness import Failed, wait_until
-from replicated import IDS, History, Trio, check
+from replicated import IDS, History, check
 
 RACKS = {
     "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
 
 
-def trio_of(tmp_path, **kinds):
-    trio = Trio(tmp_path, **kinds)
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
-
-
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    yield from trio_of(tmp_path)
-
-
-@pytest.fixture
-def three_on_zookeeper(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    yield from trio_of(tmp_path, coordinator="apache")
+def three(new_trio):
+    return new_trio()
 
 
 @pytest.fixture(
@@ -53,13 +34,11 @@ def three_on_zookeeper(servers, tmp_path):
     ],
     ids="-".join,
 )
-def beside_apache(servers, tmp_path, request):
+def beside_apache(new_trio, request):
     """Two of ours and one of Apache's; the version is what they speak together."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
     kind, version = request.param
     keys = {"inter.broker.protocol.version": version}
-    yield from trio_of(tmp_path, brokers=("odradek", "odradek", kind), keys=keys)
+    return new_trio(brokers=("odradek", "odradek", kind), keys=keys)
 
 
 def test_nothing_acknowledged_is_lost(three):
@@ -82,22 +61,16 @@ def test_nothing_acknowledged_is_lost(three):
     assert check(three, history, "t") > 500
 
 
-@pytest.fixture
-def three_with_long_polls(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    keys = {
-        "replica.fetch.wait.max.ms": 60_000,
-        "replica.lag.time.max.ms": 120_000,
-        "replica.socket.timeout.ms": 90_000,
-    }
-    yield from trio_of(tmp_path, keys=keys)
-
-
-def test_a_new_partition_does_not_wait_for_the_long_poll_of_others(three_with_long_polls):
+def test_a_new_partition_does_not_wait_for_the_long_poll_of_others(new_trio):
     """A follower that asked before the leader knew of the topic waited for as
     long as its other partitions were quiet."""
-    three = three_with_long_polls
+    three = new_trio(
+        keys={
+            "replica.fetch.wait.max.ms": 60_000,
+            "replica.lag.time.max.ms": 120_000,
+            "replica.socket.timeout.ms": 90_000,
+        }
+    )
     keys = {"bootstrap.servers": three.bootstrap, "acks": "all", "message.timeout.ms": 30_000}
     producer, errors = Producer(keys), []
     for number in range(12):
@@ -107,8 +80,8 @@ def test_a_new_partition_does_not_wait_for_the_long_poll_of_others(three_with_lo
     assert errors == [None] * 12
 
 
-def test_on_a_real_zookeeper(three_on_zookeeper):
-    three = three_on_zookeeper
+def test_on_a_real_zookeeper(new_trio):
+    three = new_trio(coordinator="apache")
     three.create("t")
     history = History(three, "t")
     history.start()
@@ -155,13 +128,6 @@ def test_beside_a_broker_of_apache(beside_apache):
     check(trio, history, "t")
 
 
-@pytest.fixture
-def three_in_racks(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    yield from trio_of(tmp_path, keys=RACKS)
-
-
 def reads_from(trio, topic, rack):
     """The broker that a consumer in `rack` ends up fetching from."""
     seen = []
@@ -192,8 +158,8 @@ def reads_from(trio, topic, rack):
     return seen[-1]
 
 
-def test_a_consumer_reads_from_the_replica_in_its_rack(three_in_racks):
-    three = three_in_racks
+def test_a_consumer_reads_from_the_replica_in_its_rack(new_trio):
+    three = new_trio(keys=RACKS)
     three.create("t", partitions=1)
     history = History(three, "t")
     history.start()

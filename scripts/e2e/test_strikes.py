@@ -5,8 +5,7 @@ import random
 
 import pytest
 from disks import Disks
-from isolated import Isolated, refusal
-from replicated import History, Trio, check
+from replicated import History, check
 from strikes import Strikes
 
 # A cut or a full disk lasts longer than a session; replicas that lag leave the
@@ -19,7 +18,6 @@ SEED = 5
 class Struck:
     def __init__(self, trio, disks):
         self.trio, self.disks = trio, disks
-        trio.start()
         trio.create("t")
         self.strikes = Strikes(trio, disks, "t", random.Random(SEED), TIMES)
         self.history = History(trio, "t")
@@ -37,34 +35,14 @@ class Struck:
 
 
 @pytest.fixture
-def on_disks(servers, tmp_path):
-    """Three brokers with small disks of their own."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    trio = Trio(tmp_path, keys=KEYS)
-    disks = Disks(trio)
-    try:
-        if reason := disks.make_small(128):
-            pytest.skip(reason)
-        yield Struck(trio, disks)
-    finally:
-        trio.end()
-        disks.end()
-    assert not trio.panics()
+def on_disks(on_small_disks):
+    return Struck(*on_small_disks(keys=KEYS))
 
 
 @pytest.fixture
-def on_a_network(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
-    if reason := refusal():
-        pytest.skip(reason)
-    trio = Isolated(tmp_path, KEYS)
-    try:
-        yield Struck(trio, Disks(trio))
-    finally:
-        trio.end()
-    assert not trio.panics()
+def on_a_network(new_isolated):
+    trio = new_isolated(keys=KEYS)
+    return Struck(trio, Disks(trio))
 
 
 def test_records_outlive_empty_and_full_disks(on_disks):

@@ -5,9 +5,7 @@ read our files.
 
 import pytest
 
-import harness
 from harness import java_tool, wait_until
-from replicated import Trio
 from transactions import coordinator, create, numbers, producer, send
 from transactions import read_text as read
 
@@ -16,21 +14,14 @@ STATE = "__transaction_state"
 
 
 @pytest.fixture
-def alone(servers, tmp_path):
+def alone(new_trio):
     """One broker, whose directory the other kind may get."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
     keys = {
         "transaction.state.log.num.partitions": 2,
         # Kafka waits for its old session otherwise.
         "zookeeper.session.timeout.ms": 6000,
     }
-    trio = Trio(tmp_path, brokers=("odradek",), keys=keys)
-    trio.coordinator.start()
-    trio.brokers[0].start()
-    yield trio
-    trio.end()
-    assert not trio.panics()
+    return new_trio(brokers=("odradek",), keys=keys)
 
 
 def become(trio, kind):
@@ -90,30 +81,23 @@ def transactions(trio, *arguments):
 
 
 @pytest.mark.long
-def test_a_cluster_of_both_kinds(servers, tmp_path):
+def test_a_cluster_of_both_kinds(new_trio):
     """Coordinators, leaders and members of groups are on brokers of either kind."""
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
     keys = {"transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2}
-    trio = Trio(tmp_path, brokers=("odradek", "apache", "odradek"), keys=keys)
-    try:
-        trio.start()
-        trio.create("t", 3)
-        expected = []
-        for number in range(12):
-            made = producer(trio.bootstrap, f"id-{number}")
-            made.begin_transaction()
-            for partition in range(3):
-                send(made, "t", [number * 10 + partition], partition)
-            if number % 3:
-                made.commit_transaction(60)
-                expected += numbers(range(number * 10, number * 10 + 3))
-            else:
-                made.abort_transaction(60)
-        coordinators = {coordinator(trio, f"id-{number}") for number in range(12)}
-        assert len(coordinators) > 1
-        seen = read(trio.bootstrap, "t", partitions=(0, 1, 2))
-        assert sorted(seen, key=int) == sorted(expected, key=int)
-    finally:
-        trio.end()
-    assert not trio.panics()
+    trio = new_trio(brokers=("odradek", "apache", "odradek"), keys=keys)
+    trio.create("t", 3)
+    expected = []
+    for number in range(12):
+        made = producer(trio.bootstrap, f"id-{number}")
+        made.begin_transaction()
+        for partition in range(3):
+            send(made, "t", [number * 10 + partition], partition)
+        if number % 3:
+            made.commit_transaction(60)
+            expected += numbers(range(number * 10, number * 10 + 3))
+        else:
+            made.abort_transaction(60)
+    coordinators = {coordinator(trio, f"id-{number}") for number in range(12)}
+    assert len(coordinators) > 1
+    seen = read(trio.bootstrap, "t", partitions=(0, 1, 2))
+    assert sorted(seen, key=int) == sorted(expected, key=int)

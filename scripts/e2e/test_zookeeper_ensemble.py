@@ -5,7 +5,7 @@ import pytest
 
 import harness
 from harness import Daemon, Ports, four_letter, wait_until
-from replicated import HEAL, History, Trio, check
+from replicated import HEAL, History, check
 
 
 class Ensemble:
@@ -82,23 +82,14 @@ class Ensemble:
 
 
 @pytest.fixture
-def three(servers, tmp_path):
-    if servers != "odradek":
-        pytest.skip("starts its own brokers")
+def three(new_trio, tmp_path):
     ensemble = Ensemble(tmp_path)
     keys = {
         "zookeeper.connect": f"{ensemble.connect}/deep/chroot",
         # An election of JVMs on a busy machine takes its time.
         "zookeeper.session.timeout.ms": 12000,
     }
-    trio = Trio(tmp_path, keys=keys)
-    trio.coordinator = ensemble
-    try:
-        trio.start()
-        yield trio
-    finally:
-        trio.end()
-    assert not trio.panics()
+    return new_trio(coordinator=ensemble, keys=keys)
 
 
 def test_brokers_outlive_the_leader_of_the_ensemble(three):

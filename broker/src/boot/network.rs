@@ -26,6 +26,9 @@ pub(super) struct Sockets {
 
 /// What is being served.
 pub(super) struct Serving {
+    /// By the names of listeners.
+    pub(super) ports: Vec<(String, u16)>,
+    pub(super) admin_address: Option<SocketAddr>,
     pub(super) clients: Vec<JoinHandle<()>>,
     pub(super) admin: Option<JoinHandle<()>>,
 }
@@ -86,12 +89,12 @@ impl Sockets {
         })
     }
 
-    pub(super) fn ports(&self) -> Vec<(String, u16)> {
+    fn ports(&self) -> Vec<(String, u16)> {
         let listeners = self.listeners.iter();
         listeners.map(|l| (l.name().to_owned(), l.port())).collect()
     }
 
-    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+    fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.local_addr().ok()
     }
 
@@ -104,6 +107,7 @@ impl Sockets {
         clients_stop: &Shutdown,
         admin_stop: &Shutdown,
     ) -> Serving {
+        let (ports, admin_address) = (self.ports(), self.admin_address());
         let clients = self.listeners.into_iter().map(|listener| {
             let run = listener.run(handlers.clone(), limits.clone(), clients_stop.clone());
             task::spawn("listener", run)
@@ -113,7 +117,12 @@ impl Sockets {
             let pages = admin::router(status);
             task::spawn("admin", http::serve(socket, pages, admin_stop.clone()))
         });
-        Serving { clients, admin }
+        Serving {
+            ports,
+            admin_address,
+            clients,
+            admin,
+        }
     }
 }
 

@@ -237,13 +237,8 @@ impl Started {
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.join(&self.logs, &config).await?;
-        let switches = Switches::load(
-            &config,
-            &self.topic_configs.broker(),
-            &self.clock,
-            &self.registry,
-        )
-        .await?;
+        let layers = self.topic_configs.broker();
+        let switches = Switches::load(&config, &layers, &self.clock, &self.registry).await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
@@ -262,7 +257,6 @@ impl Started {
         let status = self.status(sources, endpoints, &readiness);
         let is_announced = config.values.bool("controlled.shutdown.enable");
         let background = self.background(&config, &maintenance, &farewell, &switches, &stops);
-        let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let coordinators = [
             task::spawn("groups", groups.run(stops.coordinators.clone())),
             task::spawn("transactions", transactions.run(stops.coordinators.clone())),
@@ -279,8 +273,8 @@ impl Started {
         Ok(Running {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id,
-            ports,
-            admin_address,
+            ports: serving.ports,
+            admin_address: serving.admin_address,
             shutdown: Shutdown::new(),
             stops,
             tasks: Tasks {

@@ -14,9 +14,9 @@ use kafka_protocol::messages::add_partitions_to_txn_response::{
 use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 
 use super::error;
-use super::group_wire::{ByTopic, PartitionExists, owned};
+use super::group_wire::{ByTopic, FindPartition, owned};
 use super::transactions::reference;
-use crate::model::{TopicName, TopicPartition, is_internal_topic};
+use crate::model::{TopicPartition, is_internal_topic};
 use crate::txn::Handle;
 
 /// From here on, several transactions come in one request.
@@ -26,13 +26,13 @@ const BATCHED_FROM: i16 = 4;
 pub(crate) async fn handle(
     transactions: &Handle,
     version: i16,
-    exists: PartitionExists<'_>,
+    find: FindPartition<'_>,
     request: AddPartitionsToTxnRequest,
 ) -> AddPartitionsToTxnResponse {
     let asker = Asker {
         transactions,
         version,
-        exists,
+        find,
     };
     if version >= BATCHED_FROM {
         let mut results: Vec<AddPartitionsToTxnResult> = Vec::new();
@@ -59,7 +59,7 @@ pub(crate) async fn handle(
 struct Asker<'a> {
     transactions: &'a Handle,
     version: i16,
-    exists: PartitionExists<'a>,
+    find: FindPartition<'a>,
 }
 
 impl Asker<'_> {
@@ -86,10 +86,8 @@ impl Asker<'_> {
         let mut codes = ByTopic::default();
         let mut is_complete = true;
         for topic in topics {
-            let name = TopicName::new(&topic.name).ok();
             for index in &topic.partitions {
-                let id = name.clone().map(|name| TopicPartition::new(name, *index));
-                let code = match id.filter(|id| (self.exists)(id)) {
+                let code = match (self.find)(&topic.name, *index) {
                     _ if self.is_forbidden(&topic.name) => ResponseError::TopicAuthorizationFailed,
                     Some(id) => {
                         partitions.push(id);

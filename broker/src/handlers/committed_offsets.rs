@@ -8,7 +8,7 @@ use kafka_protocol::messages::TopicName as WireTopicName;
 use kafka_protocol::protocol::StrBytes;
 
 use super::error;
-use super::group_wire::{ByTopic, PartitionExists, existing, owned_option};
+use super::group_wire::{ByTopic, FindPartition, owned_option};
 use crate::group::{OffsetToCommit, PartitionOutcomes};
 
 /// One offset of a request.
@@ -33,7 +33,7 @@ impl Offsets {
     /// Sorts out the offsets of partitions that do not exist, for groups do not
     /// know the cluster.
     pub(super) fn sort<'a>(
-        exists: PartitionExists<'_>,
+        find: FindPartition<'_>,
         offsets: impl Iterator<Item = Asked<'a>>,
     ) -> Self {
         let mut sorted = Self {
@@ -41,7 +41,7 @@ impl Offsets {
             codes: ByTopic::default(),
         };
         for asked in offsets {
-            match existing(exists, asked.topic, asked.partition_index) {
+            match find(asked.topic.as_str(), asked.partition_index) {
                 Some(partition) => sorted.accepted.push(OffsetToCommit {
                     partition,
                     offset: asked.offset,

@@ -1,6 +1,9 @@
 //! What every handler may know of the request besides its body.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use kafka_protocol::protocol::StrBytes;
 
 use super::throttle::Throttle;
 use crate::protocol::RequestFrame;
@@ -11,9 +14,8 @@ use crate::server::Peer;
 pub(crate) struct RequestContext {
     pub(crate) api_version: i16,
     /// Empty when the client gave none.
-    pub(crate) client_id: String,
-    /// The client's address as Kafka shows it, with a leading slash.
-    pub(crate) client_host: String,
+    pub(crate) client_id: StrBytes,
+    pub(crate) client_ip: IpAddr,
     /// Name of the listener, which decides the addresses in metadata.
     pub(crate) listener: Arc<str>,
     /// The client's account, where any client has a quota.
@@ -25,8 +27,8 @@ impl RequestContext {
         Self {
             throttle,
             api_version: frame.version,
-            client_id: frame.client_id.as_deref().unwrap_or_default().to_owned(),
-            client_host: format!("/{}", peer.address.ip().to_canonical()),
+            client_id: frame.client_id.clone().unwrap_or_default(),
+            client_ip: peer.address.ip(),
             listener: peer.listener.clone(),
         }
     }

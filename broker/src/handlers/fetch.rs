@@ -132,11 +132,10 @@ impl Fetch {
         let size = |size: i32| usize::try_from(size).unwrap_or(0);
         let fetcher = Fetcher::of(version, &request);
         let throttle = ctx.throttle.clone().filter(|throttle| {
-            let is_consumer = matches!(fetcher, Fetcher::Consumer(_));
-            if !is_consumer {
+            if fetcher.is_follower() {
                 throttle.exempt();
             }
-            is_consumer
+            !fetcher.is_follower()
         });
         let quota = throttle.as_ref().and_then(|t| t.fetch_bytes_max());
         let bytes_max = size(request.max_bytes).min(source.bytes_max);

@@ -62,7 +62,7 @@ pub(super) fn dispatch(
     let ctx = GroupRequestContext {
         api_version: ctx.api_version,
         client_id: ctx.client_id.clone(),
-        client_host: ctx.client_host.clone(),
+        client_ip: ctx.client_ip,
     };
     macro_rules! answer {
         ($handler:ident) => {{
@@ -72,10 +72,10 @@ pub(super) fn dispatch(
                 async move { $handler::handle(&groups, &ctx, request).await }.boxed(),
             )
         }};
-        ($handler:ident, $exists:expr, $decode:ident, $later:ident) => {{
+        ($handler:ident, $find:expr, $decode:ident, $later:ident) => {{
             let request = frame.$decode()?;
-            let exists = $exists;
-            let answer = async move { $handler::handle(&groups, &ctx, &exists, request).await };
+            let find = $find;
+            let answer = async move { $handler::handle(&groups, &ctx, &find, request).await };
             $later(frame, answer.boxed())
         }};
     }
@@ -94,31 +94,31 @@ pub(super) fn dispatch(
     })
 }
 
-/// Says of a partition whether the cluster has it now.
+/// Finds what the cluster has now.
 pub(super) fn existing_in(
     cluster: &Cluster,
-) -> impl Fn(&TopicPartition) -> bool + Send + Sync + 'static {
+) -> impl Fn(&str, i32) -> Option<TopicPartition> + Send + Sync + 'static {
     let snapshot = cluster.snapshot();
-    move |id| {
-        snapshot
-            .partition(id.topic.as_str(), id.partition)
-            .is_some()
+    move |topic, index| {
+        let (name, topic) = snapshot.topics.get_key_value(topic)?;
+        topic.partitions.get(&index)?;
+        Some(TopicPartition::new(name.clone(), index))
     }
 }
 
 /// Version 0 of OffsetCommit and OffsetFetch.
 fn in_znodes(groups: &Groups, frame: &RequestFrame) -> Result<Reply, Error> {
     let znodes = groups.znodes.clone();
-    let exists = existing_in(&groups.cluster);
+    let find = existing_in(&groups.cluster);
     Ok(match frame.api.key {
         ApiKey::OffsetCommit => {
             let request = frame.decode_any()?;
-            let answer = async move { znodes.commit(&exists, request).await };
+            let answer = async move { znodes.commit(&find, request).await };
             later_any(frame, answer.boxed())
         }
         _ => {
             let request = frame.decode_any()?;
-            let answer = async move { znodes.fetch(&exists, request).await };
+            let answer = async move { znodes.fetch(&find, request).await };
             later_any(frame, answer.boxed())
         }
     })

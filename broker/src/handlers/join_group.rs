@@ -34,8 +34,8 @@ fn domain_request(ctx: &GroupRequestContext, request: &JoinGroupRequest) -> Join
         member_id_required: ctx.api_version >= VERSION_MEMBER_ID_REQUIRED && instance_id.is_none(),
         instance_id,
         skip_assignment_supported: ctx.api_version >= VERSION_SKIP_ASSIGNMENT,
-        client_id: ctx.client_id.clone(),
-        client_host: ctx.client_host.clone(),
+        client_id: owned(&ctx.client_id),
+        client_host: ctx.client_host(),
         session_timeout_ms: request.session_timeout_ms,
         rebalance_timeout_ms: request.rebalance_timeout_ms,
         protocol_type: owned(&request.protocol_type),
@@ -127,7 +127,7 @@ mod tests {
         let ctx = |api_version| GroupRequestContext {
             api_version,
             client_id: "c".into(),
-            client_host: "/h".into(),
+            client_ip: [127, 0, 0, 1].into(),
         };
         let dynamic = JoinGroupRequest::default();
         let fixed = JoinGroupRequest::default().with_group_instance_id(Some(text("i")));

@@ -323,12 +323,12 @@ impl Handlers {
     }
 
     async fn commit_in_transaction(&self, frame: &RequestFrame) -> Result<Reply, Error> {
-        let exists = groups::existing_in(&self.cluster);
+        let find = groups::existing_in(&self.cluster);
         let handler = TxnOffsetCommit {
             groups: &self.groups.handle,
             known: &self.partitions,
             verifier: &self.verifier,
-            exists: &exists,
+            find: &find,
             version: frame.version,
         };
         now(frame, &handler.handle(frame.decode()?).await)

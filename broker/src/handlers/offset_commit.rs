@@ -10,7 +10,7 @@ use kafka_protocol::messages::offset_commit_response::{
 
 use super::committed_offsets::{Asked, Offsets};
 use super::error;
-use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, owned, owned_option};
+use super::group_wire::{ByTopic, FindPartition, GroupRequestContext, owned, owned_option};
 use crate::group::{CommitRequest, Handle, MemberRef};
 use crate::protocol::legacy::DatedOffsetCommit;
 
@@ -21,7 +21,7 @@ const NOW: i64 = -1;
 pub(crate) async fn handle(
     groups: &Handle,
     _ctx: &GroupRequestContext,
-    exists: PartitionExists<'_>,
+    find: FindPartition<'_>,
     dated: DatedOffsetCommit,
 ) -> OffsetCommitResponse {
     let request = dated.request;
@@ -36,7 +36,7 @@ pub(crate) async fn handle(
         metadata: asked.committed_metadata.as_ref(),
         committed_ms: committed_ms.filter(|ms| *ms != NOW),
     });
-    let offsets = Offsets::sort(exists, asked);
+    let offsets = Offsets::sort(find, asked);
     let codes = offsets.commit(async |offsets| {
         let member = MemberRef {
             group_id: owned(&request.group_id),

@@ -7,21 +7,21 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::error;
-use super::group_wire::{ByTopic, GroupRequestContext, PartitionExists, existing, owned};
+use super::group_wire::{ByTopic, FindPartition, GroupRequestContext, owned};
 use crate::group::Handle;
 
 /// Answers when the tombstones are committed.
 pub(crate) async fn handle(
     groups: &Handle,
     _ctx: &GroupRequestContext,
-    exists: PartitionExists<'_>,
+    find: FindPartition<'_>,
     request: OffsetDeleteRequest,
 ) -> OffsetDeleteResponse {
     let mut codes = ByTopic::default();
     let mut partitions = Vec::new();
     for topic in &request.topics {
         for asked in &topic.partitions {
-            match existing(exists, &topic.name, asked.partition_index) {
+            match find(topic.name.as_str(), asked.partition_index) {
                 Some(partition) => partitions.push(partition),
                 None => {
                     let code = ResponseError::UnknownTopicOrPartition.code();

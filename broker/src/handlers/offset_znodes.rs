@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::group_wire::{PartitionExists, existing};
+use super::group_wire::FindPartition;
 use crate::model::TopicPartition;
 use crate::registry::Registry;
 
@@ -41,7 +41,7 @@ impl OffsetZnodes {
 
     pub(crate) async fn commit(
         &self,
-        exists: PartitionExists<'_>,
+        find: FindPartition<'_>,
         request: OffsetCommitRequest,
     ) -> OffsetCommitResponse {
         let group = request.group_id.as_str();
@@ -52,7 +52,7 @@ impl OffsetZnodes {
                 let metadata = asked.committed_metadata.as_ref();
                 let is_too_large =
                     metadata.is_some_and(|text| text.len() > self.metadata_bytes_max);
-                let code = match existing(exists, &topic.name, asked.partition_index) {
+                let code = match find(topic.name.as_str(), asked.partition_index) {
                     None => ResponseError::UnknownTopicOrPartition.code(),
                     Some(_) if is_too_large => ResponseError::OffsetMetadataTooLarge.code(),
                     Some(partition) => self.write(group, &partition, asked.committed_offset).await,
@@ -88,7 +88,7 @@ impl OffsetZnodes {
 
     pub(crate) async fn fetch(
         &self,
-        exists: PartitionExists<'_>,
+        find: FindPartition<'_>,
         request: OffsetFetchRequest,
     ) -> OffsetFetchResponse {
         let group = request.group_id.as_str();
@@ -97,7 +97,7 @@ impl OffsetZnodes {
         for topic in &asked {
             let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
             for &index in &topic.partition_indexes {
-                let found = match existing(exists, &topic.name, index) {
+                let found = match find(topic.name.as_str(), index) {
                     Some(partition) => self.read(group, &partition).await,
                     None => Err(ResponseError::UnknownTopicOrPartition),
                 };

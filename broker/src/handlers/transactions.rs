@@ -58,9 +58,9 @@ pub(super) fn dispatch(
     Ok(match frame.api.key {
         ApiKey::AddPartitionsToTxn => {
             let request = frame.decode()?;
-            let exists = existing_in(&transactions.cluster);
+            let find = existing_in(&transactions.cluster);
             let answer = async move {
-                add_partitions_to_txn::handle(&handle, version, &exists, request).await
+                add_partitions_to_txn::handle(&handle, version, &find, request).await
             };
             later(frame, answer.boxed())
         }

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::committed_offsets::{Asked, Offsets};
 use super::error;
-use super::group_wire::{ByTopic, PartitionExists, owned, owned_option};
+use super::group_wire::{ByTopic, FindPartition, owned, owned_option};
 use super::partitions::Partitions;
 use super::verification::{InTransaction, Verifier};
 use crate::group::{
@@ -29,7 +29,7 @@ pub(crate) struct TxnOffsetCommit<'a> {
     pub(crate) groups: &'a Handle,
     pub(crate) known: &'a Partitions,
     pub(crate) verifier: &'a Verifier,
-    pub(crate) exists: PartitionExists<'a>,
+    pub(crate) find: FindPartition<'a>,
     pub(crate) version: i16,
 }
 
@@ -46,7 +46,7 @@ impl TxnOffsetCommit<'_> {
                 committed_ms: None,
             })
         });
-        let offsets = Offsets::sort(self.exists, asked);
+        let offsets = Offsets::sort(self.find, asked);
         let codes = offsets.commit(|offsets| self.commit(&request, offsets));
         self.response(codes.await)
     }

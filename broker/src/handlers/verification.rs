@@ -151,9 +151,9 @@ impl Verifier {
         request: AddPartitionsToTxnRequest,
     ) -> Result<Option<AddPartitionsToTxnResponse>, ResponseError> {
         if coordinator == self.config.own_id {
-            let exists = existing_in(&self.cluster);
+            let find = existing_in(&self.cluster);
             let answer =
-                add_partitions_to_txn::handle(&self.transactions, OWN_VERSION, &exists, request);
+                add_partitions_to_txn::handle(&self.transactions, OWN_VERSION, &find, request);
             let answer = tokio::time::timeout(self.config.timeout, answer).await;
             return answer
                 .map(Some)

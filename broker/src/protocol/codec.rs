@@ -196,13 +196,16 @@ pub fn encode<R: Encodable + HeaderVersion>(
         version,
         reason: error.to_string(),
     };
-    let mut out = BytesMut::new();
-    ResponseHeader::default()
-        .with_correlation_id(correlation_id)
-        .encode(&mut out, R::header_version(version))
-        .map_err(failed)?;
+    let (header, header_version) = (
+        ResponseHeader::default().with_correlation_id(correlation_id),
+        R::header_version(version),
+    );
+    let header_size = header.compute_size(header_version).map_err(failed)?;
+    let size = header_size + response.compute_size(version).map_err(failed)?;
+    let mut out = Vec::with_capacity(size);
+    header.encode(&mut out, header_version).map_err(failed)?;
     response.encode(&mut out, version).map_err(failed)?;
-    Ok(out.freeze())
+    Ok(out.into())
 }
 
 /// Encodes header and body of a response, in a version of any age.

@@ -180,29 +180,26 @@ impl BatchBuilder {
             None if self.record_count == 0 => timestamp,
             None => self.base_timestamp,
         };
-        let mut fields = vec![0]; // attributes
-        write_varlong(&mut fields, timestamp.wrapping_sub(base_timestamp));
-        write_varint(&mut fields, offset_delta);
-        let mut written = write_bytes(&mut fields, key) && write_bytes(&mut fields, value);
-        let Ok(count) = i32::try_from(headers.len()) else {
-            return false;
-        };
-        write_varint(&mut fields, count);
+        let start = self.body.len();
+        self.body.push(0); // attributes
+        write_varlong(&mut self.body, timestamp.wrapping_sub(base_timestamp));
+        write_varint(&mut self.body, offset_delta);
+        let mut written = write_bytes(&mut self.body, key) && write_bytes(&mut self.body, value);
+        let count = i32::try_from(headers.len());
+        written &= count.is_ok();
+        write_varint(&mut self.body, count.unwrap_or(0));
         for header in headers {
-            written &= write_bytes(&mut fields, Some(&header.key));
-            written &= write_bytes(&mut fields, header.value.as_deref());
+            written &= write_bytes(&mut self.body, Some(&header.key));
+            written &= write_bytes(&mut self.body, header.value.as_deref());
         }
-        let Ok(length) = i32::try_from(fields.len()) else {
-            return false;
-        };
-        let mut prefix = Vec::with_capacity(5);
-        write_varint(&mut prefix, length);
-        let size = HEADER_SIZE + self.body.len() + prefix.len() + fields.len();
-        if !written || size > self.size_max {
+        // The length comes first, and is known last: its few bytes are turned to the front.
+        let length = self.body.len() - start;
+        write_varint(&mut self.body, i32::try_from(length).unwrap_or(i32::MAX));
+        self.body[start..].rotate_left(length);
+        if !written || HEADER_SIZE + self.body.len() > self.size_max {
+            self.body.truncate(start);
             return false;
         }
-        self.body.extend_from_slice(&prefix);
-        self.body.extend_from_slice(&fields);
         self.base_timestamp = base_timestamp;
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_offset_delta = offset_delta;

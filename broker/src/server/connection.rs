@@ -14,15 +14,14 @@ use bytes::Bytes;
 use common::frame::{self, FrameReader};
 use common::shutdown::Shutdown;
 use common::wire::{Frame, Gathered};
-use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep};
 
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
+use super::waiting::Waiting;
 use super::{Call, Kind, Outcome, Peer, Reply, Service};
 
 /// Requests of one connection that may wait for their answers; the next frame
@@ -90,7 +89,7 @@ async fn serve_frames<S: Service>(
         frames: FrameReader::new(read, config.request_bytes_max),
         lease: None,
         pause: None,
-        waiting: FuturesOrdered::new(),
+        waiting: Waiting::default(),
         tickets: VecDeque::new(),
         answers: Answers {
             write,
@@ -109,7 +108,7 @@ async fn serve_frames<S: Service>(
         let mut served = None;
         tokio::select! {
             biased;
-            Some(outcome) = connection.waiting.next(), if !is_idle => {
+            outcome = connection.waiting.next(), if !is_idle => {
                 connection.send(outcome).await?;
                 served = connection.tickets.pop_front();
             }
@@ -127,7 +126,9 @@ async fn serve_frames<S: Service>(
                 return Err(Error::Idle);
             }
         }
-        idle_from = now();
+        if served.is_some() || connection.waiting.is_empty() {
+            idle_from = now();
+        }
         if let Some(Ticket {
             kind: Some(kind),
             arrived,
@@ -202,7 +203,7 @@ struct Connection {
     lease: Option<Lease>,
     /// While it lasts nothing is read: the client used too much.
     pause: Option<Pin<Box<Sleep>>>,
-    waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
+    waiting: Waiting,
     /// Of those that wait, in their order.
     tickets: VecDeque<Ticket>,
     answers: Answers,
@@ -260,10 +261,15 @@ impl Connection {
         match reply {
             Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await?,
             Reply::Now(frame) => {
-                let ready = std::future::ready(Outcome::Answer(frame));
-                return Ok(self.wait_for(Box::pin(ready), ticket));
+                self.waiting.push_ready(Outcome::Answer(frame));
+                self.tickets.push_back(ticket);
+                return Ok(None);
             }
-            Reply::Later(waiting) => return Ok(self.wait_for(waiting, ticket)),
+            Reply::Later(answer) => {
+                self.waiting.push(answer).await;
+                self.tickets.push_back(ticket);
+                return Ok(None);
+            }
             // A pause in a pause is not made.
             Reply::Nothing | Reply::Muting(..) => {}
             Reply::Close => self.answers.refuse().await?,
@@ -271,16 +277,11 @@ impl Connection {
         Ok(Some(ticket))
     }
 
-    fn wait_for(&mut self, answer: BoxFuture<'static, Outcome>, ticket: Ticket) -> Option<Ticket> {
-        self.waiting.push_back(answer);
-        self.tickets.push_back(ticket);
-        None
-    }
-
     /// Sends what is answered soon; the rest is retried by the clients.
     async fn drain(mut self) -> Result<(), Error> {
         self.answers.flush().await?;
-        while let Some(outcome) = self.waiting.next().await {
+        while !self.waiting.is_empty() {
+            let outcome = self.waiting.next().await;
             self.answers.send_outcome(outcome).await?;
             self.answers.flush().await?;
         }

@@ -13,6 +13,7 @@ mod connection;
 mod limits;
 mod listener;
 mod memory;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -45,6 +45,8 @@ pub(crate) struct FakeLog {
 #[derive(Default)]
 struct Mode {
     failure: Option<Error>,
+    /// Records that a batch may have.
+    records_max: Option<i32>,
     is_held: bool,
     held: Vec<(i64, oneshot::Sender<Result<i64, Error>>)>,
 }
@@ -61,6 +63,11 @@ impl FakeLog {
     /// Appends fail from now on, or work again.
     pub(crate) fn fail_with(&self, failure: Option<Error>) {
         self.mode.lock().failure = failure;
+    }
+
+    /// Batches of more records are too large from now on.
+    pub(crate) fn bound_batches(&self, records_max: i32) {
+        self.mode.lock().records_max = Some(records_max);
     }
 
     /// Appended batches are not committed until `release`.
@@ -102,14 +109,18 @@ impl StateLog for FakeLog {
             return futures::future::ready(Err(failure)).boxed();
         }
         let batch = Batch::only(batch).unwrap();
+        let count = batch.header().record_count;
+        if mode
+            .records_max
+            .is_some_and(|records_max| count > records_max)
+        {
+            return futures::future::ready(Err(Error::TooLarge)).boxed();
+        }
         let mut partitions = self.partitions.lock();
         let log = partitions.entry(partition).or_default();
         let base_offset = log.last().map_or(0, |(next, _)| *next);
         let placed = [&batch.header_at(base_offset, 0)[..], &batch.body()[..]].concat();
-        log.push((
-            base_offset + i64::from(batch.header().record_count),
-            placed.into(),
-        ));
+        log.push((base_offset + i64::from(count), placed.into()));
         if !mode.is_held {
             return futures::future::ready(Ok(base_offset)).boxed();
         }

@@ -3,7 +3,7 @@
 //! **Invariant:** bytes from the log never panic and never make the reader
 //! allocate more than they brought.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::model::TopicName;
 
@@ -25,8 +25,15 @@ pub enum Error {
 }
 
 /// Appends fields in Kafka's fixed encoding.
-#[derive(Debug, Default)]
-pub struct Writer(BytesMut);
+#[derive(Debug)]
+pub struct Writer(Vec<u8>);
+
+impl Default for Writer {
+    /// With room for what most keys and values take.
+    fn default() -> Self {
+        Self(Vec::with_capacity(96))
+    }
+}
 
 impl Writer {
     pub fn i8(&mut self, value: i8) {
@@ -73,8 +80,8 @@ impl Writer {
         Ok(())
     }
 
-    pub fn finish(self) -> Bytes {
-        self.0.freeze()
+    pub fn finish(self) -> Vec<u8> {
+        self.0
     }
 }
 

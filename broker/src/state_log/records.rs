@@ -27,6 +27,21 @@ pub enum Error {
     DamagedBatch,
 }
 
+/// A record as it is written; without a value it is a tombstone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValue {
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl KeyValue {
+    /// Bytes of key and value.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// What the coordinator of an internal topic reads there.
 pub trait StateRecord: Sized {
     /// Reads a key and a value, which a tombstone has not; `None` for a kind of
@@ -58,11 +73,10 @@ pub enum Entry<R> {
 pub fn encode(
     mut builder: BatchBuilder,
     now_ms: i64,
-    records: impl IntoIterator<Item = Result<(Bytes, Option<Bytes>), Error>>,
+    records: &[KeyValue],
 ) -> Result<Bytes, Error> {
-    for record in records {
-        let (key, value) = record?;
-        if !builder.push(now_ms, Some(&key), value.as_deref(), &[]) {
+    for KeyValue { key, value } in records {
+        if !builder.push(now_ms, Some(key), value.as_deref(), &[]) {
             return Err(Error::BatchTooLarge);
         }
     }

@@ -1,9 +1,13 @@
 //! A partition of an internal topic in the hands of its coordinator, and the loop
 //! around it: load, then commands, own events and deadlines.
 //!
+//! Commands that come at the same time share what they can: the first of them lets the
+//! tasks that are ready go first, which bring the others (`gather`).
+//!
 //! State: one task owns a shard, from the load to the end of its leadership.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +16,7 @@ use common::clock::SharedClock;
 use common::shutdown::Shutdown;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::loading::{Found, Loading};
 use super::records::{self, Entry, StateRecord};
@@ -21,6 +26,12 @@ use crate::model::LeaderEpoch;
 /// Commands are left in the channel while this many writes are in flight, which
 /// in turn makes those who send them wait.
 const WRITES_IN_FLIGHT_MAX: usize = 1_000;
+
+/// Commands that are taken at a time, so that events do not wait for long.
+const COMMANDS_PER_ROUND_MAX: usize = 64;
+
+/// How often a command lets others come before it; it goes on at once when none does.
+const GATHERING_ROUNDS_MAX: usize = 8;
 
 /// The state of one partition and the decisions on it.
 pub trait Shard: Send + 'static {
@@ -44,6 +55,12 @@ pub trait Shard: Send + 'static {
     fn on_loaded(&mut self) -> Self::Found;
     /// Decides one command. A reply that nobody waits for any more is dropped.
     fn handle(&mut self, command: Self::Command);
+    /// Says whether a command left something to `flush`, which others may share.
+    fn has_gathered(&self) -> bool {
+        false
+    }
+    /// Does what the commands so far have left to do.
+    fn flush(&mut self) {}
     /// The next event; pending while there is none. Dropping it loses nothing.
     fn next_event(&mut self) -> impl Future<Output = Self::Event> + Send;
     fn on_event(&mut self, event: Self::Event);
@@ -110,6 +127,7 @@ async fn serve<S: Shard>(task: &mut Task<S>) {
     }
     task.is_loaded.store(true, Ordering::Release);
     let mut is_open = true;
+    let mut alarm = Alarm::default();
     while is_open || shard.is_awaited() {
         let now = task.clock.monotonic();
         let deadline = shard.next_deadline();
@@ -122,9 +140,12 @@ async fn serve<S: Shard>(task: &mut Task<S>) {
             biased;
             event = shard.next_event() => shard.on_event(event),
             // Before commands, so that a sign of life after the deadline is late.
-            () = until(deadline, now) => {}
+            () = alarm.at(deadline, now) => {}
             command = task.commands.recv(), if accepts => match command {
-                Some(command) => shard.handle(command),
+                Some(command) => {
+                    shard.handle(command);
+                    gather(shard, &mut task.commands).await;
+                }
                 None => is_open = false,
             },
         }
@@ -159,9 +180,50 @@ async fn load<S: Shard>(task: &mut Task<S>) -> Result<i64, Error> {
     }
 }
 
-async fn until(deadline: Option<Duration>, now: Duration) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep(deadline.saturating_sub(now)).await,
-        None => std::future::pending().await,
+/// Takes what comes together with a command that others can share.
+async fn gather<S: Shard>(shard: &mut S, commands: &mut mpsc::Receiver<S::Command>) {
+    for _ in 0..GATHERING_ROUNDS_MAX {
+        if !shard.has_gathered() {
+            return;
+        }
+        tokio::task::yield_now().await;
+        let Ok(command) = commands.try_recv() else {
+            break;
+        };
+        shard.handle(command);
+        for _ in 1..COMMANDS_PER_ROUND_MAX {
+            match commands.try_recv() {
+                Ok(command) => shard.handle(command),
+                Err(_) => break,
+            }
+        }
+    }
+    shard.flush();
+}
+
+/// A timer that is set anew only for an earlier deadline: one that goes off too early
+/// costs less than one that is moved with every sign of life.
+#[derive(Default)]
+struct Alarm {
+    set_for: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// Ready at the deadline, or before.
+    async fn at(&mut self, deadline: Option<Duration>, now: Duration) {
+        let Some(deadline) = deadline else {
+            return std::future::pending().await;
+        };
+        let sleep = || Box::pin(tokio::time::sleep(deadline.saturating_sub(now)));
+        let timer = match &mut self.timer {
+            Some(timer) if self.set_for.is_some_and(|earlier| earlier <= deadline) => timer,
+            timer => {
+                self.set_for = Some(deadline);
+                timer.insert(sleep())
+            }
+        };
+        timer.await;
+        self.timer = None;
     }
 }

@@ -16,7 +16,7 @@ use super::state::{Metadata, NO_EPOCH, NO_PRODUCER_ID, State};
 use crate::model::{TopicName, TopicPartition};
 use crate::record::{BatchBuilder, Compression};
 use crate::state_log::fields::{self, Reader, Writer};
-use crate::state_log::records::{self, Error, StateRecord};
+use crate::state_log::records::{self, Error, KeyValue, StateRecord};
 
 const KEY_VERSION: i16 = 0;
 /// The version that is written.
@@ -36,12 +36,13 @@ pub(super) struct Record {
 
 impl Record {
     /// Key and value.
-    pub(super) fn encode(&self) -> Result<(Bytes, Option<Bytes>), Error> {
+    pub(super) fn encode(&self) -> Result<KeyValue, Error> {
         let mut key = Writer::default();
         key.i16(KEY_VERSION);
         key.string(&self.transactional_id)?;
         let value = self.metadata.as_ref().map(encode_value).transpose()?;
-        Ok((key.finish(), value))
+        let key = key.finish();
+        Ok(KeyValue { key, value })
     }
 }
 
@@ -61,10 +62,11 @@ impl StateRecord for Record {
 /// Makes one batch. Kafka never compresses them.
 pub(super) fn encode(records: &[Record], now_ms: i64) -> Result<Bytes, Error> {
     let builder = BatchBuilder::new(Compression::None);
-    records::encode(builder, now_ms, records.iter().map(Record::encode))
+    let records: Result<Vec<_>, _> = records.iter().map(Record::encode).collect();
+    records::encode(builder, now_ms, &records?)
 }
 
-fn encode_value(metadata: &Metadata) -> Result<Bytes, Error> {
+fn encode_value(metadata: &Metadata) -> Result<Vec<u8>, Error> {
     let mut out = Writer::default();
     out.i16(VALUE_VERSION);
     out.i64(metadata.producer_id);

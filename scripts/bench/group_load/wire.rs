@@ -62,6 +62,8 @@ pub(crate) struct Connection {
     stream: TcpStream,
     correlation: i32,
     buffer: BytesMut,
+    /// What has come and is not taken yet.
+    received: BytesMut,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
             stream,
             correlation: 0,
             buffer: BytesMut::new(),
+            received: BytesMut::new(),
         })
     }
 
@@ -92,13 +95,25 @@ impl Connection {
         let size = i32::try_from(self.buffer.len() - 4)?;
         self.buffer[..4].copy_from_slice(&size.to_be_bytes());
         self.stream.write_all(&self.buffer).await?;
-        let size = usize::try_from(self.stream.read_i32().await?)?;
+        self.receive(4).await?;
+        let size = usize::try_from(self.received.get_i32())?;
         ensure!(size <= FRAME_MAX, "an answer of {size} bytes");
-        let mut answer = vec![0; size];
-        self.stream.read_exact(&mut answer).await?;
-        let mut fields = Fields(answer.into());
+        self.receive(size).await?;
+        let mut fields = Fields(self.received.split_to(size).freeze());
         ensure!(fields.i32()? == self.correlation, "an answer out of order");
         Ok(fields)
+    }
+
+    /// Waits until so many bytes have come; an answer that came whole costs one read.
+    async fn receive(&mut self, size: usize) -> Result<()> {
+        while self.received.len() < size {
+            self.received.reserve(size.max(256));
+            let count = self.stream.read_buf(&mut self.received).await?;
+            if count == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+        Ok(())
     }
 
     /// ApiVersions 0: the least that a server answers.

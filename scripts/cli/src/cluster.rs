@@ -2,13 +2,12 @@
 
 use kafka_protocol::messages::{ApiKey, UnregisterBrokerRequest};
 
-use crate::client::config::Settings;
 use crate::client::metadata::{AutoCreate, Topics};
 use crate::client::{Client, Error, Lane};
 use crate::failure::{Failure, Outcome};
+use crate::options::Parser;
 use crate::options::commands::Grammar;
-use crate::options::{self, Options, Parser};
-use crate::{admin, console, runtime};
+use crate::{admin, bootstrap, console, runtime};
 
 const COMMANDS: [&str; 2] = ["cluster-id", "unregister"];
 const LETTERS: &[(char, &str)] = &[
@@ -41,22 +40,7 @@ const UNREGISTER: Grammar = Grammar {
 };
 
 fn parser() -> Parser {
-    Parser::new()
-        .text(
-            "bootstrap-server",
-            "BOOTSTRAP_SERVER",
-            "One or more brokers, as host:port,host:port.",
-        )
-        .text(
-            "bootstrap-controller",
-            "BOOTSTRAP_CONTROLLER",
-            "Controllers of a cluster without ZooKeeper.",
-        )
-        .text(
-            "config",
-            "CONFIG",
-            "A properties file with settings for the connection to the brokers.",
-        )
+    bootstrap::with_options(Parser::new(), "config", "CONFIG")
 }
 
 pub(crate) fn run(words: &[String]) -> Outcome {
@@ -70,7 +54,8 @@ pub(crate) fn run(words: &[String]) -> Outcome {
         false => (CLUSTER_ID, parser()),
     };
     let options = grammar.parse(cut.after, &parser)?;
-    let settings = connection(&grammar, &options, "config", has_id)?;
+    let required: &[&str] = if has_id { &["id"] } else { &[] };
+    let settings = bootstrap::settings(&grammar, &options, "config", required)?;
     let id = options.i32("id").map_err(|error| grammar.refuse(&error))?;
     let client = admin::connect(&settings).map_err(Failure::new)?;
     runtime::block_on(async {
@@ -79,39 +64,6 @@ pub(crate) fn run(words: &[String]) -> Outcome {
             None => cluster_id(&client).await,
         }
     })
-}
-
-/// The settings for the brokers that exactly one option names.
-fn connection(
-    grammar: &Grammar,
-    options: &Options,
-    file: &str,
-    has_id: bool,
-) -> Result<Settings, Failure> {
-    let (server, controller) = ("bootstrap-server", "bootstrap-controller");
-    let refuse = |error: options::Error| grammar.refuse(&error);
-    options.forbid(controller, &[server]).map_err(refuse)?;
-    if has_id {
-        options.require(&["id"]).map_err(refuse)?;
-    }
-    if !options.has(server) && !options.has(controller) {
-        let (server, controller) = (grammar.both_names(server), grammar.both_names(controller));
-        return Err(grammar.refused(format_args!(
-            "one of the arguments {server} {controller} is required"
-        )));
-    }
-    only_servers(options)?;
-    admin::settings(options, file).map_err(Failure::new)
-}
-
-/// Clusters whose controllers have listeners of their own do without ZooKeeper.
-pub(crate) fn only_servers(options: &Options) -> Outcome {
-    match options.has("bootstrap-controller") {
-        true => Err(Failure::new(
-            "--bootstrap-controller is for clusters without ZooKeeper: ask a broker (--bootstrap-server)",
-        )),
-        false => Ok(()),
-    }
 }
 
 async fn cluster_id(client: &Client) -> Outcome {

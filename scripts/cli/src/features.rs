@@ -11,7 +11,7 @@ use crate::client::{Client, Error, Lane};
 use crate::failure::{Failure, Outcome};
 use crate::options::commands::Grammar;
 use crate::options::{Options, Parser};
-use crate::{admin, cluster, console, runtime};
+use crate::{admin, bootstrap, console, runtime};
 
 const COMMANDS: [&str; 4] = ["describe", "upgrade", "downgrade", "disable"];
 const METADATA: &str = "metadata.version";
@@ -47,22 +47,7 @@ enum Change {
 }
 
 fn general() -> Parser {
-    Parser::new()
-        .text(
-            "bootstrap-server",
-            "BOOTSTRAP_SERVER",
-            "One or more brokers, as host:port,host:port.",
-        )
-        .text(
-            "bootstrap-controller",
-            "BOOTSTRAP_CONTROLLER",
-            "Controllers of a cluster without ZooKeeper.",
-        )
-        .text(
-            "command-config",
-            "COMMAND_CONFIG",
-            "A properties file with settings for the connection to the brokers.",
-        )
+    bootstrap::with_options(Parser::new(), "command-config", "COMMAND_CONFIG")
 }
 
 /// The options of a command, and how it is used.
@@ -121,16 +106,7 @@ pub(crate) fn run(words: &[String]) -> Outcome {
     let before = TOOL.parse(cut.before, &general())?;
     let (grammar, parser) = of_command(cut.command);
     let options = grammar.parse(cut.after, &parser)?;
-    let (server, controller) = ("bootstrap-server", "bootstrap-controller");
-    let conflict = before.forbid(controller, &[server]);
-    conflict.map_err(|error| TOOL.refuse(&error))?;
-    if !before.has(server) && !before.has(controller) {
-        return Err(TOOL.refused(
-            "one of the arguments --bootstrap-server --bootstrap-controller is required",
-        ));
-    }
-    cluster::only_servers(&before)?;
-    let settings = admin::settings(&before, "command-config").map_err(Failure::new)?;
+    let settings = bootstrap::settings(&TOOL, &before, "command-config", &[])?;
     let client = admin::connect(&settings).map_err(Failure::new)?;
     match cut.command {
         "describe" => runtime::block_on(describe(&client)),

@@ -8,6 +8,7 @@
 
 mod acls;
 mod admin;
+mod bootstrap;
 mod broker_api_versions;
 mod client;
 mod client_metrics;
@@ -17,6 +18,7 @@ mod console;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod delegation_tokens;
 mod delete_records;
 mod dump_log;
 mod e2e_latency;
@@ -29,8 +31,11 @@ mod log_dirs;
 mod options;
 mod perf;
 mod reassign_partitions;
+mod replica_verification;
 mod runtime;
+mod streams_reset;
 mod text;
+mod times;
 mod topics;
 mod transactions;
 mod verifiable;
@@ -137,6 +142,18 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "e2e-latency",
         run: e2e_latency::run,
+    },
+    Command {
+        name: "delegation-tokens",
+        run: delegation_tokens::run,
+    },
+    Command {
+        name: "replica-verification",
+        run: replica_verification::run,
+    },
+    Command {
+        name: "streams-application-reset",
+        run: streams_reset::run,
     },
     Command {
         name: "zookeeper-shell",

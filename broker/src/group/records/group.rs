@@ -39,7 +39,7 @@ pub(in crate::group) struct MemberValue {
 }
 
 /// Writes `version`, one of those with fixed fields.
-pub(super) fn encode(value: &GroupValue, version: i16) -> Result<Bytes, Error> {
+pub(super) fn encode(value: &GroupValue, version: i16) -> Result<Vec<u8>, Error> {
     let mut out = Writer::default();
     out.i16(version);
     out.string(&value.protocol_type)?;

@@ -17,7 +17,7 @@ use super::offsets::Commit;
 use crate::model::{MetadataVersion, TopicPartition};
 use crate::record::BatchBuilder;
 use crate::state_log::fields::{Reader, Writer};
-use crate::state_log::records::{self, Error, StateRecord};
+use crate::state_log::records::{self, Error, KeyValue, StateRecord};
 pub(super) use group::{GroupValue, MemberValue};
 
 const OFFSET_KEY_VERSION: i16 = 1;
@@ -43,7 +43,7 @@ pub(super) enum Record {
 impl Record {
     /// Key and value as every broker of a cluster that speaks `version` reads
     /// them.
-    pub(super) fn encode(&self, version: MetadataVersion) -> Result<(Bytes, Option<Bytes>), Error> {
+    pub(super) fn encode(&self, version: MetadataVersion) -> Result<KeyValue, Error> {
         let mut key = Writer::default();
         let value = match self {
             Self::Offset {
@@ -65,7 +65,8 @@ impl Record {
                 value.as_ref().map(encode).transpose()?
             }
         };
-        Ok((key.finish(), value))
+        let key = key.finish();
+        Ok(KeyValue { key, value })
     }
 }
 
@@ -96,7 +97,7 @@ impl StateRecord for Record {
 
 /// Makes one batch: inside a producer's transaction, or of no producer.
 pub(super) fn encode(
-    records: &[Record],
+    records: &[KeyValue],
     transaction: Option<Transaction>,
     now_ms: i64,
     config: &Config,
@@ -106,7 +107,6 @@ pub(super) fn encode(
         let (id, epoch) = (transaction.producer_id, transaction.producer_epoch);
         builder = builder.producer(id, epoch, BASE_SEQUENCE).transactional();
     }
-    let records = records.iter().map(|record| record.encode(config.version));
     records::encode(builder, now_ms, records)
 }
 

@@ -1,7 +1,5 @@
 //! The value of a committed offset (Kafka's `OffsetCommitValue`).
 
-use bytes::Bytes;
-
 use super::Error;
 use crate::group::api::CommittedOffset;
 use crate::group::offsets::Commit;
@@ -16,7 +14,7 @@ const NONE: i32 = -1;
 const NO_EXPIRY: i64 = -1;
 
 /// Writes `version`, or the only one that has an expiry where there is one.
-pub(super) fn encode(commit: &Commit, version: i16) -> Result<Bytes, Error> {
+pub(super) fn encode(commit: &Commit, version: i16) -> Result<Vec<u8>, Error> {
     let committed = &commit.committed;
     let mut out = Writer::default();
     let version = match commit.expire_timestamp_ms {

@@ -146,9 +146,9 @@ fn the_bytes_written_are_kafkas() {
         (group_record(None), GROUP_KEY, None),
     ];
     for (record, key, value) in cases {
-        let (written_key, written_value) = record.encode(NEWEST).unwrap();
-        assert_eq!(written_key, bytes(key));
-        assert_eq!(written_value.map(Vec::from), value.map(bytes), "{record:?}");
+        let written = record.encode(NEWEST).unwrap();
+        assert_eq!(written.key, bytes(key));
+        assert_eq!(written.value, value.map(bytes), "{record:?}");
     }
 }
 
@@ -158,11 +158,18 @@ fn older_clusters_are_written_for() {
     let since = Some(1_700_000_000_000);
     for (cluster, value) in [("2.6", 3), ("2.2", 2), ("2.0", 1), ("0.11.0", 1)] {
         let record = group_record(Some(group(Some("i"), 60_000, since)));
-        let (_, written) = record.encode(cluster.parse().unwrap()).unwrap();
-        assert_eq!(written.unwrap(), bytes(GROUP_VALUES[value]), "{cluster}");
+        let written = record.encode(cluster.parse().unwrap()).unwrap();
+        assert_eq!(
+            written.value.unwrap(),
+            bytes(GROUP_VALUES[value]),
+            "{cluster}"
+        );
     }
     let record = offset_record(Some(commit(Some(7), None)));
-    let written = |cluster: &str| record.encode(cluster.parse().unwrap()).unwrap().1.unwrap();
+    let written = |cluster: &str| {
+        let written = record.encode(cluster.parse().unwrap()).unwrap();
+        written.value.unwrap()
+    };
     assert_eq!(written("2.1"), bytes(OFFSET_VALUES[3]));
     assert_eq!(written("2.1-IV0"), bytes(OFFSET_VALUES[2]));
     let without_expiry = "0001000000000000002a00046d6574610000018bcfe56800ffffffffffffffff";
@@ -213,12 +220,15 @@ fn batches_carry_records_and_markers() {
         offset_record(Some(commit(Some(7), None))),
         group_record(None),
     ];
-    let plain = encode(&written, None, 5, &Config::default()).unwrap();
+    let encoded = written
+        .each_ref()
+        .map(|record| record.encode(NEWEST).unwrap());
+    let plain = encode(&encoded, None, 5, &Config::default()).unwrap();
     let transactional = {
         let mut builder = BatchBuilder::new(crate::record::Compression::None).base_offset(2, 0);
         builder = builder.producer(9, 0, 0).transactional();
-        let (key, value) = written[0].encode(NEWEST).unwrap();
-        assert!(builder.push(5, Some(&key), value.as_deref(), &[]));
+        let KeyValue { key, value } = &encoded[0];
+        assert!(builder.push(5, Some(key), value.as_deref(), &[]));
         builder.build().unwrap()
     };
     let marker = {

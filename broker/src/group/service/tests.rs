@@ -1,5 +1,6 @@
 //! Whole scenarios over a log in memory, in paused time.
 
+mod gathered;
 mod members;
 mod offsets;
 mod transactions;

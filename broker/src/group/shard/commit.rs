@@ -7,6 +7,7 @@ use crate::group::api::{CommitRequest, FetchRequest, FetchedOffsets, OffsetToCom
 use crate::group::api::{CommittedOffset, PartitionOutcomes};
 use crate::group::offsets::Commit;
 use crate::group::records::Record;
+use crate::group::state::Now;
 use crate::metrics::Groups;
 use crate::model::TopicPartition;
 use crate::state_log::{self, Reply};
@@ -39,16 +40,18 @@ impl PendingCommit {
 impl Shard {
     pub(super) fn commit(&mut self, request: CommitRequest, reply: Reply<PartitionOutcomes>) {
         let group_id = request.member.group_id.clone();
-        if let Err(error) = self.check_commit(&request) {
+        let now = self.now();
+        if let Err(error) = self.check_commit(now, &request) {
             let refused = request
                 .offsets
                 .into_iter()
                 .map(|offset| (offset.partition, Err(error)));
             let _ = reply.send(refused.collect());
-            return self.reschedule(&group_id);
+            return self.forget_if_void(&group_id);
         }
-        let now_ms = self.clock.wall_ms();
-        let expire_timestamp_ms = request.retention_ms.map(|ms| now_ms.saturating_add(ms));
+        let expire_timestamp_ms = request
+            .retention_ms
+            .map(|ms| now.wall_ms.saturating_add(ms));
         let size_max = self.config.offset_metadata_size_max;
         let mut outcomes = Vec::with_capacity(request.offsets.len());
         let mut records = Vec::with_capacity(request.offsets.len());
@@ -59,7 +62,7 @@ impl Shard {
                 continue;
             }
             outcomes.push((offset.partition.clone(), Ok(())));
-            records.push(record(&group_id, offset, now_ms, expire_timestamp_ms));
+            records.push(record(&group_id, offset, now.wall_ms, expire_timestamp_ms));
         }
         let mut commit = PendingCommit {
             outcomes,
@@ -67,7 +70,7 @@ impl Shard {
         };
         if records.is_empty() {
             commit.answer(Ok(()));
-            return self.reschedule(&group_id);
+            return self.forget_if_void(&group_id);
         }
         if let Some(group) = self.groups.get_mut(&group_id) {
             for partition in commit.partitions() {
@@ -75,13 +78,14 @@ impl Shard {
             }
         }
         let then = Then::Committed(commit);
-        self.append_inside(request.transaction, &group_id, records, then);
-        self.reschedule(&group_id);
+        match request.transaction {
+            None => self.gather(group_id, records, then),
+            transaction => self.append_inside(transaction, &group_id, records, then),
+        }
     }
 
-    fn check_commit(&mut self, request: &CommitRequest) -> Result<(), Error> {
+    fn check_commit(&mut self, now: Now, request: &CommitRequest) -> Result<(), Error> {
         let member = &request.member;
-        let now = self.now();
         if member.generation < 0 || request.transaction.is_some() {
             // A simple consumer needs no more of a group than its offsets.
             self.group_or_new(&member.group_id);

@@ -74,6 +74,14 @@ impl state_log::Shard for Shard {
         self.decide(command);
     }
 
+    fn has_gathered(&self) -> bool {
+        self.writes.has_gathered()
+    }
+
+    fn flush(&mut self) {
+        Self::flush(self);
+    }
+
     async fn next_event(&mut self) -> Result<i64, Error> {
         match self.writes.appends.next().await {
             Some(written) => written,

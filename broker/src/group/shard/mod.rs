@@ -132,7 +132,8 @@ impl Waiting {
     }
 }
 
-/// The next deadline of each group, earliest first.
+/// The next deadline of each group, earliest first. A sign of life makes it later
+/// without being noted here: the group is then looked at once too often.
 #[derive(Default)]
 struct Deadlines {
     ordered: BTreeSet<(Duration, String)>,
@@ -207,7 +208,7 @@ impl Shard {
             }
             Command::Sync { request, reply } => self.sync(&request, reply),
             Command::Heartbeat { member, reply } => {
-                let outcome = self.step(&member.group_id, |group, step| {
+                let outcome = self.run(&member.group_id, |group, step| {
                     group.heartbeat(step, &member)
                 });
                 let _ = reply.send(outcome.unwrap_or(Err(Error::UnknownMemberId)));
@@ -297,9 +298,20 @@ impl Shard {
         }
     }
 
-    /// Runs one event on a group and does what it asks for; `None` when there
-    /// is no such group.
+    /// Runs one event on a group, does what it asks for and looks at its deadline;
+    /// `None` when there is no such group.
     fn step<R>(
+        &mut self,
+        group_id: &str,
+        event: impl FnOnce(&mut Group, &mut Step<'_>) -> R,
+    ) -> Option<R> {
+        let result = self.run(group_id, event);
+        self.reschedule(group_id);
+        result
+    }
+
+    /// The same for an event that brings no deadline forward: a sign of life.
+    fn run<R>(
         &mut self,
         group_id: &str,
         event: impl FnOnce(&mut Group, &mut Step<'_>) -> R,
@@ -312,7 +324,6 @@ impl Shard {
         for action in actions {
             self.act(group_id, action);
         }
-        self.reschedule(group_id);
         Some(result)
     }
 
@@ -352,12 +363,15 @@ impl Shard {
 
     /// Keeps the group's deadline, or forgets a group that holds nothing.
     fn reschedule(&mut self, group_id: &str) {
-        let Some(group) = self.groups.get(group_id) else {
-            self.deadlines.set(group_id, None);
-            return;
-        };
-        self.deadlines.set(group_id, group.next_deadline());
-        if group.is_void() && !self.writes.concerns(group_id) {
+        let deadline = self.groups.get(group_id).and_then(Group::next_deadline);
+        self.deadlines.set(group_id, deadline);
+        self.forget_if_void(group_id);
+    }
+
+    /// Forgets a group that holds nothing.
+    fn forget_if_void(&mut self, group_id: &str) {
+        let is_void = self.groups.get(group_id).is_some_and(Group::is_void);
+        if is_void && !self.writes.concerns(group_id) {
             self.groups.remove(group_id);
         }
     }

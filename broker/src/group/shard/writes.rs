@@ -1,4 +1,10 @@
 //! The records on their way into the log, and what follows when they are there.
+//!
+//! Offsets that several consumers commit at the same time share one batch: `gather`
+//! collects them, and `flush` writes what has come. Kafka's loader, and ours, read
+//! record by record, so how they lie in batches is nobody's concern.
+//!
+//! **Invariant:** what was gathered is written before anything else is.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +20,12 @@ use crate::group::api::{Transaction, TransactionEnd};
 use crate::group::records::{self, Record};
 use crate::group::state::Stored;
 use crate::record::EndTxnMarker;
+use crate::state_log::records::{Error as RecordError, KeyValue};
 use crate::state_log::{self, Reply, Verification};
+
+/// A batch of gathered records takes no more keys and values than these bytes: enough
+/// to share its cost, and far below any sensible limit of a batch's size.
+const GATHERED_SIZE_MAX: usize = 16 * 1024;
 
 /// What follows a write.
 #[derive(Debug)]
@@ -44,21 +55,37 @@ impl Ended {
     }
 }
 
+/// What one request writes.
 #[derive(Debug)]
-struct Write {
+struct Part {
     group_id: String,
     records: Vec<Record>,
+    then: Then,
+}
+
+/// One batch.
+#[derive(Debug)]
+struct Write {
+    parts: Vec<Part>,
     /// Whose transaction the records are in.
     producer_id: Option<i64>,
-    then: Then,
     deadline: Duration,
-    /// The client was told that it takes too long; the records may still come.
+    /// The clients were told that it takes too long; the records may still come.
     is_late: bool,
+}
+
+/// The batch that still takes records.
+#[derive(Default)]
+struct Gathered {
+    parts: Vec<Part>,
+    records: Vec<KeyValue>,
+    size: usize,
 }
 
 /// Writes in flight, in the order of the log.
 #[derive(Default)]
 pub(super) struct Writes {
+    gathered: Gathered,
     queue: VecDeque<Write>,
     pub(super) appends: FuturesOrdered<BoxFuture<'static, Result<i64, state_log::Error>>>,
 }
@@ -68,13 +95,20 @@ impl Writes {
         self.queue.len()
     }
 
+    /// Says whether something waits for `flush`.
+    pub(super) fn has_gathered(&self) -> bool {
+        !self.gathered.parts.is_empty()
+    }
+
     /// Says whether somebody still waits for a write.
     pub(super) fn is_awaited(&self) -> bool {
         self.queue.iter().any(|write| !write.is_late)
     }
 
     pub(super) fn concerns(&self, group_id: &str) -> bool {
-        self.queue.iter().any(|write| write.group_id == group_id)
+        let in_flight = self.queue.iter().flat_map(|write| &write.parts);
+        let mut parts = self.gathered.parts.iter().chain(in_flight);
+        parts.any(|part| part.group_id == group_id)
     }
 
     /// All writes wait equally long, so the first that is not late is the next.
@@ -85,8 +119,37 @@ impl Writes {
 }
 
 impl Shard {
-    /// Appends the records as one batch; `then` follows when it is committed or
-    /// has failed.
+    /// Writes the records with what else comes now; `then` follows when they are
+    /// committed or could not be.
+    pub(super) fn gather(&mut self, group_id: String, records: Vec<Record>, then: Then) {
+        let part = Part {
+            group_id,
+            records,
+            then,
+        };
+        let Some((part, encoded)) = self.encode(part) else {
+            return;
+        };
+        let size: usize = encoded.iter().map(KeyValue::size).sum();
+        if self.writes.gathered.size + size > GATHERED_SIZE_MAX {
+            self.flush();
+        }
+        let gathered = &mut self.writes.gathered;
+        gathered.size += size;
+        gathered.records.extend(encoded);
+        gathered.parts.push(part);
+    }
+
+    /// Appends what was gathered as one batch.
+    pub(super) fn flush(&mut self) {
+        let gathered = std::mem::take(&mut self.writes.gathered);
+        if !gathered.parts.is_empty() {
+            self.write(None, gathered.parts, &gathered.records);
+        }
+    }
+
+    /// Appends the records as a batch of their own; `then` follows when it is committed
+    /// or has failed.
     pub(super) fn append(&mut self, group_id: &str, records: Vec<Record>, then: Then) {
         self.append_inside(None, group_id, records, then);
     }
@@ -99,12 +162,46 @@ impl Shard {
         records: Vec<Record>,
         then: Then,
     ) {
+        self.flush();
+        let part = Part {
+            group_id: group_id.to_owned(),
+            records,
+            then,
+        };
+        if let Some((part, encoded)) = self.encode(part) {
+            self.write(transaction, vec![part], &encoded);
+        }
+    }
+
+    /// Keys and values of the part's records. If one of them cannot be written, the
+    /// part has come to its end.
+    fn encode(&mut self, part: Part) -> Option<(Part, Vec<KeyValue>)> {
+        let version = self.config.version;
+        let encoded = part.records.iter().map(|record| record.encode(version));
+        match encoded.collect::<Result<Vec<_>, _>>() {
+            Ok(encoded) => Some((part, encoded)),
+            Err(error) => {
+                self.refuse(part, error);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, part: Part, error: RecordError) {
+        let group = &part.group_id;
+        tracing::error!(group, %error, "records of a group cannot be written");
+        self.follow(&part.group_id, part.then, Err(state_log::Error::TooLarge));
+    }
+
+    fn write(&mut self, transaction: Option<Transaction>, parts: Vec<Part>, records: &[KeyValue]) {
         let now_ms = self.clock.wall_ms();
-        let batch = match records::encode(&records, transaction, now_ms, &self.config) {
+        let batch = match records::encode(records, transaction, now_ms, &self.config) {
             Ok(batch) => batch,
             Err(error) => {
-                tracing::error!(group = group_id, %error, "records of a group cannot be written");
-                return self.follow(group_id, then, Err(state_log::Error::TooLarge));
+                for part in parts {
+                    self.refuse(part, error);
+                }
+                return;
             }
         };
         let verification = transaction.map_or(Verification::NotRequired, |of| of.verification);
@@ -112,7 +209,7 @@ impl Shard {
             .log
             .append_verified(self.partition, batch, verification);
         let producer_id = transaction.map(|of| of.producer_id);
-        self.push(append, group_id, records, producer_id, then);
+        self.push(append, parts, producer_id);
     }
 
     /// Appends the marker of a transaction, behind the offsets committed in it.
@@ -121,6 +218,7 @@ impl Shard {
         end: &TransactionEnd,
         reply: Reply<Result<(), state_log::Error>>,
     ) {
+        self.flush();
         let mut ended = Ended {
             producer_id: end.producer_id,
             committed: end.commit,
@@ -134,7 +232,12 @@ impl Shard {
         match marker.batch(end.producer_id, end.producer_epoch) {
             Ok(batch) => {
                 let append = self.log.append(self.partition, batch);
-                self.push(append, "", Vec::new(), None, Then::Ended(ended));
+                let part = Part {
+                    group_id: String::new(),
+                    records: Vec::new(),
+                    then: Then::Ended(ended),
+                };
+                self.push(append, vec![part], None);
             }
             Err(error) => {
                 tracing::error!(%error, "a marker cannot be written");
@@ -146,18 +249,14 @@ impl Shard {
     fn push(
         &mut self,
         append: BoxFuture<'static, Result<i64, state_log::Error>>,
-        group_id: &str,
-        records: Vec<Record>,
+        parts: Vec<Part>,
         producer_id: Option<i64>,
-        then: Then,
     ) {
         self.writes.appends.push_back(append);
         let now = self.clock.monotonic();
         self.writes.queue.push_back(Write {
-            group_id: group_id.to_owned(),
-            records,
+            parts,
             producer_id,
-            then,
             deadline: now.saturating_add(self.config.commit_timeout),
             is_late: false,
         });
@@ -168,15 +267,26 @@ impl Shard {
         let Some(write) = self.writes.queue.pop_front() else {
             return;
         };
-        if let Ok(base_offset) = result {
-            for (record, offset) in write.records.into_iter().zip(base_offset..) {
-                match write.producer_id {
-                    Some(producer_id) => self.replay_inside(producer_id, record, offset),
-                    None => self.replay(record, offset),
+        if result == Err(state_log::Error::TooLarge) && write.parts.len() > 1 {
+            // Each may be small enough for the topic's limit by itself.
+            for part in write.parts {
+                self.append(&part.group_id, part.records, part.then);
+            }
+            return;
+        }
+        let mut next_offset = result;
+        for mut part in write.parts {
+            if let Ok(offset) = &mut next_offset {
+                for record in std::mem::take(&mut part.records) {
+                    match write.producer_id {
+                        Some(producer_id) => self.replay_inside(producer_id, record, *offset),
+                        None => self.replay(record, *offset),
+                    }
+                    *offset += 1;
                 }
             }
+            self.follow(&part.group_id, part.then, result.map(|_| ()));
         }
-        self.follow(&write.group_id, write.then, result.map(|_| ()));
     }
 
     fn follow(&mut self, group_id: &str, then: Then, result: Result<(), state_log::Error>) {
@@ -187,7 +297,10 @@ impl Shard {
                     group.on_stored(step, stored, result)
                 });
             }
-            Then::Committed(commit) => self.finish_commit(group_id, commit, result),
+            Then::Committed(commit) => {
+                self.finish_commit(group_id, commit, result);
+                return self.forget_if_void(group_id);
+            }
             Then::Cleaned(cleanup) => self.finish_cleanup(group_id, cleanup, result),
             Then::Ended(mut ended) => {
                 if result.is_ok() {
@@ -209,20 +322,17 @@ impl Shard {
                 continue;
             }
             write.is_late = true;
-            tracing::warn!(
-                group = write.group_id,
-                "records of a group are not committed in time"
-            );
-            match &mut write.then {
-                Then::Committed(commit) => commit.answer(Err(Error::RequestTimedOut)),
-                Then::Cleaned(cleanup) => cleanup.answer(Err(Error::RequestTimedOut)),
-                Then::Ended(ended) => ended.answer(Err(state_log::Error::Timeout)),
-                Then::Nothing => {}
-                then @ Then::Stored(_) => {
-                    failed.push((
-                        write.group_id.clone(),
-                        std::mem::replace(then, Then::Nothing),
-                    ));
+            for part in &mut write.parts {
+                let group = &part.group_id;
+                tracing::warn!(group, "records of a group are not committed in time");
+                match &mut part.then {
+                    Then::Committed(commit) => commit.answer(Err(Error::RequestTimedOut)),
+                    Then::Cleaned(cleanup) => cleanup.answer(Err(Error::RequestTimedOut)),
+                    Then::Ended(ended) => ended.answer(Err(state_log::Error::Timeout)),
+                    Then::Nothing => {}
+                    then @ Then::Stored(_) => {
+                        failed.push((group.clone(), std::mem::replace(then, Then::Nothing)));
+                    }
                 }
             }
         }
@@ -233,7 +343,6 @@ impl Shard {
 
     /// Takes over one committed record, now or at a load.
     pub(super) fn replay(&mut self, record: Record, offset: i64) {
-        let now = self.now();
         match record {
             Record::Offset {
                 group_id,
@@ -248,12 +357,14 @@ impl Shard {
                 group_id,
                 value: Some(value),
             } => {
+                let now = self.now();
                 self.group_of_record(&group_id).replay(value, now);
             }
             Record::Group {
                 group_id,
                 value: None,
             } => {
+                let now = self.now();
                 self.group_of_record(&group_id).replay_tombstone(now);
             }
         }
@@ -293,8 +404,10 @@ impl Shard {
     /// A group in memory always outlives its writes, so a record of an unknown
     /// group can only come from a load.
     pub(super) fn group_of_record(&mut self, group_id: &str) -> &mut Group {
-        let now = self.now();
-        let new = || Group::loading(group_id.to_owned(), now);
-        self.groups.entry(group_id.to_owned()).or_insert_with(new)
+        if !self.groups.contains_key(group_id) {
+            let group = Group::loading(group_id.to_owned(), self.now());
+            self.groups.insert(group_id.to_owned(), group);
+        }
+        self.groups.get_mut(group_id).expect("it was put there")
     }
 }

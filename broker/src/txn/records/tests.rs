@@ -64,9 +64,9 @@ fn records_are_written_as_kafka_does() {
         (Some(empty()), Some(bytes(EMPTY))),
         (None, None),
     ] {
-        let (key, written) = record(metadata).encode().unwrap();
-        assert_eq!(key, bytes(KEY));
-        assert_eq!(written.map(|value| value.to_vec()), value);
+        let written = record(metadata).encode().unwrap();
+        assert_eq!(written.key, bytes(KEY));
+        assert_eq!(written.value.map(|value| value.to_vec()), value);
     }
 }
 

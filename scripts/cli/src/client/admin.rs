@@ -14,10 +14,9 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
     BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeConfigsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+    DescribeConfigsRequest, ListPartitionReassignmentsRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -179,7 +178,11 @@ impl Client {
             .try_for_each(|topic| Error::check(topic.error_code, topic.error_message.as_deref()))
     }
 
-    pub(crate) async fn delete_topics(&self, names: &[String]) -> Result<(), Error> {
+    /// Deletes topics; what failed, of each.
+    pub(crate) async fn delete_each_topic(
+        &self,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Result<(), Error>>, Error> {
         let controller = self.find_controller("deleteTopics").await?;
         let timeout_ms = self.request_timeout_ms();
         let answer = self
@@ -195,10 +198,18 @@ impl Client {
                 }
             })
             .await?;
-        answer
-            .responses
-            .iter()
-            .try_for_each(|topic| Error::check(topic.error_code, topic.error_message.as_deref()))
+        let results = answer.responses.iter().map(|topic| {
+            let name = topic.name.as_ref().map(|name| name.0.to_string());
+            let checked = Error::check(topic.error_code, topic.error_message.as_deref());
+            (name.unwrap_or_default(), checked)
+        });
+        Ok(results.collect())
+    }
+
+    /// Deletes topics; the first failure.
+    pub(crate) async fn delete_topics(&self, names: &[String]) -> Result<(), Error> {
+        let results = self.delete_each_topic(names).await?;
+        results.into_values().collect()
     }
 
     /// The settings of each topic; none at all when the broker cannot tell.
@@ -283,45 +294,6 @@ impl Client {
             }
         }
         Ok(moves)
-    }
-
-    /// The offset for a time (or one of the special times), with its leader asked.
-    ///
-    /// `None` stands for "no such offset".
-    pub(crate) async fn list_offset(
-        &self,
-        topic: &str,
-        partition: i32,
-        timestamp: i64,
-        isolation_level: i8,
-    ) -> Result<Option<i64>, Error> {
-        let leader = self.leader_endpoint(topic, partition)?;
-        let timeout_ms = self.request_timeout_ms();
-        let answer = self
-            .call(&leader, Lane::Control, |version| {
-                let wanted = ListOffsetsPartition::default()
-                    .with_partition_index(partition)
-                    .with_timestamp(timestamp);
-                let wanted = ListOffsetsTopic::default()
-                    .with_name(wire_name(topic))
-                    .with_partitions(vec![wanted]);
-                ListOffsetsRequest::default()
-                    .with_replica_id(BrokerId(-1))
-                    .with_isolation_level(if version >= 2 { isolation_level } else { 0 })
-                    .with_topics(vec![wanted])
-                    .with_timeout_ms(timeout_ms)
-            })
-            .await?;
-        let found = answer
-            .topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .next();
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        Error::check(found.error_code, None)?;
-        Ok((found.offset >= 0).then_some(found.offset))
     }
 
     pub(crate) fn leader_endpoint(

@@ -135,6 +135,13 @@ fn class_name(code: i16) -> String {
         Some(E::KafkaStorageError) => "KafkaStorageException".to_owned(),
         Some(E::NonEmptyGroup) => "GroupNotEmptyException".to_owned(),
         Some(E::InvalidGroupId) => "InvalidGroupIdException".to_owned(),
+        Some(E::DelegationTokenAuthDisabled) => "DelegationTokenDisabledException".to_owned(),
+        Some(E::DelegationTokenRequestNotAllowed) => {
+            "UnsupportedByAuthenticationException".to_owned()
+        }
+        Some(E::DelegationTokenAuthorizationFailed) => {
+            "DelegationTokenAuthorizationException".to_owned()
+        }
         Some(E::UnknownServerError) => "UnknownServerException".to_owned(),
         Some(error) => format!("{error:?}Exception"),
         None => "UnknownServerException".to_owned(),
@@ -200,6 +207,12 @@ fn default_text(code: i16) -> String {
         Some(E::NoReassignmentInProgress) => "No partition reassignment is in progress.",
         Some(E::KafkaStorageError) => "Disk error when trying to access log file on the disk.",
         Some(E::GroupIdNotFound) => "The group id does not exist.",
+        Some(E::DelegationTokenAuthDisabled) => "Delegation Token feature is not enabled.",
+        Some(E::DelegationTokenNotFound) => "Delegation Token is not found on server.",
+        Some(E::DelegationTokenRequestNotAllowed) => {
+            "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation token authenticated channels."
+        }
+        Some(E::DelegationTokenExpired) => "Delegation Token is expired.",
         Some(error) => return format!("The server answered {}.", code_name(error.code())),
     };
     text.to_owned()

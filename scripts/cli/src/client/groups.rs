@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::join_all;
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest, OffsetDeleteRequest,
+    DeleteGroupsRequest, DescribeGroupsRequest, GroupId, LeaveGroupRequest, ListGroupsRequest,
+    OffsetDeleteRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
 use super::consumer::{Committer, TopicPartition};
 use super::metadata::{AutoCreate, Topics, wire_name};
 use super::{Client, Endpoint, Error, Lane};
+
+/// Why a member left that an administrator removed (KIP-800).
+const REMOVED: &str = "member was removed by an admin";
 
 /// A group as listings show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +164,40 @@ impl Client {
             let answer = self.call(&coordinator, Lane::Control, request).await?;
             let mut results = answer.results.iter();
             results.try_for_each(|result| Error::check(result.error_code, None))
+        })
+        .await
+    }
+
+    /// Makes members leave their group, static ones too.
+    pub(crate) async fn remove_members(
+        &self,
+        group: &str,
+        members: &[Member],
+    ) -> Result<(), Error> {
+        let named = |member: &Member| {
+            let text = |text: &str| StrBytes::from_string(text.to_owned());
+            let identity = MemberIdentity::default();
+            match member.instance_id.as_str() {
+                "" => identity.with_member_id(text(&member.id)),
+                instance => identity.with_group_instance_id(Some(text(instance))),
+            }
+        };
+        self.retrying("removeMembersFromConsumerGroup", async || {
+            let coordinator = self.find_coordinator(group).await?;
+            let id = GroupId(StrBytes::from_string(group.to_owned()));
+            let request = |version| {
+                let reason = StrBytes::from_static_str(REMOVED);
+                let reason = Some(reason).filter(|_| version >= 5);
+                let members = members.iter().map(named);
+                let members = members.map(|member| member.with_reason(reason.clone()));
+                LeaveGroupRequest::default()
+                    .with_group_id(id)
+                    .with_members(members.collect())
+            };
+            let answer = self.call(&coordinator, Lane::Control, request).await?;
+            Error::check(answer.error_code, None)?;
+            let mut members = answer.members.iter();
+            members.try_for_each(|member| Error::check(member.error_code, None))
         })
         .await
     }

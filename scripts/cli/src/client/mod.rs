@@ -19,9 +19,11 @@ mod error;
 pub(crate) mod groups;
 pub(crate) mod metadata;
 mod moves;
+pub(crate) mod offsets;
 pub(crate) mod producer;
 pub(crate) mod quotas;
 pub(crate) mod records;
+pub(crate) mod tokens;
 pub(crate) mod transactions;
 
 use std::collections::HashMap;

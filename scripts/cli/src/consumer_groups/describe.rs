@@ -8,10 +8,9 @@ use super::{Error, complain};
 use crate::client::Client;
 use crate::client::consumer::decode_assignment;
 use crate::client::groups::Group;
+use crate::client::offsets::LATEST;
 use crate::console;
 use crate::options::Options;
-
-const LATEST: i64 = -1;
 
 pub(super) async fn list(options: &Options, client: &Client) -> Result<(), Error> {
     let states = arguments::states(options).map_err(Error::Usage)?;

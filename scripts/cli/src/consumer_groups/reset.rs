@@ -10,11 +10,11 @@ use super::plan::{self, Plan};
 use super::{Error, complain, describe, report};
 use crate::client::Client;
 use crate::client::consumer::TopicPartition;
+use crate::client::offsets::{EARLIEST, LATEST};
 use crate::console;
 use crate::options::Options;
+use crate::times;
 
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 const LOGGER: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
 type Offsets = BTreeMap<TopicPartition, i64>;
@@ -112,7 +112,7 @@ fn target(options: &Options, now_ms: i64) -> Result<Target, Error> {
         return Ok(Target::Shift(count));
     }
     if let Some(written) = options.text("to-datetime") {
-        return plan::datetime(written)
+        return times::datetime(written)
             .map(Target::Time)
             .map_err(|message| Error::Thrown {
                 class: "java.text.ParseException",
@@ -120,7 +120,7 @@ fn target(options: &Options, now_ms: i64) -> Result<Target, Error> {
             });
     }
     if let Some(written) = options.text("by-duration") {
-        let millis = plan::duration(written).ok_or_else(|| Error::Thrown {
+        let millis = times::duration(written).ok_or_else(|| Error::Thrown {
             class: "java.time.format.DateTimeParseException",
             message: "Text cannot be parsed to a Duration".to_owned(),
         })?;
@@ -162,8 +162,8 @@ async fn offsets(
             let wanted = partitions.iter().map(|at| (at.clone(), *offset));
             within_ends(client, wanted.collect()).await
         }
-        Target::Earliest => ends(client, partitions, EARLIEST).await,
-        Target::Latest => ends(client, partitions, LATEST).await,
+        Target::Earliest => Ok(client.offsets_at(partitions, EARLIEST, 0).await?),
+        Target::Latest => Ok(client.offsets_at(partitions, LATEST, 0).await?),
         Target::Time(time) => since(client, partitions, *time).await,
         Target::Shift(count) => {
             let committed = client.all_committed(group).await?;
@@ -187,7 +187,7 @@ async fn offsets(
                     None => missing.push(at.clone()),
                 }
             }
-            found.extend(ends(client, &missing, LATEST).await?);
+            found.extend(client.offsets_at(&missing, LATEST, 0).await?);
             Ok(found)
         }
         Target::File(plan) => match plan.get(group) {
@@ -200,37 +200,12 @@ async fn offsets(
     }
 }
 
-/// The offsets for a time, or for one of the ends.
-async fn ends(client: &Client, partitions: &[TopicPartition], time: i64) -> Result<Offsets, Error> {
-    let mut found = Offsets::new();
-    for at in partitions {
-        if let Some(offset) = end(client, at, time).await? {
-            found.insert(at.clone(), offset);
-        }
-    }
-    Ok(found)
-}
-
-async fn end(client: &Client, at: &TopicPartition, time: i64) -> Result<Option<i64>, Error> {
-    let (topic, partition) = at;
-    let names = [topic.clone()];
-    let known = client.leader(topic, *partition);
-    if known.is_none() {
-        client.describe_topics(&names).await?;
-    }
-    Ok(client
-        .retrying("listOffsets", async || {
-            client.list_offset(topic, *partition, time, 0).await
-        })
-        .await?)
-}
-
 async fn since(
     client: &Client,
     partitions: &[TopicPartition],
     time: i64,
 ) -> Result<Offsets, Error> {
-    let mut found = ends(client, partitions, time).await?;
+    let mut found = client.offsets_at(partitions, time, 0).await?;
     let late: Vec<TopicPartition> = partitions
         .iter()
         .filter(|at| !found.contains_key(*at))
@@ -241,15 +216,15 @@ async fn since(
             "\nWarn: Partition {partition} from topic {topic} is empty. Falling back to latest known offset."
         ));
     }
-    found.extend(ends(client, &late, LATEST).await?);
+    found.extend(client.offsets_at(&late, LATEST, 0).await?);
     Ok(found)
 }
 
 /// Moves offsets that lie outside of their partition to its nearer end.
 async fn within_ends(client: &Client, wanted: Offsets) -> Result<Offsets, Error> {
     let partitions: Vec<TopicPartition> = wanted.keys().cloned().collect();
-    let starts = ends(client, &partitions, EARLIEST).await?;
-    let latest = ends(client, &partitions, LATEST).await?;
+    let starts = client.offsets_at(&partitions, EARLIEST, 0).await?;
+    let latest = client.offsets_at(&partitions, LATEST, 0).await?;
     let mut within = Offsets::new();
     for (at, offset) in wanted {
         let (kept, warning) = clamp(&at, offset, starts.get(&at), latest.get(&at));

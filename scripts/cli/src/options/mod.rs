@@ -92,6 +92,16 @@ impl Parser {
         self.spec(name, Takes::Optional(what), "String", doc)
     }
 
+    /// Adds an option whose value, a 64-bit number, may be left out.
+    pub(crate) fn optional_long(
+        self,
+        name: &'static str,
+        what: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        self.spec(name, Takes::Optional(what), "Long", doc)
+    }
+
     /// Gives the option added last a default.
     pub(crate) fn or(mut self, value: &'static str) -> Self {
         if let Some(last) = self.specs.last_mut() {
@@ -139,9 +149,10 @@ impl Parser {
             let spec = self
                 .find(name)
                 .ok_or_else(|| Error::Unrecognized(name.to_owned()))?;
-            let next_is_value = rest
-                .peek()
-                .is_some_and(|next| !self.looks_like_option(next));
+            let next_is_value = rest.peek().is_some_and(|next| match spec.kind {
+                "Long" => next.parse::<i64>().is_ok(),
+                _ => !self.looks_like_option(next),
+            });
             let value = match (spec.takes, inline) {
                 (Takes::Nothing, _) => None,
                 (_, Some(value)) => Some(value),
@@ -226,6 +237,15 @@ impl Options {
             .collect()
     }
 
+    /// The words of every value given, each value cut at its commas.
+    pub(crate) fn list(&self, name: &str) -> Vec<&str> {
+        let words = |value| match value {
+            "" => vec![""],
+            list => list.split(',').filter(|word| !word.is_empty()).collect(),
+        };
+        self.all(name).into_iter().flat_map(words).collect()
+    }
+
     /// Every option that was written and its value, in order.
     pub(crate) fn written(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
         self.given
@@ -300,6 +320,7 @@ mod tests {
             .long("timeout", "ms", "")
             .or("1000")
             .optional_text("compression-codec", "codec", "")
+            .optional_long("age", "ms", "")
     }
 
     fn parse(line: &str) -> Result<Options, Error> {
@@ -325,6 +346,8 @@ mod tests {
         );
         let both = parse("--topic a=b --topic=c=d").unwrap();
         assert_eq!(both.all("topic"), ["a=b", "c=d"]);
+        let lists = parse("--topic a,,b --topic c, --topic=").unwrap();
+        assert_eq!(lists.list("topic"), ["a", "b", "c", ""]);
     }
 
     #[test]
@@ -359,6 +382,12 @@ mod tests {
         assert_eq!(absent.text("compression-codec"), None);
         let present = parse("--compression-codec lz4 --topic x").unwrap();
         assert_eq!(present.text("compression-codec"), Some("lz4"));
+        // A number is one even though it begins like an option.
+        for (line, value) in [("--age -1 --list", Some(-1)), ("--age x --list", None)] {
+            let options = parse(line).unwrap();
+            assert!(options.has("age") && options.has("list"), "{line}");
+            assert_eq!(options.i64("age"), Ok(value), "{line}");
+        }
     }
 
     #[test]

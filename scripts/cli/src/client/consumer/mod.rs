@@ -29,13 +29,11 @@ pub(crate) use offsets::Committer;
 pub(crate) use settings::ConsumerSettings;
 
 use super::metadata::{AutoCreate, Topics, topic_name};
+use super::offsets::{EARLIEST, LATEST};
 use super::{Client, Error, Lane, code_name};
 use group::{Beat, Membership};
 use settings::Reset;
 
-/// The times that stand for the two ends of a partition.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 /// With several leaders none may hold up the records of the others for long.
 const SHARED_FETCH_WAIT: Duration = Duration::from_millis(100);
 

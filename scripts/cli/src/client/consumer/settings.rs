@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::config::{Error, Settings};
+use crate::client::offsets::{EARLIEST, LATEST};
 
 /// Where to begin without a committed offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct ConsumerSettings {
     /// Makes the member a static one (KIP-345).
     pub(super) instance_id: Option<String>,
     pub(super) reset: Reset,
-    pub(super) isolation_level: i8,
+    pub(crate) isolation_level: i8,
     pub(super) commits_itself: bool,
     pub(super) commit_interval: Duration,
     pub(super) session_timeout: Duration,
@@ -72,6 +73,17 @@ impl ConsumerSettings {
             hides_internal: settings.bool("exclude.internal.topics", true)?,
             may_create_topics: settings.bool("allow.auto.create.topics", true)?,
         })
+    }
+}
+
+impl ConsumerSettings {
+    /// The time whose offset a partition begins at that nothing was committed of.
+    pub(crate) fn reset_time(&self) -> Option<i64> {
+        match self.reset {
+            Reset::Earliest => Some(EARLIEST),
+            Reset::Latest => Some(LATEST),
+            Reset::Never => None,
+        }
     }
 }
 
