@@ -16,6 +16,7 @@
 //! **Invariant:** this module knows neither tokio nor the protocol.
 
 mod append;
+mod behind_damage;
 mod boots;
 mod checkpoint;
 mod cleaner;

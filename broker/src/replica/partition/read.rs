@@ -256,6 +256,11 @@ impl Partition {
             .map(|end| (end.epoch, end.end_offset)))
     }
 
+    /// Where the log goes on behind damage at `offset`; see [`Log`].
+    pub fn offset_behind_damage(&self, offset: Offset) -> Result<Option<Offset>, Error> {
+        Ok(self.log.read().offset_behind_damage(offset)?)
+    }
+
     /// What `reader` sees, if this replica has the role and is in the epoch
     /// that is meant.
     fn seen(&self, reader: Reader, meant: Option<LeaderEpoch>) -> Result<Seen, Error> {

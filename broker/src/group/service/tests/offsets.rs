@@ -368,3 +368,29 @@ async fn the_service_expires_offsets_by_itself() {
     shutdown.request();
     running.await.unwrap();
 }
+
+/// What was committed behind a damaged batch was forgotten with it.
+#[tokio::test(start_paused = true)]
+async fn damage_in_the_log_costs_only_what_it_hides() {
+    let broker = Broker::start().await;
+    let partition = broker.groups.partition_for("g").unwrap();
+    let commit = async |topic, offset| {
+        let done = broker.groups.commit(commit_of(outside(""), topic, offset));
+        assert_eq!(done.await.unwrap()[0].1, Ok(()));
+    };
+    commit("before", 1).await;
+    commit("hidden", 2).await;
+    broker.log.damage_last(partition);
+    commit("behind", 3).await;
+    commit("hidden-again", 4).await;
+    broker.log.damage_last(partition);
+    let next = broker.successor().await;
+    let request = FetchRequest {
+        group_id: "g".to_owned(),
+        ..FetchRequest::default()
+    };
+    let fetched = next.groups.fetch(request).await.unwrap();
+    let found = fetched.into_iter();
+    let found: Vec<_> = found.map(|(at, _)| at.topic.as_str().to_owned()).collect();
+    assert_eq!(found, ["before", "behind"]);
+}
