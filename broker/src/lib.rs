@@ -7,6 +7,7 @@ pub mod model;
 pub mod record;
 
 pub mod log;
+pub mod metrics;
 pub mod protocol;
 pub mod quota;
 pub mod zk;

@@ -21,18 +21,21 @@ pub enum BindError {
     Unresolved { host: String, source: io::Error },
 }
 
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted where nobody says how many.
 const BACKLOG: u32 = 1024;
 
 /// How often the kernel asks the other one on a connection without traffic.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The kernel's buffers of each accepted connection, in bytes; `None` leaves
-/// their size to the kernel, which lets them grow.
+/// What the kernel keeps for a listener and for each connection that it accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Buffers {
+    /// Bytes of a connection; `None` leaves them to the kernel, which lets them grow.
     pub receive: Option<u32>,
     pub send: Option<u32>,
+    /// Connections that may wait to be accepted; a thousand if `None`. The system's
+    /// own bound (`net.core.somaxconn`) holds besides.
+    pub backlog: Option<u32>,
 }
 
 /// Listens on `address`; port 0 takes a free one.
@@ -61,7 +64,7 @@ fn listen(address: SocketAddr, buffers: Buffers) -> io::Result<TcpListener> {
         socket.set_send_buffer_size(bytes)?;
     }
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(buffers.backlog.unwrap_or(BACKLOG))
 }
 
 /// Connects to the first address of `host` that answers, without Nagle's delay.
@@ -91,6 +94,11 @@ pub async fn connect_watched(
     sockopt::set_tcp_keepidle(&stream, PROBE_PAUSE)?;
     sockopt::set_tcp_keepintvl(&stream, PROBE_PAUSE)?;
     Ok(stream)
+}
+
+/// Gives the receiving side of `stream` a buffer of so many bytes.
+pub fn set_receive_buffer(stream: &TcpStream, bytes: usize) -> io::Result<()> {
+    Ok(sockopt::set_socket_recv_buffer_size(stream, bytes)?)
 }
 
 /// Connects to exactly this address.

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::clock::SharedClock;
-use common::config::Values;
 use common::shutdown::Shutdown;
 use common::task;
 use tokio::sync::watch;
@@ -21,9 +20,10 @@ use super::cleaning::Settings;
 use super::farewell::Farewell;
 use super::network;
 use super::quotas::Quotas;
-use crate::config::{Props, Scope};
+use crate::config::{Config, Layers, ListenerAddress, ListenerBounds, Props, Scope};
 use crate::controller;
 use crate::handlers::TopicConfigs;
+use crate::log;
 use crate::model::{BrokerId, TopicName};
 use crate::registry::{
     self, ConfigChange, ConfigEntity, ConfigFeed, EntityType, FeatureFeed, FinalizedFeatures,
@@ -91,21 +91,46 @@ pub(super) struct Switches {
     pub(super) unclean_leader_election: Arc<AtomicBool>,
     pub(super) features: Arc<watch::Sender<FinalizedFeatures>>,
     pub(super) quotas: Quotas,
+    listeners: Arc<Listeners>,
+}
+
+/// Whom bounds of single listeners may concern.
+struct Listeners {
+    addresses: Vec<ListenerAddress>,
+    inter_broker: String,
+}
+
+impl Listeners {
+    fn bounds(&self, layers: &Layers) -> ListenerBounds {
+        let bounds = ListenerBounds::of(layers.raw(), &self.addresses, &self.inter_broker);
+        bounds.unwrap_or_else(|error| {
+            tracing::error!(%error, "listeners have no bounds of their own");
+            ListenerBounds::default()
+        })
+    }
 }
 
 impl Switches {
     /// Takes the broker's configuration, and the quotas that are set already.
     pub(super) async fn load(
-        values: &Values,
+        config: &Config,
+        layers: &Layers,
         clock: &SharedClock,
         registry: &Registry,
     ) -> Result<Self, registry::Error> {
-        let quotas = Quotas::new(values);
+        let values = &config.values;
+        let listeners = Listeners {
+            addresses: config.listeners.clone(),
+            inter_broker: config.inter_broker_listener.clone(),
+        };
+        let bounds = listeners.bounds(layers);
+        let quotas = Quotas::new(values, &bounds);
         quotas.load(registry).await?;
         let rates = quotas.connections.clone();
         let is_unclean = values.bool("unclean.leader.election.enable");
         Ok(Self {
-            limits: Limits::new(network::limits(values).await, rates, clock.clone()),
+            limits: Limits::new(network::limits(values, bounds).await, rates, clock.clone()),
+            listeners: Arc::new(listeners),
             unclean_leader_election: Arc::new(AtomicBool::new(is_unclean)),
             features: Arc::default(),
             quotas,
@@ -149,6 +174,7 @@ pub(super) struct Follower {
     registry: Registry,
     configs: TopicConfigs,
     replicas: Arc<replica::Manager>,
+    logs: Arc<log::Manager>,
     controller: controller::Handle,
     switches: Switches,
     /// `None` when compaction is off.
@@ -159,6 +185,7 @@ impl Follower {
     pub(super) fn new(
         farewell: &Farewell,
         registry: &Registry,
+        logs: &Arc<log::Manager>,
         configs: &TopicConfigs,
         switches: &Switches,
     ) -> Self {
@@ -167,6 +194,7 @@ impl Follower {
             registry: registry.clone(),
             configs: configs.clone(),
             replicas: farewell.replicas.clone(),
+            logs: logs.clone(),
             controller: farewell.controller.clone(),
             switches: switches.clone(),
             cleaner: None,
@@ -248,8 +276,14 @@ impl Follower {
     async fn take_effect(&self) {
         let layers = self.configs.broker();
         let values = layers.values();
-        self.switches.limits.set(network::limits(values).await);
-        self.switches.quotas.reconfigure(values);
+        let bounds = self.switches.listeners.bounds(&layers);
+        self.switches.quotas.reconfigure(values, &bounds);
+        let limits = network::limits(values, bounds).await;
+        self.switches.limits.set(limits);
+        let expiration_ms = i64::from(values.i32("producer.id.expiration.ms"));
+        self.logs.set_producer_expiration(expiration_ms);
+        let fetchers = usize::try_from(values.i32("num.replica.fetchers"));
+        self.replicas.set_fetchers(fetchers.unwrap_or(1));
         let is_unclean = values.bool("unclean.leader.election.enable");
         let was_unclean = self
             .switches

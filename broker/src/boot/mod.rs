@@ -18,6 +18,7 @@ mod lost_tails;
 mod maintenance;
 mod membership;
 mod network;
+mod page;
 mod parts;
 mod previous_session;
 mod quotas;

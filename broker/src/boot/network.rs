@@ -12,7 +12,7 @@ use common::task;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, connections_of_hosts, endpoints, is_wildcard, millis};
+use crate::config::{Config, ListenerBounds, connections_of_hosts, endpoints, is_wildcard, millis};
 use crate::handlers::Handlers;
 use crate::protocol::interbroker::Endpoint;
 use crate::server::admin::{self, Status};
@@ -26,6 +26,9 @@ pub(super) struct Sockets {
 
 /// What is being served.
 pub(super) struct Serving {
+    /// By the names of listeners.
+    pub(super) ports: Vec<(String, u16)>,
+    pub(super) admin_address: Option<SocketAddr>,
     pub(super) clients: Vec<JoinHandle<()>>,
     pub(super) admin: Option<JoinHandle<()>>,
 }
@@ -86,12 +89,12 @@ impl Sockets {
         })
     }
 
-    pub(super) fn ports(&self) -> Vec<(String, u16)> {
+    fn ports(&self) -> Vec<(String, u16)> {
         let listeners = self.listeners.iter();
         listeners.map(|l| (l.name().to_owned(), l.port())).collect()
     }
 
-    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+    fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.local_addr().ok()
     }
 
@@ -104,6 +107,7 @@ impl Sockets {
         clients_stop: &Shutdown,
         admin_stop: &Shutdown,
     ) -> Serving {
+        let (ports, admin_address) = (self.ports(), self.admin_address());
         let clients = self.listeners.into_iter().map(|listener| {
             let run = listener.run(handlers.clone(), limits.clone(), clients_stop.clone());
             task::spawn("listener", run)
@@ -113,21 +117,29 @@ impl Sockets {
             let pages = admin::router(status);
             task::spawn("admin", http::serve(socket, pages, admin_stop.clone()))
         });
-        Serving { clients, admin }
+        Serving {
+            ports,
+            admin_address,
+            clients,
+            admin,
+        }
     }
 }
 
-/// Kafka's sizes of a socket's buffers; -1 leaves them to the kernel.
+/// Kafka's sizes of a socket's buffers and backlog; -1 leaves buffers to the kernel.
 fn buffers(values: &Values) -> Buffers {
     let bytes = |key| u32::try_from(values.i32(key)).ok();
     Buffers {
         receive: bytes("socket.receive.buffer.bytes"),
         send: bytes("socket.send.buffer.bytes"),
+        backlog: values
+            .opt_i32("socket.listen.backlog.size")
+            .and_then(|count| u32::try_from(count).ok()),
     }
 }
 
 /// The bounds on connections; hosts are looked up now.
-pub(super) async fn limits(values: &Values) -> LimitsConfig {
+pub(super) async fn limits(values: &Values, bounds: ListenerBounds) -> LimitsConfig {
     let count = |name| usize::try_from(values.i32(name)).unwrap_or(0);
     let mut of_addresses = HashMap::new();
     // What is not legal was refused when the values were read.
@@ -144,5 +156,7 @@ pub(super) async fn limits(values: &Values) -> LimitsConfig {
         connections_max: count("max.connections"),
         connections_per_ip_max: count("max.connections.per.ip"),
         of_addresses,
+        of_listeners: bounds.connections,
+        protected: bounds.protected,
     }
 }

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::configs::Switches;
+use super::farewell::Farewell;
 use super::membership::Membership;
+use super::page::Sources;
+use super::readiness::Readiness;
 use super::replication;
 use super::running::Stops;
 use super::start::{StartError, Started};
+use super::status::BrokerStatus;
 use super::transactions;
 use crate::cluster::Cluster;
 use crate::config::Config;
@@ -28,7 +32,7 @@ impl Started {
         cluster: &Arc<Cluster>,
         stops: &Stops,
     ) -> Result<Arc<replica::Manager>, StartError> {
-        let replication = replication::manager_config(self.broker_id, config);
+        let replication = replication::manager_config(self.broker_id, config, self.metrics.clone());
         let checkpointed = self.logs.read_high_watermarks()?.into_iter().collect();
         Ok(Arc::new(replica::Manager::new(
             replication,
@@ -50,7 +54,19 @@ impl Started {
         let topic = TopicName::new(GROUP_METADATA_TOPIC).expect("Kafka's own topic name");
         let (cluster, replicas) = (cluster.clone(), replicas.clone());
         let log = ReplicatedLog::new(topic, cluster, replicas, config.commit_timeout);
-        group::Service::new(config, Arc::new(log), self.clock.clone())
+        let metrics = self.metrics.clone();
+        group::Service::new(config, Arc::new(log), self.clock.clone(), metrics)
+    }
+
+    pub(super) fn transactions(
+        &self,
+        config: &Config,
+        cluster: &Arc<Cluster>,
+        replicas: &Arc<replica::Manager>,
+        groups: group::Handle,
+    ) -> txn::Service {
+        let (clock, metrics) = (&self.clock, &self.metrics);
+        transactions::service(config, cluster, replicas, groups, clock, metrics)
     }
 
     pub(super) fn membership(
@@ -107,6 +123,7 @@ impl Started {
             unclean_leader_election: switches.unclean_leader_election.clone(),
             delete_topic_enable: config.values.bool("delete.topic.enable"),
             rebalance: replication::rebalance(config),
+            metrics: self.metrics.clone(),
         };
         controller::Service::new(
             controller,
@@ -150,6 +167,44 @@ impl Started {
             features: switches.features.subscribe(),
             verifier: transactions::verifier(config, self.broker_id),
             quotas: switches.quotas.clients.clone(),
+            metrics: self.metrics.clone(),
         })
+    }
+
+    /// What operators are shown.
+    pub(super) fn status(
+        &self,
+        sources: Sources,
+        endpoints: Vec<Endpoint>,
+        readiness: &Arc<Readiness>,
+    ) -> BrokerStatus {
+        BrokerStatus {
+            broker_id: self.broker_id,
+            cluster_id: self.cluster_id.clone(),
+            endpoints,
+            sources,
+            clock: self.clock.clone(),
+            started_ms: self.started_ms,
+            readiness: readiness.clone(),
+        }
+    }
+
+    pub(super) fn sources(
+        &self,
+        farewell: &Farewell,
+        (groups, transactions): (group::Handle, txn::Handle),
+        switches: &Switches,
+    ) -> Sources {
+        Sources {
+            metrics: self.metrics.clone(),
+            cluster: farewell.cluster.clone(),
+            replicas: farewell.replicas.clone(),
+            logs: self.logs.clone(),
+            controller: farewell.controller.clone(),
+            groups,
+            transactions,
+            session: self.registry.client().clone(),
+            limits: switches.limits.clone(),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use common::config::Values;
 use indexmap::IndexMap;
 
+use crate::config::ListenerBounds;
 use crate::quota::{
     CONNECTION_CREATION_RATE, ClientQuotas, ConnectionRates, Entity, Kind, Of, QuotaKey, Windows,
 };
@@ -22,7 +23,7 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    pub(super) fn new(values: &Values) -> Self {
+    pub(super) fn new(values: &Values, bounds: &ListenerBounds) -> Self {
         let windows = |count: &str, seconds: &str| Windows {
             count: usize::try_from(values.i32(count)).unwrap_or(1),
             length_ms: i64::from(values.i32(seconds)) * 1000,
@@ -33,16 +34,20 @@ impl Quotas {
             "controller.quota.window.size.seconds",
         );
         let rate = values.i32("max.connection.creation.rate");
-        Self {
+        let quotas = Self {
             clients: Arc::new(ClientQuotas::new(of_clients, of_mutations)),
             connections: Arc::new(ConnectionRates::new(of_clients, rate)),
-        }
+        };
+        quotas.reconfigure(values, bounds);
+        quotas
     }
 
     /// Takes what broker keys say now.
-    pub(super) fn reconfigure(&self, values: &Values) {
-        let rate = values.i32("max.connection.creation.rate");
-        self.connections.set_of_all(rate);
+    pub(super) fn reconfigure(&self, values: &Values, bounds: &ListenerBounds) {
+        let of_all = values.i32("max.connection.creation.rate");
+        let (of_listeners, protected) = (bounds.rates.clone(), bounds.protected.clone());
+        self.connections
+            .set_of_listeners(of_all, of_listeners, protected);
     }
 
     /// Reads what was set before this broker started.
@@ -166,13 +171,13 @@ mod tests {
         let address = IpAddr::from([10, 0, 0, 1]);
         apply(EntityType::Ips, "10.0.0.1", CONNECTION_CREATION_RATE, "0");
         assert!(
-            quotas.connections.admit(address, 0).is_ok(),
+            quotas.connections.admit("L", address, 0).is_ok(),
             "no pause at a rate of zero"
         );
         apply(EntityType::Ips, "10.0.0.1", CONNECTION_CREATION_RATE, "1");
         assert_eq!(
             (0..50)
-                .filter(|_| quotas.connections.admit(address, 60_000).is_ok())
+                .filter(|_| quotas.connections.admit("L", address, 60_000).is_ok())
                 .count(),
             10
         );

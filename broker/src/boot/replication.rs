@@ -13,6 +13,7 @@ use crate::controller::{self, Rebalance};
 use crate::handlers::ProducerIdBlocks;
 use crate::handlers::control::Control;
 use crate::handlers::in_sync::{ByController, ByZnodes, PastController};
+use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::peer::{self, Peers};
 use crate::protocol::interbroker::{InterbrokerKey, version_in};
@@ -22,7 +23,11 @@ use crate::replica::{FetchConfig, IsrChannel, ManagerConfig, Windows};
 /// Longer intervals mean "never", and do not fit a timer.
 const REBALANCE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerConfig {
+pub(super) fn manager_config(
+    broker_id: BrokerId,
+    config: &Config,
+    metrics: Arc<Metrics>,
+) -> ManagerConfig {
     let values = &config.values;
     let int = |name: &str| values.i32(name);
     let int_ms = |name: &str| Duration::from_millis(u64::from(int(name).unsigned_abs()));
@@ -39,6 +44,7 @@ pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerCon
             .and_then(|count| usize::try_from(count).ok()),
         replication_windows: windows(""),
         log_dirs_windows: windows("alter.log.dirs."),
+        metrics,
         lag_max: millis(values, "replica.lag.time.max.ms"),
         fetch: FetchConfig {
             lanes: usize::try_from(int("num.replica.fetchers")).unwrap_or(1),
@@ -48,6 +54,10 @@ pub(super) fn manager_config(broker_id: BrokerId, config: &Config) -> ManagerCon
             partition_bytes_max: int("replica.fetch.max.bytes"),
             backoff_max: int_ms("replica.fetch.backoff.ms"),
             timeout: int_ms("replica.socket.timeout.ms"),
+            receive_buffer: values
+                .opt_i32("replica.socket.receive.buffer.bytes")
+                .and_then(|bytes| usize::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
             version: config.inter_broker_version,
         },
     }

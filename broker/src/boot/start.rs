@@ -23,14 +23,12 @@ use super::previous_session::PreviousSession;
 use super::readiness::Readiness;
 use super::replication;
 use super::running::{Running, Stops, Tasks};
-use super::status::BrokerStatus;
-use super::transactions;
 use crate::cluster::Cluster;
 use crate::config::{Config, Dynamic, Layers, millis};
-use crate::handlers::TopicConfigs;
+use crate::handlers::{TopicConfigs, accounts};
 use crate::log::{self, Disk, LockedDirs, LogConfig};
+use crate::metrics::Metrics;
 use crate::model::{BrokerId, TopicName};
-use crate::protocol::interbroker::Endpoint;
 use crate::registry::{self, RegisterError, Registry};
 use crate::replica;
 use crate::zk;
@@ -108,6 +106,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartError> {
         topic_configs,
         previous,
         clock,
+        metrics: Metrics::new(accounts()),
         started_ms,
     };
     started.serve(config, sockets).await
@@ -221,7 +220,8 @@ pub(super) struct Started {
     pub(super) topic_configs: TopicConfigs,
     pub(super) previous: PreviousSession,
     pub(super) clock: SharedClock,
-    started_ms: i64,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) started_ms: i64,
 }
 
 impl Started {
@@ -230,15 +230,15 @@ impl Started {
         let cluster = Arc::new(Cluster::default());
         let replicas = self.replicas(&config, &cluster, &stops)?;
         let groups = self.groups(&config, &cluster, &replicas);
-        let transactions =
-            transactions::service(&config, &cluster, &replicas, groups.handle(), &self.clock);
+        let transactions = self.transactions(&config, &cluster, &replicas, groups.handle());
         let handles = (groups.handle(), transactions.handle());
-        let control = self.control(&cluster, &replicas, handles);
+        let control = self.control(&cluster, &replicas, handles.clone());
         let peers = Arc::new(replication::peers(self.broker_id, &config));
         let endpoints = sockets.endpoints(&config, &identity::own_host(&config).await);
         let membership = self.membership(&config, &endpoints, &replicas);
         membership.join(&self.logs, &config).await?;
-        let switches = Switches::load(&config.values, &self.clock, &self.registry).await?;
+        let layers = self.topic_configs.broker();
+        let switches = Switches::load(&config, &layers, &self.clock, &self.registry).await?;
         let (service, controller) =
             self.controller(&config, control.clone(), peers.clone(), &switches);
         let handlers = Arc::new(self.handlers(&config, control, controller.clone(), &switches));
@@ -253,10 +253,10 @@ impl Started {
             attempts_max: config.values.i32("controlled.shutdown.max.retries"),
             pause_max: millis(&config.values, "controlled.shutdown.retry.backoff.ms"),
         };
-        let status = self.status(&farewell, endpoints, &switches, &readiness);
+        let sources = self.sources(&farewell, handles, &switches);
+        let status = self.status(sources, endpoints, &readiness);
         let is_announced = config.values.bool("controlled.shutdown.enable");
         let background = self.background(&config, &maintenance, &farewell, &switches, &stops);
-        let (ports, admin_address) = (sockets.ports(), sockets.admin_address());
         let coordinators = [
             task::spawn("groups", groups.run(stops.coordinators.clone())),
             task::spawn("transactions", transactions.run(stops.coordinators.clone())),
@@ -273,8 +273,8 @@ impl Started {
         Ok(Running {
             broker_id: self.broker_id,
             cluster_id: self.cluster_id,
-            ports,
-            admin_address,
+            ports: serving.ports,
+            admin_address: serving.admin_address,
             shutdown: Shutdown::new(),
             stops,
             tasks: Tasks {
@@ -293,29 +293,6 @@ impl Started {
             clock: self.clock,
             readiness,
         })
-    }
-
-    /// What operators are shown.
-    fn status(
-        &self,
-        farewell: &Farewell,
-        endpoints: Vec<Endpoint>,
-        switches: &Switches,
-        readiness: &Arc<Readiness>,
-    ) -> BrokerStatus {
-        BrokerStatus {
-            broker_id: self.broker_id,
-            cluster_id: self.cluster_id.clone(),
-            endpoints,
-            cluster: farewell.cluster.clone(),
-            replicas: farewell.replicas.clone(),
-            controller: farewell.controller.clone(),
-            session: self.registry.client().clone(),
-            limits: switches.limits.clone(),
-            clock: self.clock.clone(),
-            started_ms: self.started_ms,
-            readiness: readiness.clone(),
-        }
     }
 
     /// Starts what runs beside the service.
@@ -338,7 +315,13 @@ impl Started {
             stops,
         ));
         tasks.extend(maintenance.start(&config.values, &stops.background));
-        let mut follower = Follower::new(farewell, &self.registry, &self.topic_configs, switches);
+        let mut follower = Follower::new(
+            farewell,
+            &self.registry,
+            &self.logs,
+            &self.topic_configs,
+            switches,
+        );
         if let Some(settings) = Settings::of(&config.values) {
             let (sender, settings) = watch::channel(settings);
             follower.cleaner = Some(sender);

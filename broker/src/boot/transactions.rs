@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, millis};
 use crate::group;
 use crate::handlers::{MarkerConfig, MarkersByWire, VerifierConfig};
+use crate::metrics::Metrics;
 use crate::model::{BrokerId, TRANSACTION_STATE_TOPIC, TopicName};
 use crate::replica::Manager;
 use crate::state_log::ReplicatedLog;
@@ -24,6 +25,7 @@ pub(super) fn service(
     replicas: &Arc<Manager>,
     groups: group::Handle,
     clock: &SharedClock,
+    metrics: &Arc<Metrics>,
 ) -> txn::Service {
     let topic = TopicName::new(TRANSACTION_STATE_TOPIC).expect("Kafka's own topic name");
     let log = ReplicatedLog::new(topic, cluster.clone(), replicas.clone(), UNLIMITED);
@@ -40,6 +42,7 @@ pub(super) fn service(
         cluster.clone(),
         Arc::new(channel),
         clock.clone(),
+        metrics.clone(),
     )
 }
 

@@ -3,22 +3,30 @@
 //! An existing `server.properties` starts unchanged; each such key is named
 //! once in the log, with its reason, so nobody relies on it in silence.
 
-/// Keys by the reason; one that ends with a dot, or is the beginning of a word,
-/// stands for all that begin so.
+/// Keys by the reason; one that ends with a dot stands for all that begin so.
 const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     (
         "classes of a JVM are not loaded here",
         &[
-            "alter.config.policy.class.name",
             "auto.include.jmx.reporter",
-            "client.quota.callback.class",
-            "create.topic.policy.class.name",
             "kafka.metrics.",
-            "metric",
+            "metric.reporters",
             "principal.builder.class",
             "security.providers",
             "zookeeper.clientCnxnSocket",
         ],
+    ),
+    (
+        "policies and callbacks are classes of a JVM: nobody is refused by them here",
+        &[
+            "alter.config.policy.class.name",
+            "client.quota.callback.class",
+            "create.topic.policy.class.name",
+        ],
+    ),
+    (
+        "metrics are counted from the start on, without samples, windows and levels",
+        &["metrics."],
     ),
     (
         "there are no pools of threads and no purgatories to size",
@@ -80,10 +88,16 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "advertised.host.name",
             "advertised.port",
             "host.name",
-            "log.message.format.version",
-            "offsets.commit.required.acks",
             "port",
         ],
+    ),
+    (
+        "records are stored in format 2, as Kafka does from inter.broker.protocol.version 3.0 on",
+        &["log.message.format.version"],
+    ),
+    (
+        "a commit always waits for all in-sync replicas",
+        &["offsets.commit.required.acks"],
     ),
     (
         "the controller has no listener of its own",
@@ -91,15 +105,7 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ),
     ("lz4 has one level here", &["compression.lz4.level"]),
     (
-        "the kernel's own value is taken",
-        &["replica.socket.receive.buffer.bytes"],
-    ),
-    (
-        "a thousand connections may wait to be accepted",
-        &["socket.listen.backlog.size"],
-    ),
-    (
-        "a connection to another broker has as long as the request that wants it",
+        "a connection to another broker that is not there within five seconds is tried anew",
         &[
             "socket.connection.setup.timeout.max.ms",
             "socket.connection.setup.timeout.ms",
@@ -108,17 +114,12 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ("of another vendor", &["confluent."]),
 ];
 
-/// Families of keys: every key that begins so.
-const FAMILIES: [&str; 1] = ["metric"];
-
 /// Why `key`, which Kafka knows, does nothing here; `None` for what Kafka does
 /// not know either.
 #[must_use]
 pub(super) fn reason(key: &str) -> Option<&'static str> {
-    let is_meant = |name: &&'static str| {
-        let is_family = name.ends_with('.') || FAMILIES.contains(name);
-        *name == key || (is_family && key.starts_with(*name))
-    };
+    let is_meant =
+        |name: &&'static str| *name == key || (name.ends_with('.') && key.starts_with(*name));
     let found = WITHOUT_EFFECT
         .iter()
         .find(|(_, names)| names.iter().any(is_meant));

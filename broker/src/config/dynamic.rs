@@ -55,6 +55,14 @@ pub enum Refusal {
         "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be {0} for configuration Invalid dynamic configuration"
     )]
     CleanerThreads(String),
+    #[error(
+        "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for {0} for configuration Invalid dynamic configuration"
+    )]
+    Threads(String),
+    #[error(
+        "Invalid value org.apache.kafka.common.config.ConfigException: Invalid {0} for configuration Invalid dynamic configuration"
+    )]
+    Nobody(String),
     #[error(transparent)]
     Addresses(#[from] super::AddressesError),
     #[error("Password encoder secret not configured")]
@@ -119,6 +127,8 @@ impl Layers {
             Scope::Cluster => next.cluster = props.clone(),
         }
         next.resolve()?;
+        check_threads(self, &next)?;
+        check_connections(&next)?;
         check_cleaner(&self.effective, &next.effective)?;
         super::connections_of_hosts(&next.effective)?;
         Ok(next)
@@ -226,6 +236,64 @@ fn check(scope: Scope, props: &Props) -> Result<(), Refusal> {
         Some(name) => Err(Refusal::Sockets(name.clone())),
         None => Ok(()),
     }
+}
+
+/// A running broker cannot be told to take no connection any more.
+fn check_connections(after: &Layers) -> Result<(), Refusal> {
+    for key in ["max.connections", "max.connection.creation.rate"] {
+        let of_listener = |(name, value): (&String, &String)| {
+            let is_meant = catalog::base_of_listener_key(name) == Some(key);
+            is_meant.then(|| value.trim().to_owned())
+        };
+        let of_listeners = after.raw.iter().filter_map(of_listener);
+        let of_all = after.effective.i32(key).to_string();
+        if of_listeners.chain([of_all]).any(|value| value == "0") {
+            return Err(Refusal::Nobody(format!("{key} 0")));
+        }
+    }
+    Ok(())
+}
+
+/// Pools of threads are at most halved or doubled at a time, as in Kafka, also
+/// those that there are none of here: the next Kafka to read the znode has them.
+fn check_threads(before: &Layers, after: &Layers) -> Result<(), Refusal> {
+    const POOLS: [&str; 5] = [
+        "background.threads",
+        "num.io.threads",
+        "num.network.threads",
+        "num.recovery.threads.per.data.dir",
+        "num.replica.fetchers",
+    ];
+    let count = |layers: &Layers, name: &str| -> Option<i32> {
+        let default = catalog::lookup(name)?.default;
+        let written = layers.raw.get(name).map(String::as_str);
+        written.or(default)?.trim().parse().ok()
+    };
+    for name in POOLS {
+        let (Some(old), Some(new)) = (count(before, name), count(after, name)) else {
+            continue;
+        };
+        let wrong = |how: String| {
+            Err(Refusal::Threads(format!(
+                "{name}={new}, value should {how}"
+            )))
+        };
+        if new == old {
+            continue;
+        }
+        if new <= 0 {
+            return wrong("be at least 1".to_owned());
+        }
+        if new < old / 2 {
+            return wrong(format!("be at least half the current value {old}"));
+        }
+        if new > old.saturating_mul(2) {
+            return wrong(format!(
+                "not be greater than double the current value {old}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Threads change by half at most, and each needs its memory.
@@ -355,6 +423,18 @@ mod tests {
                 "log.cleaner.threads",
                 "100",
                 "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be increased to more than double the current value 1 for configuration Invalid dynamic configuration",
+            ),
+            (
+                Scope::Broker,
+                "num.replica.fetchers",
+                "3",
+                "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.replica.fetchers=3, value should not be greater than double the current value 1 for configuration Invalid dynamic configuration",
+            ),
+            (
+                Scope::Cluster,
+                "num.io.threads",
+                "3",
+                "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.io.threads=3, value should be at least half the current value 8 for configuration Invalid dynamic configuration",
             ),
             (
                 Scope::Broker,

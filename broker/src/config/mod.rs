@@ -12,6 +12,7 @@ pub mod catalog;
 mod cleaner;
 mod dynamic;
 mod keys;
+mod listener_bounds;
 mod listeners;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use addresses::{Error as AddressesError, connections_of_hosts};
 pub use cleaner::cleaner;
 pub use dynamic::{Dynamic, Layers, Props, Refusal, Scope};
 pub use keys::TABLE;
+pub use listener_bounds::ListenerBounds;
 pub use listeners::{ListenerAddress, endpoints, is_wildcard};
 
 use crate::model::{BrokerId, MetadataVersion};
@@ -44,6 +46,8 @@ pub enum Error {
         value: String,
         reason: String,
     },
+    #[error(transparent)]
+    Listener(#[from] catalog::ValueError),
     #[error("{0} is missing: it has no default")]
     Missing(&'static str),
 }
@@ -104,6 +108,7 @@ impl Config {
         refuse_what_would_be_unsafe(properties)?;
         let warnings = unknown
             .iter()
+            .filter(|warning| !listener_bounds::is_bound(&warning.key))
             .map(|warning| match accepted::reason(&warning.key) {
                 Some(reason) => format!(
                     "{}: {} has no effect here: {reason}",
@@ -116,12 +121,18 @@ impl Config {
         cleaner(&values)?;
         connections_of_hosts(&values)
             .map_err(|error| invalid(&values, "max.connections.per.ip.overrides", error))?;
+        let written: Props = properties
+            .iter()
+            .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let inter_broker_listener = inter_broker_listener(&values, &listeners)?;
+        ListenerBounds::of(&written, &listeners, &inter_broker_listener)?;
         Ok(Self {
             broker_id: broker_id(&values, properties)?,
             reserved_broker_id_max: values.i32("reserved.broker.max.id"),
             rack: values.opt_str("broker.rack").map(str::to_owned),
             coordinator: coordinator(&values)?,
-            inter_broker_listener: inter_broker_listener(&values, &listeners)?,
+            inter_broker_listener,
             inter_broker_version: inter_broker_version(&values)?,
             listeners,
             advertised_listeners,
@@ -130,10 +141,7 @@ impl Config {
             log_level: values.str("log.level").to_owned(),
             warnings,
             values,
-            written: properties
-                .iter()
-                .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            written,
         })
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Ballot<'a> {
 pub(super) struct Elected {
     pub(super) state: LeaderAndIsr,
     pub(super) recipients: Vec<BrokerId>,
+    /// The leader was not in sync: records may be lost.
+    pub(super) is_unclean: bool,
 }
 
 /// `None` when nobody can lead under this strategy.
@@ -78,6 +80,7 @@ fn offline(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
     Some(Elected {
         state,
         recipients: live,
+        is_unclean: clean.is_none(),
     })
 }
 
@@ -89,6 +92,7 @@ fn reassignment(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
     Some(Elected {
         state,
         recipients: ballot.assignment.to_vec(),
+        is_unclean: false,
     })
 }
 
@@ -101,6 +105,7 @@ fn preferred(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Elected> {
     Some(Elected {
         state,
         recipients: ballot.assignment.to_vec(),
+        is_unclean: false,
     })
 }
 
@@ -113,7 +118,11 @@ fn controlled_shutdown(now: &LeaderAndIsr, ballot: &Ballot<'_>) -> Option<Electe
         .copied()
         .find(|id| now.isr.contains(id) && stays(*id))?;
     let state = now.next(leader, members(&now.isr, stays));
-    Some(Elected { state, recipients })
+    Some(Elected {
+        state,
+        recipients,
+        is_unclean: false,
+    })
 }
 
 fn members(ids: &[BrokerId], keep: impl Fn(BrokerId) -> bool) -> Vec<BrokerId> {
@@ -251,6 +260,7 @@ mod tests {
                 "the CAS needs the version read"
             );
             let is_unclean = !isr.contains(&elected.state.leader);
+            assert_eq!(elected.is_unclean, is_unclean, "{case:?}");
             let recovers = elected.state.recovery == LeaderRecoveryState::Recovering;
             assert_eq!(recovers, is_unclean, "{case:?}");
         }

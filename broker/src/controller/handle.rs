@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::alter_partition::not_controller;
+use super::census::Census;
 use super::leader_election::{Elected, ElectionType};
 use super::reassignment::{Reassigned, Wanted};
 use super::shutdown::ControlledShutdownError;
@@ -46,6 +47,10 @@ pub(super) enum Event {
         election: ElectionType,
         partitions: Vec<TopicPartition>,
         reply: Reply<Vec<Elected>>,
+    },
+    /// How much there is of what.
+    Count {
+        reply: Reply<Census>,
     },
     /// A topic now allows a leader from outside the ISR.
     UncleanElectionAllowed(TopicName),
@@ -162,6 +167,12 @@ impl Handle {
             reply,
         };
         self.ask(event).await
+    }
+
+    /// How much there is of what in the cluster; `None` where this broker is not the
+    /// controller.
+    pub async fn census(&self) -> Option<Census> {
+        self.ask(|reply| Event::Count { reply }).await
     }
 
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Option<T> {

@@ -28,6 +28,7 @@ mod alter_partition;
 mod answers;
 mod batch;
 mod brokers;
+mod census;
 mod context;
 mod deletion;
 mod election;
@@ -43,6 +44,7 @@ mod shutdown;
 mod states;
 mod topics;
 
+pub use census::Census;
 pub use handle::Handle;
 pub use leader_election::{ElectError, Elected, ElectionType};
 pub use reassignment::{ReassignError, Reassigned, Wanted};

@@ -11,6 +11,7 @@ use super::batch::{Batch, Novelty};
 use super::context::Context;
 use super::election::{Ballot, Elected, Strategy, elect};
 use super::states::PartitionState;
+use crate::metrics::Elections;
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::registry::znode::path;
 use crate::registry::{Error, FencedWrite, LeaderAndIsr, LeaderRecoveryState, PartitionLeadership};
@@ -122,6 +123,14 @@ impl Active {
         }
     }
 
+    fn count_election(&self, is_unclean: bool) {
+        let elections = &self.config.metrics.elections;
+        elections.add(Elections::All, 1);
+        if is_unclean {
+            elections.add(Elections::Unclean, 1);
+        }
+    }
+
     async fn run_elections(
         &mut self,
         partitions: Vec<TopicPartition>,
@@ -146,6 +155,7 @@ impl Active {
                 match outcome {
                     Cas::Written(state) => {
                         self.take_in(&partition, state);
+                        self.count_election(plan.is_unclean);
                         self.context
                             .move_partition(&partition, PartitionState::Online);
                         let recipients = &plan.recipients;

@@ -13,6 +13,7 @@ use super::context::Context;
 use super::handle::{Event, Handle, Reply, Status};
 use super::sender::Senders;
 use super::shutdown::ControlledShutdownError;
+use crate::metrics::Metrics;
 use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::peer::ControlChannel;
 use crate::protocol::interbroker::{
@@ -41,6 +42,8 @@ pub struct Config {
     pub delete_topic_enable: bool,
     /// `None` unless `auto.leader.rebalance.enable`.
     pub rebalance: Option<Rebalance>,
+    /// Where elections are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// When leaders are moved back to their preferred replicas.
@@ -337,6 +340,10 @@ impl Service {
                     None => None,
                 };
                 self.answer(reply, outcome).await;
+            }
+            Event::Count { reply } => {
+                let active = self.active.as_ref();
+                let _ = reply.send(active.map(|active| active.context.census()));
             }
             Event::UncleanElectionAllowed(topic) => self.elect_uncleanly(Some(topic)).await,
             Event::UncleanElectionsAllowed => self.elect_uncleanly(None).await,

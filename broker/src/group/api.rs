@@ -1,5 +1,8 @@
 //! What a group is asked and what it answers, free of wire types.
 
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
 use bytes::Bytes;
 
 use super::Error;
@@ -163,7 +166,7 @@ pub struct FetchRequest {
 pub type FetchedOffsets = Vec<(TopicPartition, Result<Option<CommittedOffset>, Error>)>;
 
 /// The states of a group, by Kafka's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// No members; there may be committed offsets.
     Empty,
@@ -188,6 +191,22 @@ impl Phase {
             Self::Stable => "Stable",
             Self::Dead => "Dead",
         }
+    }
+}
+
+/// How many groups and committed offsets there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    pub groups: BTreeMap<Phase, usize>,
+    pub offsets: usize,
+}
+
+impl AddAssign for Census {
+    fn add_assign(&mut self, other: Self) {
+        for (phase, count) in other.groups {
+            *self.groups.entry(phase).or_default() += count;
+        }
+        self.offsets += other.offsets;
     }
 }
 

@@ -20,7 +20,7 @@ mod state;
 mod subscription;
 
 pub use api::{
-    CommitRequest, CommittedOffset, Description, FetchRequest, FetchedOffsets, JoinFailure,
+    Census, CommitRequest, CommittedOffset, Description, FetchRequest, FetchedOffsets, JoinFailure,
     JoinRequest, Joined, JoinedMember, LeavingMember, Listing, MemberDescription, MemberRef,
     OffsetToCommit, Overview, PartitionOutcomes, Phase, SyncRequest, Synced, Transaction,
     TransactionEnd,

@@ -6,11 +6,13 @@ use common::clock::SharedClock;
 use common::shutdown::Shutdown;
 
 use super::api::{
-    CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
-    LeavingMember, Listing, MemberRef, PartitionOutcomes, SyncRequest, Synced, TransactionEnd,
+    Census, CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest,
+    Joined, LeavingMember, Listing, MemberRef, PartitionOutcomes, SyncRequest, Synced,
+    TransactionEnd,
 };
-use super::shard::{Command, Found, Shard};
+use super::shard::{Command, Found, Parts, Shard};
 use super::{Config, Error};
+use crate::metrics::Metrics;
 use crate::model::{LeaderEpoch, TopicPartition};
 use crate::state_log::{self, Loading, Route, Shards, StateLog};
 
@@ -33,12 +35,18 @@ struct Shared {
     config: Arc<Config>,
     clock: SharedClock,
     log: Arc<dyn StateLog>,
+    metrics: Arc<Metrics>,
     shards: Shards<Shard>,
 }
 
 impl Service {
     #[must_use]
-    pub fn new(config: Config, log: Arc<dyn StateLog>, clock: SharedClock) -> Self {
+    pub fn new(
+        config: Config,
+        log: Arc<dyn StateLog>,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (its_log, its_clock) = (Arc::clone(&log), Arc::clone(&clock));
         let shards = Shards::new(its_log, its_clock, config.load_buffer_size);
         let config = Arc::new(config);
@@ -47,6 +55,7 @@ impl Service {
                 config,
                 clock,
                 log,
+                metrics,
                 shards,
             })),
         }
@@ -77,8 +86,15 @@ impl Handle {
     pub fn load(&self, partition: i32, leader_epoch: LeaderEpoch) {
         let shared = &self.0;
         shared.shards.load(partition, leader_epoch, || {
-            let (config, clock) = (Arc::clone(&shared.config), Arc::clone(&shared.clock));
-            Shard::new(partition, config, clock, Arc::clone(&shared.log))
+            Shard::new(
+                partition,
+                Parts {
+                    config: Arc::clone(&shared.config),
+                    clock: Arc::clone(&shared.clock),
+                    log: Arc::clone(&shared.log),
+                    metrics: Arc::clone(&shared.metrics),
+                },
+            )
         });
     }
 
@@ -220,6 +236,20 @@ impl Handle {
         }
         let loading = loaded.is_loading;
         Ok(Listing { groups, loading })
+    }
+
+    /// How many groups and offsets there are; shards that are still being read
+    /// back are left out.
+    pub async fn census(&self) -> Census {
+        let mut census = Census::default();
+        let Ok(loaded) = self.0.shards.all() else {
+            return census;
+        };
+        for shard in loaded.routes {
+            let counted = shard.ask(|reply| Command::Count { reply }).await;
+            census += counted.unwrap_or_default();
+        }
+        census
     }
 
     pub async fn delete(&self, group_id: String) -> Result<(), Error> {

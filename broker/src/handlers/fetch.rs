@@ -37,6 +37,7 @@ use super::partitions::Partitions;
 use super::throttle::Throttle;
 use super::wire::text;
 use crate::log;
+use crate::metrics::Traffic;
 use crate::model::{BrokerId, TopicPartition};
 use crate::protocol::fetch_response::{AbortedTransaction, Partition, Response, Topic};
 use crate::record::Compression;
@@ -68,6 +69,11 @@ pub(crate) enum Fetched {
     Later(BoxFuture<'static, Response>),
 }
 
+/// Says whether a follower asks.
+pub(crate) fn is_of_follower(version: i16, request: &FetchRequest) -> bool {
+    Fetcher::of(version, request).is_follower()
+}
+
 /// Reads once; waits when the request allows it and there is too little.
 pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchRequest) -> Fetched {
     let wait_max = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
@@ -85,8 +91,8 @@ pub(crate) fn handle(source: &Source, ctx: &RequestContext, request: FetchReques
     let found = fetch.read();
     let is_enough = wait_max.is_zero() || fetch.is_enough(&found);
     match (is_enough, fetch.conversion) {
-        (true, None) => Fetched::Now(fetch.answer(found.results)),
-        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, found.results).boxed()),
+        (true, None) => Fetched::Now(fetch.answer(found)),
+        (true, Some(conversion)) => Fetched::Later(conversion.run(fetch, found).boxed()),
         (false, _) => Fetched::Later(fetch.wait_and_answer(wait_max, found, pulse).boxed()),
     }
 }
@@ -176,19 +182,22 @@ impl Fetch {
             is_empty: true,
             available: 0,
             is_behind: false,
+            given: Vec::new(),
         };
         let wanted = self.wanted.iter();
         let results = wanted
-            .map(|wanted| self.partition(wanted, &mut room))
+            .enumerate()
+            .map(|(at, wanted)| self.partition(at, wanted, &mut room))
             .collect();
         Found {
             results,
+            given: room.given,
             available: room.available,
             is_behind: room.is_behind,
         }
     }
 
-    fn partition(&self, wanted: &Wanted, room: &mut Room) -> Partition {
+    fn partition(&self, at: usize, wanted: &Wanted, room: &mut Room) -> Partition {
         let index = wanted.index;
         let failed = |error: ResponseError| Partition::error(index, error.code());
         let Some(name) = &wanted.name else {
@@ -227,10 +236,14 @@ impl Fetch {
                 ..Partition::error(index, 0)
             };
         }
-        let result = match replica.and_then(|partition| partition.read(&request)) {
-            Ok(result) => result,
+        let read = replica.and_then(|partition| Ok((partition.read(&request)?, partition)));
+        let (result, replica) = match read {
+            Ok(read) => read,
             Err(error) => return failed(self.code(&error)),
         };
+        if result.records.is_some() {
+            room.given.push((at, replica));
+        }
         room.available += result.available.min(bytes_max);
         room.is_behind |= result.is_behind;
         let partition = Partition {
@@ -296,30 +309,35 @@ impl Fetch {
     }
 
     /// What a follower gets of throttled replicas counts, in sync or not.
-    fn note_throttled(&self, results: &[Partition]) {
+    fn note_throttled(&self, found: &Found) {
         if !self.fetcher.is_follower() {
             return;
         }
-        let replicas = &self.source.known.replicas;
-        let throttled = self.wanted.iter().zip(results).filter(|(wanted, result)| {
-            let Some(name) = wanted.name.clone().filter(|_| result.records_length() > 0) else {
-                return false;
-            };
-            let partition = replicas.partition(&TopicPartition::new(name, wanted.index));
-            partition.is_ok_and(|partition| partition.is_throttled_as_leader())
-        });
-        let bytes: usize = throttled.map(|(_, result)| result.records_length()).sum();
+        let given = found.given();
+        let throttled = given.filter(|(replica, _)| replica.is_throttled_as_leader());
+        let bytes: usize = throttled.map(|(_, bytes)| bytes).sum();
         if bytes > 0 {
+            let replicas = &self.source.known.replicas;
             replicas.quotas().leader.record(bytes);
         }
     }
 
+    fn count_given(&self, found: &Found) {
+        let what = match self.fetcher.is_follower() {
+            true => Traffic::ReplicationBytesOut,
+            false => Traffic::BytesOut,
+        };
+        for (replica, bytes) in found.given() {
+            replica.count(what, bytes as u64);
+        }
+    }
+
     /// The response: what the session does not leave out, by topic.
-    fn answer(self, results: Vec<Partition>) -> Response {
-        self.note_throttled(&results);
+    fn answer(self, found: Found) -> Response {
+        self.note_throttled(&found);
         let sessions = &self.source.sessions;
         if let Some(throttle) = &self.throttle
-            && throttle.fetched(response_bytes(&results)).is_some()
+            && throttle.fetched(response_bytes(&found.results)).is_some()
         {
             // The records come when they may; the session has not seen them.
             return Response {
@@ -327,7 +345,8 @@ impl Fetch {
                 ..Response::default()
             };
         }
-        let answered = sessions.answer(&self.opened, &self.wanted, results);
+        self.count_given(&found);
+        let answered = sessions.answer(&self.opened, &self.wanted, found.results);
         let mut response = Response {
             error_code: answered.error_code,
             session_id: answered.session_id,
@@ -394,12 +413,25 @@ fn response_bytes(results: &[Partition]) -> usize {
 }
 
 /// What was read of all partitions.
+#[derive(Default)]
 struct Found {
     results: Vec<Partition>,
+    /// The replicas that gave records, by their places in the results.
+    given: Vec<(usize, Arc<replica::Partition>)>,
     /// Bytes that were there, also beyond the room of the answer.
     available: usize,
     /// Some partition goes on in a newer segment.
     is_behind: bool,
+}
+
+impl Found {
+    /// Replicas with the bytes of records that they gave.
+    fn given(&self) -> impl Iterator<Item = (&replica::Partition, usize)> {
+        self.given.iter().filter_map(|(at, replica)| {
+            let bytes = self.results.get(*at)?.records_length();
+            Some((&**replica, bytes))
+        })
+    }
 }
 
 /// What is left of the bytes that one response may have, and what was found.
@@ -408,6 +440,7 @@ struct Room {
     is_empty: bool,
     available: usize,
     is_behind: bool,
+    given: Vec<(usize, Arc<replica::Partition>)>,
 }
 
 impl Room {

@@ -9,6 +9,7 @@
 //! request; a wait is a future that it hands back.
 //! **Invariant:** no handler knows a socket.
 
+mod accounts;
 mod add_partitions_to_txn;
 mod administration;
 mod alter_configs;
@@ -57,6 +58,7 @@ mod parts;
 mod produce;
 pub mod producer_id_blocks;
 mod reassignments;
+mod reply;
 mod scram;
 mod security;
 mod sync_group;
@@ -74,16 +76,17 @@ mod wire;
 mod write_txn_markers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::clock::SharedClock;
-use common::wire::Frame;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use tokio::sync::watch;
 
+use self::accounts::Accounts;
+pub use self::accounts::accounts;
 use self::auto_create::AutoCreate;
 pub use self::auto_create::Config as AutoCreateConfig;
 use self::context::RequestContext;
@@ -95,6 +98,7 @@ use self::interbroker::Interbroker;
 use self::partitions::Partitions;
 pub use self::parts::Parts;
 pub use self::producer_id_blocks::ProducerIdBlocks;
+use self::reply::{failed, later, later_any, now, now_any, outcome, produced_reply};
 use self::throttle::{Meter, Throttle};
 use self::topic_admin::TopicAdmin;
 pub use self::topic_config::TopicConfigs;
@@ -106,10 +110,10 @@ pub use self::verification::VerifierConfig;
 use self::write_txn_markers::Markers;
 use crate::cluster::Cluster;
 use crate::model::BrokerId;
-use crate::protocol::legacy::{ListOffsetsRequestV0, OldResponse};
-use crate::protocol::{Error, InterbrokerFrame, RequestFrame, codec, fetch_response};
+use crate::protocol::legacy::ListOffsetsRequestV0;
+use crate::protocol::{Error, InterbrokerFrame, RequestFrame, fetch_response};
 use crate::registry::FinalizedFeatures;
-use crate::server::{Call, Outcome, Peer, Reply, Service};
+use crate::server::{Call, Kind, Peer, Reply, Service};
 
 /// Whether this broker is the controller, which some APIs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +150,7 @@ pub struct Handlers {
     config_turn: tokio::sync::Mutex<()>,
     interbroker: Interbroker,
     features: watch::Receiver<FinalizedFeatures>,
+    accounts: Accounts,
 }
 
 impl Handlers {
@@ -157,7 +162,12 @@ impl Handlers {
     }
 
     /// Runs a request; what waits in its ordered part is a future.
-    fn answer<'a>(&'a self, peer: &Peer, frame: Bytes) -> Result<Ordered<'a>, Error> {
+    fn answer<'a>(
+        &'a self,
+        peer: &Peer,
+        frame: Bytes,
+        kind: &'a Kind,
+    ) -> Result<Ordered<'a>, Error> {
         if let Some(frame) = InterbrokerFrame::parse(&frame)? {
             return Ok(Ordered::Waits(self.interbroker.dispatch(frame).boxed()));
         }
@@ -166,10 +176,10 @@ impl Handlers {
         let throttle = Throttle::of(&self.meter, &frame, length);
         let ctx = RequestContext::new(peer, &frame, throttle.clone());
         let Some(throttle) = throttle else {
-            return self.dispatch(ctx, frame);
+            return self.dispatch(ctx, frame, kind);
         };
         let serving = async move {
-            match self.dispatch(ctx, frame)? {
+            match self.dispatch(ctx, frame, kind)? {
                 Ordered::Done(reply) => Ok(reply),
                 Ordered::Waits(reply) => reply.await,
             }
@@ -181,11 +191,12 @@ impl Handlers {
         &'a self,
         ctx: RequestContext,
         frame: RequestFrame,
+        kind: &Kind,
     ) -> Result<Ordered<'a>, Error> {
         if frame.api.key == ApiKey::Produce {
             return self.produce(ctx, frame);
         }
-        Ok(match self.dispatch_at_once(&ctx, &frame)? {
+        Ok(match self.dispatch_at_once(&ctx, &frame, kind)? {
             Some(reply) => Ordered::Done(reply),
             None => {
                 Ordered::Waits(async move { self.dispatch_waiting(&ctx, &frame).await }.boxed())
@@ -198,9 +209,10 @@ impl Handlers {
         &self,
         ctx: &RequestContext,
         frame: &RequestFrame,
+        kind: &Kind,
     ) -> Result<Option<Reply>, Error> {
         Ok(Some(match frame.api.key {
-            ApiKey::Fetch => self.fetch(ctx, frame)?,
+            ApiKey::Fetch => self.fetch(ctx, frame, kind)?,
             ApiKey::ListOffsets => self.list_offsets(ctx, frame)?,
             ApiKey::OffsetForLeaderEpoch => {
                 let request = frame.decode_any()?;
@@ -322,8 +334,16 @@ impl Handlers {
         now(frame, &handler.handle(frame.decode()?).await)
     }
 
-    fn fetch(&self, ctx: &RequestContext, frame: &RequestFrame) -> Result<Reply, Error> {
+    fn fetch(
+        &self,
+        ctx: &RequestContext,
+        frame: &RequestFrame,
+        kind: &Kind,
+    ) -> Result<Reply, Error> {
         let request = frame.decode_any()?;
+        if fetch::is_of_follower(frame.version, &request) {
+            self.accounts.note_follower(kind, frame.version);
+        }
         let (version, correlation_id) = (frame.version, frame.correlation_id);
         match fetch::handle(&self.fetches, ctx, request) {
             fetch::Fetched::Now(response) => Ok(Reply::Now(fetch_response::encode(
@@ -382,73 +402,13 @@ impl Handlers {
     }
 }
 
-fn produced_reply(
-    ctx: &RequestContext,
-    frame: &RequestFrame,
-    produced: produce::Produced,
-) -> Result<Reply, Error> {
-    if let Some(throttle) = &ctx.throttle {
-        throttle.produced();
-    }
-    match produced {
-        produce::Produced::Now(response) => now_any(frame, &response),
-        produce::Produced::Later(response) => Ok(later_any(frame, response)),
-        produce::Produced::Nothing => Ok(Reply::Nothing),
-        produce::Produced::Close => {
-            tracing::debug!(client = ?ctx.client_id, "an unacknowledged produce failed");
-            Ok(Reply::Close)
-        }
-    }
-}
-
-/// Encodes an answer that is there.
-fn now<R: Encodable + HeaderVersion>(frame: &RequestFrame, response: &R) -> Result<Reply, Error> {
-    Ok(Reply::Now(frame.encode(response)?.into()))
-}
-
-/// Encodes an answer once it is there.
-fn later<R: Encodable + HeaderVersion + 'static>(
-    frame: &RequestFrame,
-    response: BoxFuture<'static, R>,
-) -> Reply {
-    let (version, correlation_id) = (frame.version, frame.correlation_id);
-    let encode = move |response: R| {
-        outcome(codec::encode(version, correlation_id, &response).map(Frame::from))
-    };
-    Reply::Later(response.map(encode).boxed())
-}
-
-/// Encodes an answer of an API that has versions older than the codec.
-fn now_any<R: OldResponse>(frame: &RequestFrame, response: &R) -> Result<Reply, Error> {
-    Ok(Reply::Now(frame.encode_any(response)?.into()))
-}
-
-/// The same once the answer is there.
-fn later_any<R: OldResponse + 'static>(
-    frame: &RequestFrame,
-    response: BoxFuture<'static, R>,
-) -> Reply {
-    let (key, version, correlation_id) = (frame.api.key, frame.version, frame.correlation_id);
-    let encode = move |response: R| {
-        outcome(codec::encode_any(key, version, correlation_id, &response).map(Frame::from))
-    };
-    Reply::Later(response.map(encode).boxed())
-}
-
-fn outcome(encoded: Result<Frame, Error>) -> Outcome {
-    match encoded {
-        Ok(frame) => Outcome::Answer(frame),
-        Err(error) => {
-            tracing::error!(%error, "an answer was lost");
-            Outcome::Close
-        }
-    }
-}
-
 impl Service for Handlers {
-    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> Call<'a> {
+    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes, kind: &'a Kind) -> Call<'a> {
         let prefix = RequestFrame::prefix(&frame);
-        match self.answer(peer, frame) {
+        if let Ok(prefix) = &prefix {
+            self.accounts.note(kind, prefix);
+        }
+        match self.answer(peer, frame, kind) {
             Ok(Ordered::Done(reply)) => Call::Done(reply),
             Ok(Ordered::Waits(reply)) => Call::Waits(
                 reply
@@ -458,31 +418,8 @@ impl Service for Handlers {
             Err(error) => Call::Done(failed(peer, &prefix, &error)),
         }
     }
-}
 
-/// What is left to do for a request that cannot be served.
-fn failed(peer: &Peer, prefix: &Result<codec::Prefix, Error>, error: &Error) -> Reply {
-    if let (
-        Error::UnsupportedVersion {
-            key: ApiKey::ApiVersions,
-            ..
-        },
-        Ok(prefix),
-    ) = (error, prefix)
-    {
-        return fallback(prefix.correlation_id);
-    }
-    tracing::warn!(address = %peer.address, %error, "connection closed");
-    Reply::Close
-}
-
-/// KIP-511: an ApiVersions request from the future is answered in version 0.
-fn fallback(correlation_id: i32) -> Reply {
-    match codec::encode(0, correlation_id, &api_versions::unsupported()) {
-        Ok(answer) => Reply::Now(answer.into()),
-        Err(error) => {
-            tracing::error!(%error, "an answer was lost");
-            Reply::Close
-        }
+    fn served(&self, kind: u32, took: Duration) {
+        self.accounts.served(kind, took);
     }
 }

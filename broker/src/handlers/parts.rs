@@ -6,6 +6,7 @@ use common::clock::SharedClock;
 use common::config::Values;
 use tokio::sync::watch;
 
+use super::accounts::Accounts;
 use super::auto_create::AutoCreate;
 use super::control::Control;
 use super::fetch;
@@ -25,6 +26,7 @@ use super::{
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::group;
+use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::quota::ClientQuotas;
 use crate::registry::{FinalizedFeatures, Registry};
@@ -61,6 +63,8 @@ pub struct Parts {
     pub features: watch::Receiver<FinalizedFeatures>,
     /// How transactions are verified.
     pub verifier: VerifierConfig,
+    /// What requests are counted by; see [`super::accounts`].
+    pub metrics: Arc<Metrics>,
 }
 
 impl Handlers {
@@ -130,6 +134,7 @@ impl Handlers {
                 controller: parts.controller,
             },
             features: parts.features,
+            accounts: Accounts::new(parts.metrics),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::partitions::Partitions;
 use super::transactional::{Refusal, Verified};
 use super::wire::text;
 use crate::log::{self, Verification};
+use crate::metrics::Traffic;
 use crate::model::{TopicName, TopicPartition, is_internal_topic};
 use crate::record::{self, Compression, Header};
 use crate::replica::{self, Acks, AppendError, Appended, Pending, Waiter};
@@ -205,8 +206,10 @@ impl Appender<'_> {
         let is_internal = is_internal_topic(partition.topic.as_str());
         let leader = self.known.leader(partition);
         if is_internal && !matches!(leader, Err(replica::Error::UnknownPartition)) {
+            self.known.replicas.count(Traffic::ProduceRequests, 1);
             return Err(AppendError::InternalTopic.into());
         }
+        let leader = leader.inspect_err(|_| self.known.replicas.count(Traffic::ProduceRequests, 1));
         let records = data.records.unwrap_or_default();
         if self.version < BATCHES_FROM && !is_batch(&records) {
             return Ok(leader?.append_message_set(records, acks)?);

@@ -16,11 +16,13 @@ mod dirs;
 mod future;
 mod load;
 mod new_dirs;
+mod producers;
 mod tails;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::fs::LockError;
 use parking_lot::{Mutex, RwLock};
@@ -100,6 +102,7 @@ pub struct Manager {
     preferred: Mutex<HashMap<TopicPartition, Arc<LogDir>>>,
     doomed: Mutex<Vec<DoomedDir>>,
     new_dirs: NewDirs,
+    producer_expiration_ms: AtomicI64,
     /// Serialises creation, deletion and checkpoints.
     directory_work: Mutex<()>,
     dirs: Vec<Arc<LogDir>>,
@@ -128,6 +131,7 @@ impl Manager {
             dirs.push(dir);
         }
         let manager = Self {
+            producer_expiration_ms: AtomicI64::new(config.producer_expiration_ms),
             config,
             storage,
             logs: RwLock::default(),
@@ -279,7 +283,7 @@ impl Manager {
             log_start_offset: 0,
             recovery_point: 0,
             clean_shutdown: false,
-            producer_expiration_ms: self.config.producer_expiration_ms,
+            producer_expiration_ms: self.producer_expiration_ms.load(Ordering::Relaxed),
             home: Some(Arc::clone(home)),
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;
@@ -352,15 +356,6 @@ impl Manager {
         }
         self.delete_due_dirs(now_ms);
         failed
-    }
-
-    /// Forgets idempotent producers that were silent for too long.
-    pub fn remove_expired_producers(&self, now_ms: i64) {
-        for log in self.handles() {
-            if log.read().has_producers() {
-                log.write().remove_expired_producers(now_ms);
-            }
-        }
     }
 
     /// Writes each directory's `recovery-point-offset-checkpoint`.

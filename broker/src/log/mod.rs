@@ -16,6 +16,7 @@
 //! **Invariant:** this module knows neither tokio nor the protocol.
 
 mod append;
+mod behind_damage;
 mod boots;
 mod checkpoint;
 mod cleaner;
@@ -255,6 +256,17 @@ impl Log {
     #[must_use]
     pub fn has_producers(&self) -> bool {
         self.producers.entries().next().is_some()
+    }
+
+    /// How many idempotent producers are remembered.
+    #[must_use]
+    pub fn producer_count(&self) -> usize {
+        self.producers.entries().count()
+    }
+
+    /// How long a producer may be silent before it is forgotten, in ms.
+    pub(in crate::log) fn set_producer_expiration(&mut self, expiration_ms: i64) {
+        self.producer_expiration_ms = expiration_ms;
     }
 
     /// Forgets idempotent producers that were silent for too long.

@@ -321,6 +321,11 @@ impl Segment {
         self.offsets.upper_bound(position)
     }
 
+    /// The first entry of the index behind `offset`.
+    pub(super) fn index_entry_behind(&self, offset: Offset) -> io::Result<Option<OffsetPosition>> {
+        self.offsets.first_behind(offset)
+    }
+
     pub(super) fn slice(&self, position: u64, length: usize) -> io::Result<FileSlice> {
         Ok(FileSlice {
             file: self.file()?,

@@ -49,6 +49,16 @@ impl Connection {
         })
     }
 
+    /// Takes a buffer of so many bytes for what is received; the kernel's own if
+    /// `None`. A connection without it serves as well.
+    pub(super) fn receive_within(&self, bytes: Option<usize>) {
+        if let Some(bytes) = bytes
+            && let Err(error) = net::set_receive_buffer(self.write.as_ref(), bytes)
+        {
+            tracing::warn!(broker = self.broker, bytes, %error, "a socket keeps its buffer");
+        }
+    }
+
     /// Sends the request that `write` makes for a correlation id, and gives
     /// the whole answer, which begins with that id. After an error, or when
     /// dropped before its end, the connection must not be used again.

@@ -28,6 +28,8 @@ pub struct Link {
     client_id: String,
     /// For connecting, sending and the answer.
     limit: Duration,
+    /// Of the socket, in bytes; the kernel's own size if `None`.
+    receive_buffer: Option<usize>,
     open: Option<(Address, Connection)>,
 }
 
@@ -47,8 +49,16 @@ impl Link {
             broker,
             client_id,
             limit,
+            receive_buffer: None,
             open: None,
         }
+    }
+
+    /// The same with a buffer of so many bytes for what is received.
+    #[must_use]
+    pub fn with_receive_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.receive_buffer = bytes;
+        self
     }
 
     /// Closes the connection.
@@ -168,7 +178,11 @@ impl Link {
         // Out of its place while it is in use: whatever ends this early closes it.
         let mut connection = match self.open.take() {
             Some((address, connection)) if address == *to => connection,
-            _ => Connection::open(broker, &to.host, to.port).await?,
+            _ => {
+                let connection = Connection::open(broker, &to.host, to.port).await?;
+                connection.receive_within(self.receive_buffer);
+                connection
+            }
         };
         let client_id = StrBytes::from_string(self.client_id.clone());
         let write = |correlation_id| {

@@ -1,5 +1,5 @@
-//! How fast connections may be opened, by everybody and by each address
-//! (KIP-402, KIP-612).
+//! How fast connections may be opened, by everybody, at each listener and by each
+//! address (KIP-402, KIP-612).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -27,7 +27,12 @@ struct State {
     /// `connection_creation_rate` of `<default>`.
     of_each: Option<i32>,
     of_some: HashMap<IpAddr, i32>,
+    /// `listener.name.<name>.max.connection.creation.rate`.
+    of_listeners: HashMap<String, i32>,
+    /// The listener of brokers, if there are others: it has no part in the total.
+    protected: Option<String>,
     total: Rate,
+    by_listener: HashMap<String, Rate>,
     by_address: HashMap<IpAddr, (Rate, i64)>,
 }
 
@@ -40,15 +45,27 @@ impl ConnectionRates {
                 of_all,
                 of_each: None,
                 of_some: HashMap::new(),
+                of_listeners: HashMap::new(),
+                protected: None,
+                by_listener: HashMap::new(),
                 total: Rate::default(),
                 by_address: HashMap::new(),
             }),
         }
     }
 
-    /// Takes another rate for all connections together.
-    pub fn set_of_all(&self, per_second: i32) {
-        self.state.lock().of_all = per_second;
+    /// Takes other rates, for all connections together and for those of some
+    /// listeners; `protected` is the listener of brokers where there are others.
+    pub fn set_of_listeners(
+        &self,
+        of_all: i32,
+        of_listeners: HashMap<String, i32>,
+        protected: Option<String>,
+    ) {
+        let mut state = self.state.lock();
+        state.of_all = of_all;
+        state.of_listeners = of_listeners;
+        state.protected = protected;
     }
 
     /// Takes another rate for an address, or for each without one of its own.
@@ -61,22 +78,31 @@ impl ConnectionRates {
         }
     }
 
-    /// Counts an accepted connection; the pause before the next may be
-    /// accepted, in ms.
-    pub fn accept(&self, now_ms: i64) -> i64 {
+    /// Counts a connection that `listener` accepted; the pause before the next may
+    /// be accepted there, in ms.
+    pub fn accept(&self, listener: &str, now_ms: i64) -> i64 {
         let mut state = self.state.lock();
-        if state.of_all == UNBOUNDED {
-            return 0;
+        let state = &mut *state;
+        let mut pause = 0;
+        if state.of_all != UNBOUNDED && state.protected.as_deref() != Some(listener) {
+            let bound = f64::from(state.of_all);
+            state.total.record(self.windows, 1.0, now_ms);
+            let of_all = state.total.pause_ms(self.windows, bound, now_ms);
+            pause = of_all.unwrap_or(0);
         }
-        let bound = f64::from(state.of_all);
-        state.total.record(self.windows, 1.0, now_ms);
-        let pause = state.total.pause_ms(self.windows, bound, now_ms);
-        pause.unwrap_or(0).min(self.windows.length_ms)
+        let bound = state.bound_of(listener);
+        if bound != UNBOUNDED {
+            let rate = state.by_listener.entry(listener.to_owned()).or_default();
+            rate.record(self.windows, 1.0, now_ms);
+            let of_listener = rate.pause_ms(self.windows, f64::from(bound), now_ms);
+            pause = pause.max(of_listener.unwrap_or(0));
+        }
+        pause.min(self.windows.length_ms)
     }
 
     /// `Err` with a pause in ms when this address opens too many: then the
     /// connection is closed after that, and was not counted.
-    pub fn admit(&self, address: IpAddr, now_ms: i64) -> Result<(), i64> {
+    pub fn admit(&self, listener: &str, address: IpAddr, now_ms: i64) -> Result<(), i64> {
         let mut state = self.state.lock();
         let of_some = state.of_some.get(&address).copied();
         let Some(bound) = of_some.or(state.of_each).filter(|rate| *rate != UNBOUNDED) else {
@@ -96,11 +122,27 @@ impl ConnectionRates {
             None => Ok(()),
             Some(pause) => {
                 rate.record(self.windows, -1.0, now_ms);
-                if state.of_all != UNBOUNDED {
-                    state.total.record(self.windows, -1.0, now_ms);
-                }
+                state.forget(listener, self.windows, now_ms);
                 Err(pause.min(self.windows.length_ms))
             }
+        }
+    }
+}
+
+impl State {
+    /// A listener without a rate of its own has that of all.
+    fn bound_of(&self, listener: &str) -> i32 {
+        let own = self.of_listeners.get(listener).copied();
+        own.unwrap_or(self.of_all)
+    }
+
+    /// A connection that was counted is closed at once.
+    fn forget(&mut self, listener: &str, windows: Windows, now_ms: i64) {
+        if self.of_all != UNBOUNDED && self.protected.as_deref() != Some(listener) {
+            self.total.record(windows, -1.0, now_ms);
+        }
+        if let Some(rate) = self.by_listener.get_mut(listener) {
+            rate.record(windows, -1.0, now_ms);
         }
     }
 }
@@ -118,22 +160,41 @@ mod tests {
     fn addresses_have_rates_of_their_own() {
         let rates = ConnectionRates::new(WINDOWS, UNBOUNDED);
         let [a, b] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
-        assert!((0..100).all(|_| rates.admit(a, 0).is_ok()));
+        assert!((0..100).all(|_| rates.admit("L", a, 0).is_ok()));
         rates.set_of(None, Some(1));
         rates.set_of(Some(b), Some(2));
-        assert_eq!((0..100).filter(|_| rates.admit(a, 0).is_ok()).count(), 10);
-        assert_eq!((0..100).filter(|_| rates.admit(b, 0).is_ok()).count(), 20);
-        assert_eq!(rates.admit(a, 0), Err(1000));
+        assert_eq!(
+            (0..100).filter(|_| rates.admit("L", a, 0).is_ok()).count(),
+            10
+        );
+        assert_eq!(
+            (0..100).filter(|_| rates.admit("L", b, 0).is_ok()).count(),
+            20
+        );
+        assert_eq!(rates.admit("L", a, 0), Err(1000));
         rates.set_of(None, None);
-        assert_eq!(rates.admit(a, 0), Ok(()));
+        assert_eq!(rates.admit("L", a, 0), Ok(()));
     }
 
     #[test]
     fn all_together_slow_the_listener() {
         let rates = ConnectionRates::new(WINDOWS, 1);
-        assert!((0..10).all(|_| rates.accept(0) == 0));
-        assert_eq!(rates.accept(0), 1000);
-        rates.set_of_all(UNBOUNDED);
-        assert_eq!(rates.accept(0), 0);
+        assert!((0..10).all(|_| rates.accept("L", 0) == 0));
+        assert_eq!(rates.accept("L", 0), 1000);
+        rates.set_of_listeners(UNBOUNDED, HashMap::new(), None);
+        assert_eq!(rates.accept("L", 0), 0);
+    }
+
+    #[test]
+    fn listeners_have_rates_of_their_own_and_that_of_brokers_is_not_slowed_by_others() {
+        let rates = ConnectionRates::new(WINDOWS, UNBOUNDED);
+        let of_listeners = HashMap::from([("SLOW".to_owned(), 1)]);
+        rates.set_of_listeners(2, of_listeners, Some("BROKERS".to_owned()));
+        assert!((0..10).all(|_| rates.accept("SLOW", 0) == 0));
+        assert_eq!(rates.accept("SLOW", 0), 1000);
+        assert!((0..9).all(|_| rates.accept("FAST", 0) == 0));
+        assert!(rates.accept("FAST", 0) > 0, "twenty in all");
+        assert!((0..20).all(|_| rates.accept("BROKERS", 0) == 0));
+        assert!(rates.accept("BROKERS", 0) > 0, "a rate as that of all");
     }
 }

@@ -20,6 +20,7 @@ mod session;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::shutdown::Shutdown;
@@ -33,7 +34,7 @@ use crate::peer::Address;
 /// How followers fetch.
 #[derive(Debug, Clone)]
 pub struct FetchConfig {
-    /// `num.replica.fetchers`: lanes to each leader.
+    /// `num.replica.fetchers`: lanes to each leader, at first.
     pub lanes: usize,
     /// `replica.fetch.wait.max.ms`
     pub wait_max_ms: i32,
@@ -47,6 +48,8 @@ pub struct FetchConfig {
     pub backoff_max: Duration,
     /// `replica.socket.timeout.ms`
     pub timeout: Duration,
+    /// `replica.socket.receive.buffer.bytes`; the kernel's own if `None`.
+    pub receive_buffer: Option<usize>,
     /// `inter.broker.protocol.version`: what every broker knows.
     pub version: MetadataVersion,
 }
@@ -54,6 +57,8 @@ pub struct FetchConfig {
 /// All lanes of a broker.
 pub(super) struct Fetchers {
     config: FetchConfig,
+    /// Lanes to each leader now.
+    width: AtomicUsize,
     around: Arc<Surroundings>,
     addresses: Mutex<HashMap<BrokerId, Address>>,
     lanes: Mutex<HashMap<(BrokerId, usize), Arc<Lane>>>,
@@ -63,6 +68,7 @@ pub(super) struct Fetchers {
 impl Fetchers {
     pub(super) fn new(config: FetchConfig, around: Arc<Surroundings>, stop: Shutdown) -> Arc<Self> {
         Arc::new(Self {
+            width: AtomicUsize::new(config.lanes),
             config,
             around,
             addresses: Mutex::default(),
@@ -87,11 +93,29 @@ impl Fetchers {
         if following.leader < 0 || following.leader == self.around.own_id {
             return;
         }
-        let lane = self.lane(following.leader, lane_of(id, self.config.lanes));
+        let lane = self.lane(
+            following.leader,
+            lane_of(id, self.width.load(Ordering::Relaxed)),
+        );
         lane.insert(
             id.clone(),
             Followed::new(partition.clone(), following.epoch),
         );
+    }
+
+    /// Spreads the partitions over so many lanes to each leader. Nobody may follow
+    /// or unfollow meanwhile. What a partition's former lane still gets for it is
+    /// refused by the log once the other one appended at the same offset.
+    pub(super) fn spread(self: &Arc<Self>, lanes: usize) {
+        if self.width.swap(lanes, Ordering::Relaxed) == lanes {
+            return;
+        }
+        let running = self.lanes.lock().clone();
+        for ((leader, index), lane) in running {
+            for (id, followed) in lane.take_unless(|id| lane_of(id, lanes) == index) {
+                self.lane(leader, lane_of(&id, lanes)).insert(id, followed);
+            }
+        }
     }
 
     pub(super) fn unfollow(&self, id: &TopicPartition) {

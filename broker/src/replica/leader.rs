@@ -209,11 +209,16 @@ impl LeaderState {
         self.start_offset
     }
 
+    /// How many replicas there should be.
+    pub(super) fn replica_count(&self) -> usize {
+        self.followers.len() + 1
+    }
+
     /// How many in-sync replicas a commit needs; not more than there are
     /// replicas.
     pub(super) fn in_sync_needed(&self, configured: i32) -> usize {
         let configured = usize::try_from(configured).unwrap_or(1);
-        configured.min(self.followers.len() + 1)
+        configured.min(self.replica_count())
     }
 
     /// Whoever may be in the ISR, whatever becomes of the proposal.

@@ -27,6 +27,7 @@ use super::quota::{Quotas, Windows};
 use super::wait::Pulse;
 use crate::cluster::Cluster;
 use crate::log::{self, LogConfig, LogHandle};
+use crate::metrics::{Metrics, Traffic};
 use crate::model::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
 };
@@ -58,6 +59,8 @@ pub struct ManagerConfig {
     pub replication_windows: Windows,
     /// How that of moves between directories is.
     pub log_dirs_windows: Windows,
+    /// Where traffic and changes of ISRs are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A partition whose role changed.
@@ -110,6 +113,7 @@ impl Manager {
                 &clock,
             )),
             pulse: Pulse::default(),
+            metrics: config.metrics.clone(),
             broker_epoch: AtomicI64::new(0),
         });
         Self {
@@ -132,6 +136,11 @@ impl Manager {
     #[must_use]
     pub fn pulse(&self) -> &Pulse {
         &self.around.pulse
+    }
+
+    /// Counts what reached no partition.
+    pub fn count(&self, what: Traffic, count: u64) {
+        self.around.metrics.traffic.add(what, count);
     }
 
     /// The limits of replication.
@@ -278,6 +287,12 @@ impl Manager {
                 entry.value().set_config(config.clone());
             }
         }
+    }
+
+    /// Another `num.replica.fetchers`.
+    pub fn set_fetchers(&self, lanes: usize) {
+        let _between_requests = self.control.lock();
+        self.fetchers.spread(lanes);
     }
 
     /// Takes the roles that the controller decided. Opens and creates logs, so

@@ -9,6 +9,7 @@ use super::error::{AppendError, Error};
 use super::isolation::Acks;
 use super::partition::{Appended, Partition, Pending};
 use crate::log;
+use crate::metrics::Traffic;
 use crate::record::NO_TIMESTAMP;
 use crate::record::legacy::{UpConverted, up_convert};
 
@@ -23,13 +24,20 @@ impl Partition {
         set: Bytes,
         acks: Acks,
     ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let bytes = set.len() as u64;
+        let refuse = |error: AppendError| {
+            self.count(Traffic::ProduceRequests, 1);
+            self.count_refused(&error, bytes);
+            error
+        };
         if self.leads_in().is_none() {
-            return Err(Error::NotLeader.into());
+            return Err(refuse(Error::NotLeader.into()));
         }
         let config = self.config();
         let converted = up_convert(set, config.decompressed_bytes_max());
-        match converted.map_err(log::AppendError::from)? {
+        match converted.map_err(|error| refuse(log::AppendError::from(error).into()))? {
             UpConverted::Nothing => {
+                self.count(Traffic::ProduceRequests, 1);
                 let (log_start_offset, ..) = self.extent();
                 let nothing = Appended {
                     first_offset: NO_OFFSET,
@@ -43,7 +51,8 @@ impl Partition {
                 let size_max = config.max_message_bytes;
                 if i64::try_from(largest).unwrap_or(i64::MAX) > i64::from(size_max) {
                     let size = largest;
-                    return Err(log::AppendError::TooLarge { size, size_max }.into());
+                    let error = log::AppendError::TooLarge { size, size_max };
+                    return Err(refuse(error.into()));
                 }
                 self.append(batch, acks)
             }

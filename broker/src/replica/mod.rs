@@ -34,7 +34,7 @@ pub use manager::{Manager, ManagerConfig, RoleChange, TopicConfigMap};
 pub use moves::MoveReplicaError;
 pub use partition::{
     Appended, DeleteRecordsError, OffsetAtTime, OffsetQuery, Partition, Pending, ReadRequest,
-    ReadResult, Reader, TxnMarker,
+    ReadResult, Reader, Shape, Standing, TxnMarker,
 };
 pub use quota::{Quota, Quotas, Windows};
 pub use wait::{Pulse, Registration, Waiter};

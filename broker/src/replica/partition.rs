@@ -16,6 +16,7 @@ mod read;
 #[cfg(test)]
 pub(super) mod tests;
 mod throttle;
+mod traffic;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -29,6 +30,7 @@ pub use delete_records::DeleteRecordsError;
 pub(super) use follow::{Fetched, FollowError, Position};
 pub(super) use moving::{Cursor, MovingError, Progress};
 pub use read::{OffsetAtTime, OffsetQuery, ReadRequest, ReadResult, Reader};
+pub use traffic::{Shape, Standing};
 
 use super::error::Error;
 use super::isr::Queue;
@@ -37,6 +39,7 @@ use super::quota::Quotas;
 use super::wait::{Pulse, Registration, Waiter, Waiters};
 use crate::cluster::Cluster;
 use crate::log::{ActiveProducer, Log, LogConfig, LogHandle};
+use crate::metrics::Metrics;
 use crate::model::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition,
 };
@@ -53,6 +56,7 @@ pub(super) struct Surroundings {
     pub(super) isr_queue: Queue,
     pub(super) quotas: Arc<Quotas>,
     pub(super) pulse: Pulse,
+    pub(super) metrics: Arc<Metrics>,
     /// Of the newest registration.
     pub(super) broker_epoch: AtomicI64,
 }
@@ -72,6 +76,7 @@ pub struct Partition {
     waiters: Waiters,
     /// A follower has not reached its leader's high watermark yet.
     lags: AtomicBool,
+    traffic: traffic::Counters,
 }
 
 struct State {
@@ -120,6 +125,7 @@ impl Partition {
             log,
             state: Mutex::new(state),
             lags: AtomicBool::new(true),
+            traffic: traffic::Counters::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use common::metrics;
 use common::page::{document, escape};
+use futures::future::BoxFuture;
 
 /// What the pages show; the daemon's wiring implements it.
 pub trait Status: Send + Sync + 'static {
@@ -21,7 +22,7 @@ pub trait Status: Send + Sync + 'static {
     /// Every topic with its partitions.
     fn topics(&self) -> serde_json::Value;
     /// All metrics in Prometheus' text form.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> BoxFuture<'_, String>;
 }
 
 /// The routes of the admin server.
@@ -95,7 +96,7 @@ async fn ready(State(status): Shared) -> Response {
 async fn metrics_page(State(status): Shared) -> Response {
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        status.metrics(),
+        status.metrics().await,
     )
         .into_response()
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** answers that are there are sent before anything is waited
 //! for: only while further requests have arrived whole are they gathered.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 use super::listener::Config;
 use super::memory::{Lease, RequestMemory};
 use super::waiting::Waiting;
-use super::{Call, Outcome, Peer, Reply, Service};
+use super::{Call, Kind, Outcome, Peer, Reply, Service};
 
 /// Requests of one connection that may wait for their answers; the next frame
 /// is not read before one of them is answered.
@@ -89,6 +90,7 @@ async fn serve_frames<S: Service>(
         lease: None,
         pause: None,
         waiting: Waiting::default(),
+        tickets: VecDeque::new(),
         answers: Answers {
             write,
             gathered: Gathered::default(),
@@ -103,26 +105,19 @@ async fn serve_frames<S: Service>(
         if !may_read || !connection.frames.has_frame() {
             connection.answers.flush().await?;
         }
+        let mut served = None;
         tokio::select! {
             biased;
-            outcome = connection.waiting.next(), if !is_idle => connection.send(outcome).await?,
+            outcome = connection.waiting.next(), if !is_idle => {
+                connection.send(outcome).await?;
+                served = connection.tickets.pop_front();
+            }
             () = over(&mut connection.pause), if is_muted => connection.pause = None,
             frame = next_request(&mut connection.frames, &config.memory, &mut connection.lease),
                 if may_read =>
             {
                 let Some(frame) = frame? else { return Ok(()) };
-                let reply = match service.call(peer, frame) {
-                    Call::Done(reply) => reply,
-                    Call::Waits(mut call) => match (&mut call).now_or_never() {
-                        Some(reply) => reply,
-                        None => {
-                            connection.answers.flush().await?;
-                            call.await
-                        }
-                    },
-                };
-                connection.lease = None;
-                connection.take(reply).await?;
+                served = connection.answer(peer, service, frame).await?;
             }
             () = poll_fn(|_| noted(is_stopping)) => break,
             () = poll_fn(|context| over_since(idle.as_mut(), idle_from + config.idle_max, context)),
@@ -131,8 +126,15 @@ async fn serve_frames<S: Service>(
                 return Err(Error::Idle);
             }
         }
-        if connection.waiting.is_empty() {
+        if served.is_some() || connection.waiting.is_empty() {
             idle_from = now();
+        }
+        if let Some(Ticket {
+            kind: Some(kind),
+            arrived,
+        }) = served
+        {
+            service.served(kind, idle_from - arrived);
         }
     }
     connection.drain().await
@@ -189,6 +191,12 @@ async fn over(pause: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
+/// A request that is not answered yet.
+struct Ticket {
+    kind: Option<u32>,
+    arrived: Instant,
+}
+
 struct Connection {
     frames: FrameReader<OwnedReadHalf>,
     /// Memory of the request that is being read or run.
@@ -196,6 +204,8 @@ struct Connection {
     /// While it lasts nothing is read: the client used too much.
     pause: Option<Pin<Box<Sleep>>>,
     waiting: Waiting,
+    /// Of those that wait, in their order.
+    tickets: VecDeque<Ticket>,
     answers: Answers,
 }
 
@@ -209,6 +219,29 @@ impl Connection {
         }
     }
 
+    /// Runs a request; its ticket comes back unless the answer is to wait.
+    async fn answer<S: Service>(
+        &mut self,
+        peer: &Peer,
+        service: &S,
+        frame: Bytes,
+    ) -> Result<Option<Ticket>, Error> {
+        let (arrived, kind) = (now(), Kind::default());
+        let reply = match service.call(peer, frame, &kind) {
+            Call::Done(reply) => reply,
+            Call::Waits(mut call) => match (&mut call).now_or_never() {
+                Some(reply) => reply,
+                None => {
+                    self.answers.flush().await?;
+                    call.await
+                }
+            },
+        };
+        self.lease = None;
+        let kind = kind.get();
+        self.take(reply, Ticket { kind, arrived }).await
+    }
+
     async fn send(&mut self, outcome: Outcome) -> Result<(), Error> {
         if let Outcome::Muting(_, pause) = &outcome {
             self.mute(*pause);
@@ -216,7 +249,8 @@ impl Connection {
         self.answers.send_outcome(outcome).await
     }
 
-    async fn take(&mut self, reply: Reply) -> Result<(), Error> {
+    /// Gives the ticket back unless the answer is to wait.
+    async fn take(&mut self, reply: Reply, ticket: Ticket) -> Result<Option<Ticket>, Error> {
         let reply = match reply {
             Reply::Muting(reply, pause) => {
                 self.mute(pause);
@@ -225,19 +259,22 @@ impl Connection {
             reply => reply,
         };
         match reply {
-            Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await,
+            Reply::Now(frame) if self.waiting.is_empty() => self.answers.send(frame).await?,
             Reply::Now(frame) => {
                 self.waiting.push_ready(Outcome::Answer(frame));
-                Ok(())
+                self.tickets.push_back(ticket);
+                return Ok(None);
             }
             Reply::Later(answer) => {
                 self.waiting.push(answer).await;
-                Ok(())
+                self.tickets.push_back(ticket);
+                return Ok(None);
             }
             // A pause in a pause is not made.
-            Reply::Nothing | Reply::Muting(..) => Ok(()),
-            Reply::Close => self.answers.refuse().await,
+            Reply::Nothing | Reply::Muting(..) => {}
+            Reply::Close => self.answers.refuse().await?,
         }
+        Ok(Some(ticket))
     }
 
     /// Sends what is answered soon; the rest is retried by the clients.
@@ -288,6 +325,7 @@ impl Answers {
 mod tests {
     use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Semaphore;
 
@@ -298,10 +336,17 @@ mod tests {
     /// Answers a frame with itself, in the way that its first byte says.
     struct Echo {
         permits: Arc<Semaphore>,
+        /// Kinds of the requests that were answered.
+        served: Served,
     }
 
+    type Served = Arc<Mutex<Vec<u32>>>;
+
     impl Service for Echo {
-        fn call<'a>(&'a self, _: &'a Peer, frame: Bytes) -> Call<'a> {
+        fn call<'a>(&'a self, _: &'a Peer, frame: Bytes, kind: &'a Kind) -> Call<'a> {
+            if let [_, number, ..] = frame[..] {
+                kind.set(number.into());
+            }
             let permits = self.permits.clone();
             let answer = async move {
                 match frame.first() {
@@ -323,6 +368,10 @@ mod tests {
             };
             Call::Waits(answer.boxed())
         }
+
+        fn served(&self, kind: u32, _: Duration) {
+            self.served.lock().push(kind);
+        }
     }
 
     /// A client's end, and what lets the service go on.
@@ -331,6 +380,10 @@ mod tests {
     }
 
     async fn start_within(memory: RequestMemory) -> (TcpStream, Arc<Semaphore>) {
+        start_telling(memory, Served::default()).await
+    }
+
+    async fn start_telling(memory: RequestMemory, served: Served) -> (TcpStream, Arc<Semaphore>) {
         let listener = common::net::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = common::net::connect("127.0.0.1", address.port())
@@ -340,6 +393,7 @@ mod tests {
         let permits = Arc::new(Semaphore::new(0));
         let service = Echo {
             permits: permits.clone(),
+            served,
         };
         common::task::spawn("serve", async move {
             let peer = Peer {
@@ -436,11 +490,18 @@ mod tests {
 
     #[tokio::test]
     async fn answers_keep_the_order_of_their_requests() {
-        let (mut client, permits) = start().await;
+        let served = Served::default();
+        let (mut client, permits) = start_telling(RequestMemory::default(), served.clone()).await;
         send(&mut client, &[b"n1", b"l2", b"n3", b"l4", b"n5"]).await;
         expect(&mut client, &[b"n1"]).await;
         permits.add_permits(2);
         expect(&mut client, &[b"l2", b"n3", b"l4", b"n5"]).await;
+        let (mut other, _permits) = start().await;
+        while served.lock().len() < 5 {
+            send(&mut other, &[b"n1"]).await;
+            expect(&mut other, &[b"n1"]).await;
+        }
+        assert_eq!(*served.lock(), b"12345".map(u32::from), "each is told once");
     }
 
     #[tokio::test]

@@ -25,7 +25,8 @@ pub struct Config {
     pub idle_max: Duration,
     /// Shared by all listeners.
     pub memory: RequestMemory,
-    /// `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`.
+    /// `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`,
+    /// `socket.listen.backlog.size`.
     pub buffers: Buffers,
 }
 
@@ -146,14 +147,18 @@ impl Socket {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, address)) => {
-                        self.pause(limits.accept_pause(), &shutdown).await;
-                        if let Err(pause) = limits.admit(address.ip()) {
+                        self.pause(limits.accept_pause(&self.name), &shutdown).await;
+                        if let Err(pause) = limits.admit(&self.name, address.ip()) {
                             let stop = shutdown.child();
                             connections.spawn(close_later(stream, pause, stop));
                             continue;
                         }
-                        let Some(place) = limits.enter(address.ip()) else {
-                            tracing::warn!(%address, "connection refused: too many connections");
+                        let entered = tokio::select! {
+                            () = shutdown.requested() => break,
+                            entered = limits.enter(&self.name, address.ip()) => entered,
+                        };
+                        let Ok(place) = entered else {
+                            tracing::warn!(%address, "connection refused: too many of the address");
                             continue;
                         };
                         let peer = Peer { address, listener: self.name.clone() };

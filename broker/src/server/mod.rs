@@ -17,6 +17,7 @@ mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,6 +60,31 @@ pub enum Outcome {
     Muting(Frame, Duration),
 }
 
+/// What kind of request a frame is, in the service's own numbers; it may become
+/// clearer while the request is looked at.
+#[derive(Debug)]
+pub struct Kind(AtomicU32);
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self(AtomicU32::new(Self::NONE))
+    }
+}
+
+impl Kind {
+    /// Nothing that the service counts.
+    const NONE: u32 = u32::MAX;
+
+    pub fn set(&self, number: u32) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|number| *number != Self::NONE)
+    }
+}
+
 /// Who is at the other end.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -69,6 +95,9 @@ pub struct Peer {
 
 /// Answers the frames of all connections.
 pub trait Service: Send + Sync + 'static {
-    /// Runs the ordered part of a request.
-    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes) -> Call<'a>;
+    /// Runs the ordered part of a request, and says in `kind` what it is.
+    fn call<'a>(&'a self, peer: &'a Peer, frame: Bytes, kind: &'a Kind) -> Call<'a>;
+
+    /// A request was answered, or needed no answer; from its arrival it took so long.
+    fn served(&self, kind: u32, took: Duration);
 }

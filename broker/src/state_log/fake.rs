@@ -1,7 +1,7 @@
 //! For the coordinators' tests: a `StateLog` in memory that can hold commits back
 //! and lose leadership, and a clock in paused time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ struct Mode {
     failure: Option<Error>,
     /// Records that a batch may have.
     records_max: Option<i32>,
+    /// Batches that cannot be read any more, by their places in the partition.
+    damaged: BTreeSet<(i32, usize)>,
     is_held: bool,
     held: Vec<(i64, oneshot::Sender<Result<i64, Error>>)>,
 }
@@ -82,6 +84,12 @@ impl FakeLog {
         for (base_offset, committed) in mode.held.drain(..) {
             let _ = committed.send(Ok(base_offset));
         }
+    }
+
+    /// The last batch of the partition cannot be read from now on.
+    pub(crate) fn damage_last(&self, partition: i32) {
+        let count = self.partitions.lock()[&partition].len();
+        self.mode.lock().damaged.insert((partition, count - 1));
     }
 
     pub(crate) fn allow_reads(&self, allowed: bool) {
@@ -142,7 +150,14 @@ impl StateLog for FakeLog {
         let partitions = self.partitions.lock();
         let log = partitions.get(&partition).cloned().unwrap_or_default();
         let high_watermark = log.last().map_or(0, |(next, _)| *next);
-        let found = log.into_iter().find(|(next, _)| *next > offset);
+        let found = log.into_iter().enumerate();
+        let mut found = found.filter(|(_, (next, _))| *next > offset);
+        let found = found.next();
+        let place = found.as_ref().map(|(at, _)| (partition, *at));
+        if place.is_some_and(|place| self.mode.lock().damaged.contains(&place)) {
+            return futures::future::ready(Err(Error::Damaged)).boxed();
+        }
+        let found = found.map(|(_, found)| found);
         let batches = found.map(|(_, batch)| batch).unwrap_or_default();
         let mut allowed = self.reads_allowed.subscribe();
         async move {
@@ -153,5 +168,18 @@ impl StateLog for FakeLog {
             })
         }
         .boxed()
+    }
+
+    fn behind_damage(
+        &self,
+        partition: i32,
+        offset: i64,
+    ) -> BoxFuture<'static, Result<Option<i64>, Error>> {
+        let partitions = self.partitions.lock();
+        let log = &partitions[&partition];
+        let damaged = log.iter().position(|(next, _)| *next > offset);
+        let is_last = damaged.is_none_or(|at| at + 1 == log.len());
+        let next = damaged.map(|at| log[at].0).filter(|_| !is_last);
+        futures::future::ready(Ok(next)).boxed()
     }
 }

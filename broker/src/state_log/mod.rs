@@ -103,6 +103,13 @@ pub trait StateLog: Send + Sync + 'static {
         offset: i64,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Chunk, Error>>;
+    /// The nearest offset behind damage at `offset` from which `read` may go on;
+    /// `None` when nothing behind it is known.
+    fn behind_damage(
+        &self,
+        partition: i32,
+        offset: i64,
+    ) -> BoxFuture<'static, Result<Option<i64>, Error>>;
 }
 
 #[cfg(test)]

@@ -134,6 +134,23 @@ impl StateLog for ReplicatedLog {
             .map(|read| read.unwrap_or(Err(Error::Storage)))
             .boxed()
     }
+
+    fn behind_damage(
+        &self,
+        partition: i32,
+        offset: i64,
+    ) -> BoxFuture<'static, Result<Option<i64>, Error>> {
+        let leader = self.leader(partition);
+        let work = move || {
+            leader?.offset_behind_damage(offset).map_err(|error| {
+                tracing::error!(%error, "the state log cannot be read");
+                Error::Storage
+            })
+        };
+        task::spawn_blocking("look behind damage", work)
+            .map(|found| found.unwrap_or(Err(Error::Storage)))
+            .boxed()
+    }
 }
 
 /// Reads a range into memory.

@@ -153,6 +153,10 @@ async fn serve<S: Shard>(task: &mut Task<S>) {
 }
 
 /// Replays the partition from its start to its end, which it gives back.
+///
+/// Damage costs what it hides, which is as little as the log knows: a key that was
+/// written again behind it has its newest value. (Kafka's group coordinator drops
+/// the whole partition then, its transaction coordinator all behind the damage.)
 async fn load<S: Shard>(task: &mut Task<S>) -> Result<i64, Error> {
     let Task {
         shard,
@@ -162,19 +166,26 @@ async fn load<S: Shard>(task: &mut Task<S>) -> Result<i64, Error> {
         ..
     } = task;
     let mut offset = log.log_start_offset(*partition)?;
+    let mut known_to = offset;
     loop {
         let chunk = match log.read(*partition, offset, *load_buffer_size).await {
-            // Nothing tells where the next batch begins. As in Kafka, what was read
-            // is served: the alternative is to serve nobody for ever.
             Err(error @ Error::Damaged) => {
-                tracing::error!(partition, offset, %error, "the rest of a {} is not loaded", S::NAME);
-                return Ok(offset);
+                let next = log.behind_damage(*partition, offset).await?;
+                let Some(next) = next.filter(|next| *next > offset) else {
+                    // What was read is served: the alternative is to serve nobody
+                    // for ever.
+                    tracing::error!(partition, offset, %error, "the rest of a {} is not loaded", S::NAME);
+                    return Ok(offset);
+                };
+                tracing::error!(partition, offset, next, %error, "a part of a {} is not loaded", S::NAME);
+                offset = next;
+                continue;
             }
             chunk => chunk?,
         };
         let replay = |entry| shard.replay_entry(entry);
-        match records::decode(&chunk.batches, offset, replay) {
-            Some(next) => offset = next,
+        match records::decode(&chunk.batches, known_to, replay) {
+            Some(next) => (offset, known_to) = (next, next),
             None => return Ok(offset),
         }
     }

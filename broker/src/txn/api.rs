@@ -1,5 +1,8 @@
 //! What is asked of the coordinator, and its answers.
 
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
 use super::state::State;
 use crate::model::TopicPartition;
 
@@ -48,4 +51,21 @@ pub struct Description {
     pub started_ms: i64,
     /// The partitions that are in the transaction and have no marker yet.
     pub partitions: Vec<TopicPartition>,
+}
+
+/// How many transactional ids are in which state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    pub ids: BTreeMap<State, usize>,
+    /// Partitions whose transactions have ended and that have no marker yet.
+    pub markers_waiting: usize,
+}
+
+impl AddAssign for Census {
+    fn add_assign(&mut self, other: Self) {
+        for (state, count) in other.ids {
+            *self.ids.entry(state).or_default() += count;
+        }
+        self.markers_waiting += other.markers_waiting;
+    }
 }

@@ -22,7 +22,7 @@ mod service;
 mod shard;
 mod state;
 
-pub use api::{Description, InitRequest, Initialized, Producer, TransactionRef};
+pub use api::{Census, Description, InitRequest, Initialized, Producer, TransactionRef};
 pub use config::Config;
 pub use error::Error;
 pub use markers::{ChannelError, Marker, MarkerChannel, MarkerOutcome, MarkerResult};

@@ -12,8 +12,9 @@ use common::shutdown::Shutdown;
 use super::markers::{MarkerChannel, Sender};
 use super::shard::{Command, Found, Parts, Shard};
 use super::state::End;
-use super::{Config, Description, Error, InitRequest, Initialized, TransactionRef};
+use super::{Census, Config, Description, Error, InitRequest, Initialized, TransactionRef};
 use crate::cluster::Cluster;
+use crate::metrics::Metrics;
 use crate::model::{LeaderEpoch, TopicPartition};
 use crate::state_log::{Loading, Route, Shards, StateLog};
 
@@ -42,12 +43,14 @@ impl Service {
         cluster: Arc<Cluster>,
         channel: Arc<dyn MarkerChannel>,
         clock: SharedClock,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let parts = Parts {
             config: Arc::new(config),
             clock,
             log,
             markers: Sender::new(cluster, channel),
+            metrics,
         };
         let (log, clock) = (parts.log.clone(), parts.clock.clone());
         let shards = Shards::new(log, clock, parts.config.load_buffer_size);
@@ -217,6 +220,19 @@ impl Handle {
             all.extend(listed.unwrap_or_else(|_| Ok(Vec::new()))?);
         }
         Ok(all)
+    }
+
+    /// How many ids there are; shards that are still being read back are left out.
+    pub async fn census(&self) -> Census {
+        let mut census = Census::default();
+        let Ok(loaded) = self.0.shards.all() else {
+            return census;
+        };
+        for shard in loaded.routes {
+            let counted = shard.ask(|reply| Command::Count { reply }).await;
+            census += counted.ok().and_then(Result::ok).unwrap_or_default();
+        }
+        census
     }
 
     /// Aborts the transactions that are open for too long.

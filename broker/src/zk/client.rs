@@ -89,6 +89,10 @@ pub struct Status {
     pub session: Option<SessionToken>,
     /// What the server granted.
     pub session_timeout: Duration,
+    /// Connections that were lost since the start.
+    pub disconnects: u64,
+    /// Sessions that expired since the start.
+    pub expirations: u64,
 }
 
 /// A handle to one session; clones share it. Dropping the last one closes it.

@@ -68,6 +68,8 @@ pub(super) fn start(
         generation: 0,
         session: None,
         session_timeout: config.session_timeout,
+        disconnects: 0,
+        expirations: 0,
     });
     let session = Session {
         tracker: Tracker {
@@ -249,6 +251,11 @@ impl Tracker {
     fn set_state(&self, state: State) {
         self.status.send_if_modified(|status| {
             let changed = status.state != state;
+            match state {
+                State::Disconnected if status.state == State::Connected => status.disconnects += 1,
+                State::Expired if changed => status.expirations += 1,
+                _ => {}
+            }
             status.state = state;
             changed
         });

@@ -11,6 +11,7 @@ mod serving_basics;
 mod serving_bounds;
 mod serving_configs;
 mod serving_fetch_sessions;
+mod serving_metrics;
 mod serving_old_versions;
 mod serving_records;
 mod serving_restart;

@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::support::cluster::{Cluster, call, leaders, metadata, name, topic, with_config};
 use crate::support::eventually;
 use crate::support::group;
-use crate::support::serving::{Client, batch, fetch_request, fetched};
+use crate::support::serving::{Client, batch, fetch_request, fetched, produce_request, produced};
 
 /// The in-sync replicas of a topic's first partition, sorted.
 fn isr(metadata: &MetadataResponse, topic: &'static str) -> Vec<BrokerId> {
@@ -424,4 +424,58 @@ async fn consumers_are_sent_to_the_replica_in_their_rack() {
         client.fetch("t", 0).await == (0, 1, abc("a"))
     })
     .await;
+}
+
+/// `num.replica.fetchers` can be changed while brokers run: connections to each
+/// leader, which a leader counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_fetchers_take_the_partitions_over() {
+    use kafka_protocol::messages::IncrementalAlterConfigsRequest;
+    use kafka_protocol::messages::incremental_alter_configs_request::{
+        AlterConfigsResource, AlterableConfig,
+    };
+    let cluster = three().await;
+    let spread = topic("spread", 12, 3);
+    assert_eq!(cluster.create(spread).await, (0, String::new()));
+    let led = |m: &MetadataResponse| leaders(m, "spread").iter().all(|id| *id >= 0);
+    cluster.agree("leaders", led).await;
+    let connections = || async {
+        let mut all = Vec::new();
+        for member in &cluster.members {
+            let (_, page) = crate::support::serving::http_get(member.admin, "/metrics").await;
+            let name = "kafka_server_socketservermetrics_connection_count ";
+            let line = page.lines().find_map(|line| line.strip_prefix(name));
+            all.push(line.unwrap().parse::<usize>().unwrap());
+        }
+        all
+    };
+    let produce_all = || async {
+        let told = metadata(cluster.members[0].port, None).await;
+        for (index, leader) in leaders(&told, "spread").into_iter().enumerate() {
+            let mut client = Client::connect(cluster.port(leader)).await;
+            let mut request = produce_request("spread", -1, batch(&["x"]));
+            request.topic_data[0].partition_data[0].index = i32::try_from(index).unwrap();
+            let response = client.call(9, &request).await;
+            assert_eq!(produced(&response).0, 0, "partition {index}");
+        }
+    };
+    produce_all().await;
+    let before = connections().await;
+    let two = AlterableConfig::default()
+        .with_name(StrBytes::from_static_str("num.replica.fetchers"))
+        .with_value(Some(StrBytes::from_static_str("2")));
+    let change = AlterConfigsResource::default()
+        .with_resource_type(4)
+        .with_configs(vec![two]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![change]);
+    let answer = call(cluster.members[0].port, 1, &request).await;
+    assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
+    eventually("two more followers' connections at each leader", || async {
+        let now = connections().await;
+        now.iter()
+            .zip(&before)
+            .all(|(now, before)| *now >= before + 2)
+    })
+    .await;
+    produce_all().await;
 }

@@ -1,5 +1,6 @@
 //! Configurations of topics and brokers, changed while a broker runs.
 
+use futures::FutureExt;
 use kafka_protocol::messages::alter_configs_request::{
     AlterConfigsResource as OldResource, AlterableConfig as OldConfig,
 };
@@ -9,7 +10,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
 use kafka_protocol::messages::{
-    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    AlterConfigsRequest, ApiVersionsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
 };
 
 use crate::support::eventually;
@@ -349,5 +350,45 @@ async fn every_broker_key_of_kafka_is_described() {
     assert_eq!(secret.config_type, PASSWORD);
     assert!(!entry("message.max.bytes").read_only);
     assert!(entry("broker.rack").read_only);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_has_bounds_of_its_own_from_the_start_and_changed() {
+    let listeners = "PLAINTEXT://127.0.0.1:0,SMALL://127.0.0.1:0";
+    let key = "listener.name.small.max.connections";
+    let site = Site::new().await;
+    let broker = site
+        .broker(&[
+            ("listeners", listeners),
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,SMALL:PLAINTEXT",
+            ),
+            (key, "1"),
+        ])
+        .await;
+    let small = broker.ports.iter().find(|(name, _)| name == "SMALL");
+    let small = small.unwrap().1;
+    let ask = ApiVersionsRequest::default();
+    let mut first = Client::connect(small).await;
+    first.call(0, &ask).await;
+    // The kernel takes it; the broker does not while there is the first.
+    let mut second = Client::connect(small).await;
+    let asked = second.send(0, &ask).await;
+    let mut others = broker.client().await;
+    for _ in 0..20 {
+        others.call(0, &ask).await;
+    }
+    assert!(second.answer().now_or_never().is_none(), "it waits");
+    drop(first);
+    second.receive::<ApiVersionsRequest>(0, asked).await;
+    let mut third = Client::connect(small).await;
+    let asked = third.send(0, &ask).await;
+    let changed = edit(&mut others, BROKER, "1", &[(SET, key, Some("2"))]).await;
+    assert_eq!(changed, (0, None));
+    third.receive::<ApiVersionsRequest>(0, asked).await;
+    let nobody = edit(&mut others, BROKER, "1", &[(SET, key, Some("0"))]).await;
+    assert_eq!(nobody.0, INVALID_REQUEST, "{nobody:?}");
     broker.stop().await;
 }

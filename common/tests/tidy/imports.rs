@@ -9,6 +9,7 @@ use crate::source::{Source, sources_below, words};
 const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("record", &["model"]),
+    ("metrics", &[]),
     ("protocol", &["model", "record"]),
     ("log", &["model", "record"]),
     ("zk", &[]),
@@ -20,7 +21,9 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ("cluster", &["model", "protocol"]),
     (
         "replica",
-        &["model", "record", "protocol", "log", "peer", "cluster"],
+        &[
+            "model", "record", "metrics", "protocol", "log", "peer", "cluster",
+        ],
     ),
     (
         "state_log",
@@ -28,21 +31,38 @@ const BROKER_EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "group",
-        &["model", "record", "protocol", "cluster", "state_log"],
+        &[
+            "model",
+            "record",
+            "metrics",
+            "protocol",
+            "cluster",
+            "state_log",
+        ],
     ),
     (
         "txn",
-        &["model", "record", "protocol", "cluster", "state_log"],
+        &[
+            "model",
+            "record",
+            "metrics",
+            "protocol",
+            "cluster",
+            "state_log",
+        ],
     ),
     (
         "controller",
-        &["model", "protocol", "zk", "peer", "registry", "cluster"],
+        &[
+            "model", "metrics", "protocol", "zk", "peer", "registry", "cluster",
+        ],
     ),
     (
         "handlers",
         &[
             "model",
             "record",
+            "metrics",
             "protocol",
             "log",
             "peer",

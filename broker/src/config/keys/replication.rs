@@ -32,6 +32,15 @@ pub(super) const KEYS: &[Key] = &[
         "Connections that fetch from each leader.",
     ),
     key(
+        "replica.socket.receive.buffer.bytes",
+        Int {
+            min: -1,
+            max: i32::MAX,
+        },
+        None,
+        "The kernel's buffer of a connection that fetches from a leader; without it, or -1, one that grows.",
+    ),
+    key(
         "replica.fetch.max.bytes",
         Int {
             min: 0,

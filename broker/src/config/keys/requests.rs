@@ -99,6 +99,15 @@ pub(super) const KEYS: &[Key] = &[
         "The kernel's buffer for what a connection sends; -1: the kernel's own.",
     ),
     key(
+        "socket.listen.backlog.size",
+        Int {
+            min: 1,
+            max: i32::MAX,
+        },
+        None,
+        "Connections that may wait to be accepted, within the system's own bound; without it 1024.",
+    ),
+    key(
         "compression.gzip.level",
         Int { min: -1, max: 9 },
         Some("-1"),

@@ -34,7 +34,12 @@ impl Broker {
     }
 
     async fn start_with(log: Arc<FakeLog>, clock: SharedClock, config: Config) -> Self {
-        let service = Service::new(config, Arc::clone(&log) as _, Arc::clone(&clock));
+        let service = Service::new(
+            config,
+            Arc::clone(&log) as _,
+            Arc::clone(&clock),
+            Metrics::new(Vec::new()),
+        );
         let groups = service.handle();
         for partition in 0..4 {
             groups.load(partition, 1);

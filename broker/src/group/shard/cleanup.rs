@@ -7,6 +7,7 @@ use super::writes::Then;
 use crate::group::Error;
 use crate::group::api::{PartitionOutcomes, Phase};
 use crate::group::records::Record;
+use crate::metrics::Groups;
 use crate::model::TopicPartition;
 use crate::state_log::{self, Reply};
 
@@ -99,6 +100,8 @@ impl Shard {
         let removed: Vec<_> = removed
             .filter(|partition| known.contains(partition))
             .collect();
+        let count = removed.len() as u64;
+        self.metrics.groups.add(Groups::OffsetDeletions, count);
         self.drop_pending(group_id, &removed);
         self.clean(group_id, removed, Answer::OffsetsDeleted(outcomes, reply));
     }
@@ -132,6 +135,8 @@ impl Shard {
             }
         }
         if removed_count > 0 {
+            let count = removed_count as u64;
+            self.metrics.groups.add(Groups::OffsetExpirations, count);
             tracing::info!(
                 partition = self.partition,
                 count = removed_count,

@@ -8,6 +8,7 @@ use crate::group::api::{CommittedOffset, PartitionOutcomes};
 use crate::group::offsets::Commit;
 use crate::group::records::Record;
 use crate::group::state::Now;
+use crate::metrics::Groups;
 use crate::model::TopicPartition;
 use crate::state_log::{self, Reply};
 
@@ -106,6 +107,10 @@ impl Shard {
             for partition in commit.partitions() {
                 group.offsets.end_commit(partition);
             }
+        }
+        if result.is_ok() {
+            let count = commit.partitions().count() as u64;
+            self.metrics.groups.add(Groups::OffsetCommits, count);
         }
         commit.answer(result.map_err(Error::from_offset_store));
     }

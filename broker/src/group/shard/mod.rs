@@ -21,12 +21,14 @@ use std::time::Duration;
 use common::clock::SharedClock;
 
 use super::api::{
-    CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest, Joined,
-    LeavingMember, MemberRef, Overview, PartitionOutcomes, SyncRequest, Synced, TransactionEnd,
+    Census, CommitRequest, Description, FetchRequest, FetchedOffsets, JoinFailure, JoinRequest,
+    Joined, LeavingMember, MemberRef, Overview, PartitionOutcomes, SyncRequest, Synced,
+    TransactionEnd,
 };
 use super::records::Record;
-use super::state::{Action, Group, Join, Now, Step, Token};
+use super::state::{Action, Group, Join, Now, Step, Stored, Token};
 use super::{Config, Error};
+use crate::metrics::{Groups, Metrics};
 use crate::model::TopicPartition;
 use crate::state_log::{self, Reply, StateLog};
 pub use life::Found;
@@ -71,6 +73,10 @@ pub(super) enum Command {
     List {
         reply: Reply<Vec<Overview>>,
     },
+    /// How much there is of what.
+    Count {
+        reply: Reply<Census>,
+    },
     Delete {
         group_id: String,
         reply: Reply<Result<(), Error>>,
@@ -88,12 +94,21 @@ pub(super) enum Command {
     Expire,
 }
 
+/// What all shards of a broker share.
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) clock: SharedClock,
+    pub(super) log: Arc<dyn StateLog>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
 /// The groups of one partition of the internal topic.
 pub(super) struct Shard {
     partition: i32,
     config: Arc<Config>,
     clock: SharedClock,
     log: Arc<dyn StateLog>,
+    metrics: Arc<Metrics>,
     groups: HashMap<String, Group>,
     /// Groups with offsets inside open transactions, by producer id.
     transactions: HashMap<i64, HashSet<String>>,
@@ -153,17 +168,19 @@ impl Deadlines {
 }
 
 impl Shard {
-    pub(super) fn new(
-        partition: i32,
-        config: Arc<Config>,
-        clock: SharedClock,
-        log: Arc<dyn StateLog>,
-    ) -> Self {
+    pub(super) fn new(partition: i32, parts: Parts) -> Self {
+        let Parts {
+            config,
+            clock,
+            log,
+            metrics,
+        } = parts;
         Self {
             partition,
             config,
             clock,
             log,
+            metrics,
             groups: HashMap::new(),
             transactions: HashMap::new(),
             deadlines: Deadlines::default(),
@@ -215,6 +232,9 @@ impl Shard {
             }
             Command::List { reply } => {
                 let _ = reply.send(self.groups.values().map(Group::overview).collect());
+            }
+            Command::Count { reply } => {
+                let _ = reply.send(self.census());
             }
             Command::Delete { group_id, reply } => self.delete(&group_id, reply),
             Command::DeleteOffsets {
@@ -324,9 +344,21 @@ impl Shard {
                     group_id: group_id.to_owned(),
                     value: Some(value),
                 };
+                if matches!(stored, Stored::Assignment { .. }) {
+                    self.metrics.groups.add(Groups::CompletedRebalances, 1);
+                }
                 self.append(group_id, vec![record], Then::Stored(stored));
             }
         }
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for group in self.groups.values() {
+            census.offsets += group.offsets.committed_count();
+            *census.groups.entry(group.phase()).or_default() += 1;
+        }
+        census
     }
 
     /// Keeps the group's deadline, or forgets a group that holds nothing.

@@ -7,8 +7,8 @@ use common::task;
 use common::wire::{FileRange, Part};
 use kafka_protocol::ResponseError;
 
-use super::Fetch;
 use super::wanted::Wanted;
+use super::{Fetch, Found};
 use crate::model::TopicPartition;
 use crate::protocol::fetch_response::{Partition, Response};
 use crate::record;
@@ -40,12 +40,13 @@ impl Conversion {
     }
 
     /// Reads and converts where blocking is allowed, then answers.
-    pub(super) async fn run(self, fetch: Fetch, results: Vec<Partition>) -> Response {
+    pub(super) async fn run(self, fetch: Fetch, mut found: Found) -> Response {
         let convert = move || {
+            let results = std::mem::take(&mut found.results);
             let pairs = fetch.wanted.iter().zip(results);
             let results = pairs.map(|(wanted, result)| self.partition(&fetch, wanted, result));
-            let results = results.collect();
-            fetch.answer(results)
+            found.results = results.collect();
+            fetch.answer(found)
         };
         match task::spawn_blocking("convert records", convert).await {
             Ok(response) => response,

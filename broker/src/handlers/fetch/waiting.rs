@@ -13,7 +13,7 @@ use super::wanted::Wanted;
 use super::watch::{Watch, Watcher};
 use super::{Fetch, Found};
 use crate::model::TopicPartition;
-use crate::protocol::fetch_response::{Partition, Response};
+use crate::protocol::fetch_response::Response;
 use crate::replica::{Registration, Waiter};
 
 impl Fetch {
@@ -43,10 +43,10 @@ impl Fetch {
         found: Found,
         pulse: u64,
     ) -> Response {
-        let results = self.wait(wait_max, found, pulse).await;
+        let found = self.wait(wait_max, found, pulse).await;
         match self.conversion {
-            None => self.answer(results),
-            Some(conversion) => conversion.run(self, results).await,
+            None => self.answer(found),
+            Some(conversion) => conversion.run(self, found).await,
         }
     }
 
@@ -56,7 +56,7 @@ impl Fetch {
         let progress = tokio::time::timeout(wait_max, watch.waiter.progress());
         if progress.await.is_err() {
             self.opened.keep(watch);
-            return self.answer(Vec::new());
+            return self.answer(Found::default());
         }
         drop(watch);
         self.wanted = self.opened.wanted(&self.source.known.snapshot());
@@ -69,7 +69,7 @@ impl Fetch {
 
     /// `found` was read after the pulse had this count. Without progress there
     /// is nothing new to read, neither now nor when the time is over.
-    async fn wait(&self, wait_max: Duration, mut found: Found, pulse: u64) -> Vec<Partition> {
+    async fn wait(&self, wait_max: Duration, mut found: Found, pulse: u64) -> Found {
         let waiter = Waiter::default();
         let registrations = self.register(&waiter);
         if self.source.known.replicas.pulse().count() != pulse {
@@ -96,7 +96,7 @@ impl Fetch {
                 until: sessions.now() + sessions.watch_max(),
             });
         }
-        found.results
+        found
     }
 
     /// Says whether nothing was found, and nothing but progress changes that.

@@ -80,6 +80,14 @@ impl OffsetIndex {
         Ok(found.map(|(_, entry)| self.parse(&entry)))
     }
 
+    /// The first entry behind `offset`.
+    pub(in crate::log) fn first_behind(&self, offset: i64) -> io::Result<Option<OffsetPosition>> {
+        let behind = self
+            .file
+            .first_beyond(|entry| self.parse(entry).offset <= offset)?;
+        Ok(behind.map(|entry| self.parse(&entry)))
+    }
+
     /// An offset behind everything that lies before `position`, as near as the
     /// index knows.
     pub(in crate::log) fn upper_bound(&self, position: u64) -> io::Result<Option<i64>> {

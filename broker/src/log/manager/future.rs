@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::{MutexGuard, RwLock};
 
@@ -98,7 +99,7 @@ impl Manager {
             log_start_offset: start,
             recovery_point: 0,
             clean_shutdown: false,
-            producer_expiration_ms: self.config.producer_expiration_ms,
+            producer_expiration_ms: self.producer_expiration_ms.load(Ordering::Relaxed),
             home: Some(Arc::clone(dir)),
         };
         let mut log = Log::open(params, Arc::clone(&self.storage), now_ms)?;

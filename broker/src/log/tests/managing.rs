@@ -385,3 +385,23 @@ fn a_topic_id_that_a_power_cut_emptied_is_given_again() {
     let third = manager(&dirs).unwrap();
     assert_eq!(third.get(&numbered(0)).unwrap().read().topic_id(), Some(id));
 }
+
+#[test]
+fn another_expiration_of_producers_holds_for_logs_that_are_open_and_for_new_ones() {
+    let (_root, dirs) = two_dirs();
+    let manager = manager(&dirs).unwrap();
+    let create = |index| {
+        let log = manager.get_or_create(&numbered(index), None, small(), NOW);
+        let log = log.unwrap();
+        let batch = super::producers::sequenced(1, 0, 0, 1);
+        super::producers::try_append(&mut log.write(), batch).unwrap();
+        log
+    };
+    let before = create(0);
+    manager.set_producer_expiration(1_000);
+    let after = create(1);
+    manager.remove_expired_producers(NOW + 999);
+    assert!(before.read().has_producers() && after.read().has_producers());
+    manager.remove_expired_producers(NOW + 1_000);
+    assert!(!before.read().has_producers() && !after.read().has_producers());
+}

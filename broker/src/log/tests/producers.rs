@@ -8,7 +8,7 @@ pub(super) fn sequenced(id: i64, epoch: i16, sequence: i32, count: i32) -> Bytes
     builder.build().unwrap()
 }
 
-fn try_append(log: &mut Log, bytes: Bytes) -> Result<AppendInfo, AppendError> {
+pub(super) fn try_append(log: &mut Log, bytes: Bytes) -> Result<AppendInfo, AppendError> {
     log.append_as_leader(bytes, 0, AppendOrigin::Client, NOW)
 }
 

@@ -279,3 +279,44 @@ fn leftovers_of_deletion_and_compaction_are_settled() {
             .all(|n| !n.to_string_lossy().ends_with(".cleaned"))
     );
 }
+
+/// A header that is damaged hides what follows it; coordinators lost all of the
+/// later segments by it.
+#[test]
+fn what_lies_behind_damage_is_found_by_the_index_or_in_the_next_segment() {
+    let without_index = LogConfig {
+        index_interval_bytes: 1 << 20,
+        ..small()
+    };
+    for (config, has_index) in [(small(), true), (without_index, false)] {
+        let (dir, mut log) = new_log(&config);
+        for index in 0..40 {
+            append(&mut log, batch(2, 40, NOW + index));
+        }
+        let size = all_batches(&log)[0].bytes().len();
+        let bases: Vec<_> = log.segments.keys().copied().collect();
+        assert!(bases.len() >= 3);
+        let damage = |base_offset: Offset| {
+            let path = log_file(dir.path(), base_offset);
+            let mut bytes = fs::read(&path).unwrap();
+            // The length of the second batch.
+            bytes[size + 8..size + 12].fill(0xff);
+            fs::write(&path, bytes).unwrap();
+            base_offset + 2
+        };
+        let first = damage(bases[0]);
+        let read = log.read(first, EVERYTHING);
+        assert!(matches!(read, Err(ReadError::Damaged { .. })));
+        let behind = log.offset_behind_damage(first).unwrap().unwrap();
+        assert_eq!(behind < bases[1], has_index, "{behind}");
+        assert!(behind <= bases[1]);
+        let slice = log.read(behind, EVERYTHING).unwrap().slice.unwrap();
+        let batch = crate::record::Batches::strict(slice.read().unwrap());
+        let batch = batch.into_iter().next().unwrap().unwrap();
+        batch.check_crc().unwrap();
+        assert!((batch.header().base_offset..=batch.header().last_offset()).contains(&behind));
+        let last = damage(bases[bases.len() - 1]);
+        let behind = log.offset_behind_damage(last).unwrap();
+        assert_eq!(behind.is_some(), has_index, "nothing follows");
+    }
+}

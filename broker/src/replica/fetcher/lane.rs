@@ -100,6 +100,19 @@ impl Lane {
         self.followed.lock().remove(id);
     }
 
+    /// Gives away the partitions that are not to stay.
+    pub(super) fn take_unless(
+        &self,
+        stays: impl Fn(&TopicPartition) -> bool,
+    ) -> BTreeMap<TopicPartition, Followed> {
+        let mut followed = self.followed.lock();
+        let (staying, leaving) = std::mem::take(&mut *followed)
+            .into_iter()
+            .partition(|(id, _)| stays(id));
+        *followed = staying;
+        leaving
+    }
+
     pub(super) async fn run(&self, fetchers: &Fetchers) {
         tokio::select! {
             () = fetchers.stop.requested() => {}
@@ -110,7 +123,8 @@ impl Lane {
     async fn fetch_for_ever(&self, fetchers: &Fetchers) {
         let own_id = fetchers.around.own_id;
         let client_id = format!("broker-{own_id}-fetcher-{}", self.index);
-        let mut link = Link::new(self.leader, client_id, fetchers.config.timeout);
+        let mut link = Link::new(self.leader, client_id, fetchers.config.timeout)
+            .with_receive_buffer(fetchers.config.receive_buffer);
         let mut session = Session::default();
         let mut failures = 0;
         let mut quiet: Option<(Calm, BTreeMap<TopicPartition, Asked>)> = None;

@@ -124,6 +124,7 @@ mod tests {
             partition_bytes_max: 3,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            receive_buffer: None,
             version: crate::model::NEWEST,
         };
         let all: BTreeMap<_, _> = [asked(0, 4), asked(1, 5)].into();

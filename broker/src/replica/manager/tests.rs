@@ -63,11 +63,13 @@ fn config_of_broker(broker_id: BrokerId) -> ManagerConfig {
             partition_bytes_max: 1 << 20,
             backoff_max: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
+            receive_buffer: None,
             version: crate::model::NEWEST,
         },
         moves_at_a_time: None,
         replication_windows: Windows::default(),
         log_dirs_windows: Windows::default(),
+        metrics: crate::metrics::Metrics::new(Vec::new()),
     }
 }
 

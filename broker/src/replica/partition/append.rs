@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Partition, Role};
 use crate::log::{self, AppendOrigin, Verification, VerificationGuard};
+use crate::metrics::Traffic;
 use crate::model::{LeaderEpoch, Offset};
 use crate::record::EndTxnMarker;
 use crate::replica::error::{AppendError, Error};
@@ -21,6 +22,16 @@ pub struct Appended {
     /// -1 unless the topic is stamped by the broker.
     pub log_append_time_ms: i64,
     pub log_start_offset: Offset,
+}
+
+impl Appended {
+    /// The number of records.
+    fn count(&self) -> u64 {
+        match self.first_offset < 0 || self.last_offset < 0 {
+            true => 0,
+            false => u64::try_from(self.last_offset - self.first_offset + 1).unwrap_or(0),
+        }
+    }
 }
 
 /// What a transaction coordinator writes to end a transaction.
@@ -105,6 +116,26 @@ impl Partition {
     }
 
     fn append_from(
+        self: &Arc<Self>,
+        records: Bytes,
+        acks: Acks,
+        origin: AppendOrigin,
+        verification: Verification,
+    ) -> Result<(Appended, Option<Pending>), AppendError> {
+        let bytes = records.len() as u64;
+        self.count(Traffic::ProduceRequests, 1);
+        let outcome = self.append_now(records, acks, origin, verification);
+        match &outcome {
+            Ok((appended, _)) => {
+                self.count(Traffic::BytesIn, bytes);
+                self.count(Traffic::MessagesIn, appended.count());
+            }
+            Err(error) => self.count_refused(error, bytes),
+        }
+        outcome
+    }
+
+    fn append_now(
         self: &Arc<Self>,
         records: Bytes,
         acks: Acks,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Partition, Role, State};
 use crate::log::{self, EpochEndOffset};
+use crate::metrics::Traffic;
 use crate::model::{LeaderEpoch, Offset};
 use crate::replica::follower::{self, Cut};
 
@@ -65,7 +66,9 @@ impl Partition {
             return Err(FollowError::Outdated);
         }
         if !fetched.records.is_empty() {
+            let bytes = fetched.records.len() as u64;
             log.append_as_follower(fetched.records, self.around.clock.wall_ms())?;
+            self.count(Traffic::ReplicationBytesIn, bytes);
         }
         let reached = fetched.high_watermark.min(log.log_end_offset());
         let before = state.high_watermark;

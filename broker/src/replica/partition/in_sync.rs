@@ -1,6 +1,7 @@
 //! What a leader does for its ISR.
 
 use super::{Partition, Role};
+use crate::metrics::Traffic;
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId};
 use crate::protocol::interbroker::AlteredIsr;
 use crate::replica::error::Error;
@@ -132,11 +133,21 @@ impl Partition {
         }
         let answered = leader.on_answer(proposal.number, decision);
         match (answered, decision) {
-            (Answered::Committed, _) => tracing::info!(
-                partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
-                "the ISR changed"
-            ),
+            (Answered::Committed, _) => {
+                self.count(
+                    match proposal.is_shrink {
+                        true => Traffic::IsrShrinks,
+                        false => Traffic::IsrExpands,
+                    },
+                    1,
+                );
+                tracing::info!(
+                    partition = %self.id, isr = ?leader.isr, epoch = leader.partition_epoch,
+                    "the ISR changed"
+                );
+            }
             (_, Err(code)) => {
+                self.count(Traffic::FailedIsrUpdates, 1);
                 tracing::info!(partition = %self.id, isr = ?proposal.isr, code, "the ISR was refused");
             }
             (_, Ok(_)) => {}

@@ -9,6 +9,7 @@ use crate::log::{
     self, AbortedTransaction, EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Log, MAX_TIMESTAMP, ReadBounds,
     SegmentFile,
 };
+use crate::metrics::Traffic;
 use crate::model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use crate::replica::error::Error;
 use crate::replica::isolation::Isolation;
@@ -99,6 +100,17 @@ fn part_of(slice: log::FileSlice) -> Part {
 impl Partition {
     /// Finds records from an offset on.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
+        self.count(Traffic::FetchRequests, 1);
+        self.read_now(request).inspect_err(|error| {
+            // What tells a reader where to go on is no failure, nor is a failed disk,
+            // which has a metric of its own.
+            if let Error::Read(log::ReadError::Damaged { .. }) = error {
+                self.count(Traffic::FailedFetchRequests, 1);
+            }
+        })
+    }
+
+    fn read_now(&self, request: &ReadRequest) -> Result<ReadResult, Error> {
         let seen = self.seen(request.reader, request.current_epoch)?;
         let high_watermark = seen.high_watermark;
         let is_held_back = match request.reader {
@@ -242,6 +254,11 @@ impl Partition {
             .read()
             .end_offset_for(epoch)
             .map(|end| (end.epoch, end.end_offset)))
+    }
+
+    /// Where the log goes on behind damage at `offset`; see [`Log`].
+    pub fn offset_behind_damage(&self, offset: Offset) -> Result<Option<Offset>, Error> {
+        Ok(self.log.read().offset_behind_damage(offset)?)
     }
 
     /// What `reader` sees, if this replica has the role and is in the epoch

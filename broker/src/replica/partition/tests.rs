@@ -93,6 +93,7 @@ impl Site {
                 &common::clock::system(),
             )),
             pulse: Pulse::default(),
+            metrics: crate::metrics::Metrics::new(Vec::new()),
             broker_epoch: AtomicI64::new(1),
         });
         let log = Arc::new(RwLock::new(log));

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::*;
+use crate::metrics::Transactions;
 use crate::model::{BrokerId, LEADER_DURING_DELETE, TRANSACTION_STATE_TOPIC, TopicName};
 use crate::protocol::interbroker::{
     ControlHeader, LiveBroker, PartitionState, UpdateMetadataRequest,
@@ -91,6 +92,7 @@ struct Broker {
     clock: SharedClock,
     cluster: Arc<Cluster>,
     channel: Arc<FakeChannel>,
+    metrics: Arc<Metrics>,
     transactions: Handle,
 }
 
@@ -112,23 +114,30 @@ impl Broker {
         epoch: LeaderEpoch,
     ) -> Self {
         let channel = FakeChannel::new();
+        let metrics = Metrics::new(Vec::new());
         let service = Service::new(
             Config::default(),
             Arc::clone(&log) as _,
             Arc::clone(&cluster),
             Arc::clone(&channel) as _,
             Arc::clone(&clock),
+            Arc::clone(&metrics),
         );
         let broker = Self {
             log,
             clock,
             cluster,
             channel,
+            metrics,
             transactions: service.handle(),
         };
         broker.load(epoch);
         broker.loaded().await;
         broker
+    }
+
+    fn counted(&self, what: Transactions) -> u64 {
+        self.metrics.transactions.get(what)
     }
 
     /// The next broker over the same log, as after a failover.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::writes::{Then, Write};
 use super::{Record, Shard};
+use crate::metrics::Transactions;
 use crate::state_log;
 use crate::txn::state::Failed;
 
@@ -64,6 +65,11 @@ impl Shard {
     pub(super) fn on_expired(&mut self, ids: &[String], result: Result<(), state_log::Error>) {
         match result {
             Ok(()) => {
+                let expired = Transactions::ExpiredIds;
+                self.parts
+                    .metrics
+                    .transactions
+                    .add(expired, ids.len() as u64);
                 for id in ids {
                     self.transactions.remove(id);
                 }

@@ -24,7 +24,8 @@ use tokio::sync::mpsc;
 use super::markers::{Answer, Sender};
 use super::records::Record;
 use super::state::{End, Init, Metadata, Transaction};
-use super::{Config, Description, Error, InitRequest, Initialized, TransactionRef};
+use super::{Census, Config, Description, Error, InitRequest, Initialized, TransactionRef};
+use crate::metrics::Metrics;
 use crate::model::TopicPartition;
 use crate::state_log::{self, StateLog};
 use ending::Retries;
@@ -64,6 +65,10 @@ pub(super) enum Command {
     List {
         reply: Reply<Vec<Description>>,
     },
+    /// How many ids are in which state.
+    Count {
+        reply: Reply<Census>,
+    },
     /// Abort what is open for too long.
     AbortLate,
     /// Remove what is idle for too long.
@@ -77,6 +82,7 @@ pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) log: Arc<dyn StateLog>,
     pub(super) markers: Sender,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// The transactional ids of one partition of the internal topic.
@@ -157,6 +163,9 @@ impl Shard {
                 let all = self.transactions.iter();
                 let _ = reply.send(Ok(all.map(|(id, known)| describe(id, known)).collect()));
             }
+            Command::Count { reply } => {
+                let _ = reply.send(Ok(self.census()));
+            }
             Command::AbortLate => self.abort_late(),
             Command::Expire => self.expire(),
         }
@@ -226,6 +235,18 @@ impl Shard {
         let found = found.ok_or(Error::InvalidProducerIdMapping);
         let decided = found.and_then(|known| known.end(producer, end, now_ms));
         self.write(transactional_id, decided, reply, Then::Ended);
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for known in self.transactions.values() {
+            let metadata = known.metadata();
+            *census.ids.entry(metadata.state).or_default() += 1;
+            if metadata.is_prepared() {
+                census.markers_waiting += metadata.partitions.len();
+            }
+        }
+        census
     }
 
     /// Appends what was decided, or answers where there is nothing to write.

@@ -6,9 +6,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Record, Reply, Shard};
+use crate::metrics::Transactions;
 use crate::state_log;
 use crate::txn::records;
-use crate::txn::state::{Failed, Metadata};
+use crate::txn::state::{Failed, Metadata, State};
 use crate::txn::{Error, Initialized};
 
 /// What follows a write.
@@ -113,6 +114,10 @@ impl Shard {
 
     fn on_committed(&mut self, transactional_id: String, next: Metadata, then: Then) {
         let producer = next.producer();
+        let ended = match next.state {
+            State::CompleteCommit => Transactions::Committed,
+            _ => Transactions::Aborted,
+        };
         let Some(known) = self.transactions.get_mut(&transactional_id) else {
             return;
         };
@@ -133,11 +138,13 @@ impl Shard {
                 if let Some(reply) = reply {
                     let _ = reply.send(Err(Error::ConcurrentTransactions));
                 } else {
+                    let metrics = &self.parts.metrics;
+                    metrics.transactions.add(Transactions::TimedOut, 1);
                     tracing::info!(transactional_id, "a transaction was open for too long");
                 }
                 self.carry_out(&transactional_id);
             }
-            Then::Completed => {}
+            Then::Completed => self.parts.metrics.transactions.add(ended, 1),
         }
     }
 

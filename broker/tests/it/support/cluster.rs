@@ -1,5 +1,7 @@
 //! Three brokers and one coordinator in this process.
 
+use std::net::SocketAddr;
+
 use broker::model::BrokerId;
 use broker::{Config, Running};
 use bytes::{Bytes, BytesMut};
@@ -25,6 +27,7 @@ use super::{LIMIT, Space, eventually};
 pub(crate) struct Member {
     pub(crate) id: BrokerId,
     pub(crate) port: u16,
+    pub(crate) admin: SocketAddr,
     shutdown: Shutdown,
     ended: JoinHandle<Result<(), broker::RunError>>,
 }
@@ -58,7 +61,7 @@ impl Cluster {
     pub(crate) async fn start(&mut self, id: BrokerId) {
         let text = format!(
             "broker.id={id}\nbroker.rack=rack-{id}\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs={}\n\
-             zookeeper.connect={}{}\nadmin.enableServer=false\n\
+             zookeeper.connect={}{}\nadmin.serverPort=0\n\
              offsets.topic.num.partitions=3\ngroup.initial.rebalance.delay.ms=0\n\
              zookeeper.session.timeout.ms=6000\n{}",
             self.dirs.path().join(id.to_string()).display(),
@@ -72,6 +75,7 @@ impl Cluster {
         self.members.push(Member {
             id,
             port: running.ports()[0].1,
+            admin: running.admin_address().unwrap(),
             shutdown: running.shutdown(),
             ended: common::task::spawn("broker", running.wait()),
         });

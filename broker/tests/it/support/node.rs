@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::controller::{Config, Handle, Service};
+use broker::metrics::Metrics;
 use broker::model::{BrokerEpoch, BrokerId};
 use broker::protocol::interbroker::Endpoint;
 use broker::registry::{BrokerRegistration, Registry};
@@ -63,6 +64,7 @@ impl Node {
             unclean_leader_election: Arc::default(),
             delete_topic_enable: true,
             rebalance: None,
+            metrics: Metrics::new(Vec::new()),
         };
         let (service, controller) = Service::new(config, registry.clone(), channel.clone(), clock);
         let shutdown = Shutdown::new();

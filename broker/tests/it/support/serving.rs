@@ -96,6 +96,8 @@ pub(crate) fn config(properties: &[(String, String)]) -> Config {
 /// A broker in this process.
 pub(crate) struct Broker {
     pub(crate) port: u16,
+    /// Of each listener, by its name.
+    pub(crate) ports: Vec<(String, u16)>,
     pub(crate) admin: SocketAddr,
     stop: Shutdown,
     task: JoinHandle<Result<(), RunError>>,
@@ -105,6 +107,7 @@ impl Broker {
     fn of(running: Running) -> Self {
         Self {
             port: running.ports()[0].1,
+            ports: running.ports().to_vec(),
             admin: running.admin_address().unwrap(),
             stop: running.shutdown(),
             task: common::task::spawn("broker", running.wait()),

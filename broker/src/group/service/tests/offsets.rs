@@ -321,6 +321,7 @@ async fn a_stop_in_good_order_answers_the_writes_in_flight() {
         Config::default(),
         Arc::clone(&log) as _,
         PausedClock::shared(),
+        Metrics::new(Vec::new()),
     );
     let groups = service.handle();
     groups.load(groups.partition_for("g").unwrap(), 1);
@@ -351,6 +352,7 @@ async fn the_service_expires_offsets_by_itself() {
         Config::default(),
         Arc::clone(&broker_log) as _,
         clock.clone(),
+        Metrics::new(Vec::new()),
     );
     let groups = service.handle();
     let shutdown = Shutdown::new();
@@ -365,4 +367,30 @@ async fn the_service_expires_offsets_by_itself() {
     assert_eq!(groups.describe("g".into()).await, Ok(None));
     shutdown.request();
     running.await.unwrap();
+}
+
+/// What was committed behind a damaged batch was forgotten with it.
+#[tokio::test(start_paused = true)]
+async fn damage_in_the_log_costs_only_what_it_hides() {
+    let broker = Broker::start().await;
+    let partition = broker.groups.partition_for("g").unwrap();
+    let commit = async |topic, offset| {
+        let done = broker.groups.commit(commit_of(outside(""), topic, offset));
+        assert_eq!(done.await.unwrap()[0].1, Ok(()));
+    };
+    commit("before", 1).await;
+    commit("hidden", 2).await;
+    broker.log.damage_last(partition);
+    commit("behind", 3).await;
+    commit("hidden-again", 4).await;
+    broker.log.damage_last(partition);
+    let next = broker.successor().await;
+    let request = FetchRequest {
+        group_id: "g".to_owned(),
+        ..FetchRequest::default()
+    };
+    let fetched = next.groups.fetch(request).await.unwrap();
+    let found = fetched.into_iter();
+    let found: Vec<_> = found.map(|(at, _)| at.topic.as_str().to_owned()).collect();
+    assert_eq!(found, ["before", "behind"]);
 }

@@ -27,6 +27,8 @@ async fn a_transaction_that_is_open_for_too_long_is_aborted() {
     tokio::time::advance(Duration::from_millis(60_001)).await;
     broker.transactions.abort_late().await;
     broker.reaches(State::CompleteAbort).await;
+    assert_eq!(broker.counted(Transactions::TimedOut), 1);
+    assert_eq!(broker.counted(Transactions::Aborted), 1);
     let (_, marker) = broker.channel.sent(1).await.remove(0);
     assert_eq!(marker.producer.epoch, producer.epoch + 1);
     assert_eq!(
@@ -52,6 +54,7 @@ async fn idle_ids_are_removed_from_the_log_too() {
     while !broker.transactions.list().await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
+    assert_eq!(broker.counted(Transactions::ExpiredIds), 1);
     let next = broker.successor(2).await;
     assert_eq!(next.transactions.list().await, Ok(Vec::new()));
     let described = next.transactions.describe(ID.to_owned()).await;

@@ -35,6 +35,8 @@ async fn a_commit_reaches_every_partition_and_is_complete_then() {
     };
     assert_eq!(sent, [(LEADER, marker(0)), (2, marker(1))]);
     broker.reaches(State::CompleteCommit).await;
+    assert_eq!(broker.counted(Transactions::Committed), 1);
+    assert_eq!(broker.counted(Transactions::Aborted), 0);
     assert_eq!(broker.end(producer, End::Commit).await, Ok(()), "again");
     assert_eq!(
         broker.end(producer, End::Abort).await,
@@ -52,6 +54,9 @@ async fn what_was_decided_goes_on_after_a_failover() {
     broker.end(producer, End::Abort).await.unwrap();
     broker.channel.sent(1).await;
     assert_eq!(broker.describe().await.state, State::PrepareAbort);
+    let census = broker.transactions.census().await;
+    assert_eq!(census.ids, [(State::PrepareAbort, 1)].into());
+    assert_eq!(census.markers_waiting, 1);
     let later = broker.successor(5).await;
     let (_, marker) = later.channel.sent(1).await.remove(0);
     assert_eq!((marker.coordinator_epoch, marker.end), (5, End::Abort));
