@@ -154,7 +154,6 @@ CHANGES = [
     (BROKER, "0", [("max.connections", "0")]),
     (BROKER, "0", [("max.connection.creation.rate", "0")]),
     (BROKER, "0", [("listener.name.plaintext.max.connections", "0")]),
-    (BROKER, "0", [("listener.name.plaintext.max.connections", "-1")]),
     (BROKER, "0", [("listener.name.plaintext.max.connections", "500")]),
     (BROKER, "", [("listener.name.plaintext.max.connection.creation.rate", "500")]),
     (BROKER, "", [("listener.name.plaintext.max.connection.creation.rate", "0")]),

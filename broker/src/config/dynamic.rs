@@ -213,7 +213,9 @@ fn check(scope: Scope, props: &Props) -> Result<(), Refusal> {
     }
     for (name, value) in props {
         if let Some(entry) = catalog::lookup(name) {
-            entry.check(name, value)?;
+            // Of a listener's key Kafka names what is behind the listener.
+            let shown = catalog::base_of_listener_key(name).unwrap_or(name);
+            entry.check(shown, value)?;
         }
     }
     if scope == Scope::Cluster {
