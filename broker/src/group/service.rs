@@ -228,13 +228,9 @@ impl Handle {
     /// All groups that this broker coordinates.
     pub async fn list(&self) -> Result<Listing, Error> {
         let loaded = self.0.shards.all()?;
-        let mut groups = Vec::new();
-        for shard in loaded.routes {
-            // A shard that ends meanwhile has no groups here any more.
-            let listed = shard.ask(|reply| Command::List { reply }).await;
-            groups.extend(listed.unwrap_or_default());
-        }
         let loading = loaded.is_loading;
+        let listed = loaded.ask_all(|reply| Command::List { reply }).await;
+        let groups = listed.into_iter().flatten().collect();
         Ok(Listing { groups, loading })
     }
 
@@ -242,12 +238,9 @@ impl Handle {
     /// back are left out.
     pub async fn census(&self) -> Census {
         let mut census = Census::default();
-        let Ok(loaded) = self.0.shards.all() else {
-            return census;
-        };
-        for shard in loaded.routes {
-            let counted = shard.ask(|reply| Command::Count { reply }).await;
-            census += counted.unwrap_or_default();
+        if let Ok(loaded) = self.0.shards.all() {
+            let counted = loaded.ask_all(|reply| Command::Count { reply }).await;
+            counted.into_iter().for_each(|counted| census += counted);
         }
         census
     }

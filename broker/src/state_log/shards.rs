@@ -63,6 +63,17 @@ pub struct Loaded<C> {
     pub is_loading: bool,
 }
 
+impl<C> Loaded<C> {
+    /// What each of them answers. One that ends meanwhile has nothing here any more.
+    pub async fn ask_all<T>(self, command: impl Fn(Reply<T>) -> C) -> Vec<T> {
+        let mut answers = Vec::with_capacity(self.routes.len());
+        for route in self.routes {
+            answers.extend(route.ask(&command).await);
+        }
+        answers
+    }
+}
+
 /// The shards of one coordinator on this broker, by partition.
 pub struct Shards<S: Shard> {
     log: Arc<dyn StateLog>,

@@ -214,10 +214,8 @@ impl Handle {
             return Err(Error::CoordinatorLoadInProgress);
         }
         let mut all = Vec::new();
-        for shard in loaded.routes {
-            // A shard that ends meanwhile has no ids here any more.
-            let listed = shard.ask(|reply| Command::List { reply }).await;
-            all.extend(listed.unwrap_or_else(|_| Ok(Vec::new()))?);
+        for listed in loaded.ask_all(|reply| Command::List { reply }).await {
+            all.extend(listed?);
         }
         Ok(all)
     }
@@ -225,12 +223,10 @@ impl Handle {
     /// How many ids there are; shards that are still being read back are left out.
     pub async fn census(&self) -> Census {
         let mut census = Census::default();
-        let Ok(loaded) = self.0.shards.all() else {
-            return census;
-        };
-        for shard in loaded.routes {
-            let counted = shard.ask(|reply| Command::Count { reply }).await;
-            census += counted.ok().and_then(Result::ok).unwrap_or_default();
+        if let Ok(loaded) = self.0.shards.all() {
+            let counted = loaded.ask_all(|reply| Command::Count { reply }).await;
+            let counted = counted.into_iter().flatten();
+            counted.for_each(|counted| census += counted);
         }
         census
     }
